@@ -1,0 +1,143 @@
+"""The typed configuration: every key of the command line with its type and default, stated once.
+
+Imports nothing heavy, so that a misspelt key is answered at once. The YAML files beside this one hold only what
+differs from these defaults; tricks bring their own dataclasses (``tricks/<name>.py``).
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Stem(Enum):
+    """How a network begins: ``imagenet`` 7x7/2 conv and max-pool, ``small`` one 3x3 conv, ``auto`` by picture size."""
+
+    auto = "auto"
+    imagenet = "imagenet"
+    small = "small"
+
+
+class Padding(Enum):
+    """How strided pooling pads: as PyTorch does (published torch weights) or as TensorFlow's SAME (the paper)."""
+
+    torch = "torch"
+    tensorflow = "tensorflow"
+
+
+class Init(Enum):
+    """Initial weights: ``tensorflow`` as the official Assemble-ResNet code, ``torchvision`` as torchvision."""
+
+    tensorflow = "tensorflow"
+    torchvision = "torchvision"
+
+
+class DecayRule(Enum):
+    """What weight decay acts on: ``official`` all but batch norm (FC bias too); ``weights`` all but biases and norms."""
+
+    official = "official"
+    weights = "weights"
+    all = "all"
+
+
+class Weights(Enum):
+    """Which weights are scored at the end: those of the last epoch, or of the best epoch on the validation set."""
+
+    last = "last"
+    best = "best"
+
+
+@dataclass
+class ModelConfig:
+    """The network; tricks then change its spec."""
+
+    name: str = "resnet20"
+    num_classes: int | None = None  # None: as many as the data set has
+    width: int | None = None  # channels of the first stage; None: the model's own (64, or 16 for the CIFAR nets)
+    stem: Stem = Stem.auto  # auto: small up to 64 pixels
+    padding: Padding = Padding.torch
+    init: Init = Init.tensorflow
+    bn_momentum: float = 0.1  # PyTorch's convention: the paper's 0.997 is 0.003 here
+    bn_eps: float = 1e-5
+    checkpoint: str | None = None  # start from these weights (.ckpt, .pt, .pth or .safetensors)
+
+
+@dataclass
+class DataConfig:
+    """The pictures. ``batch_size`` is global: the pictures of one optimizer step, over all devices."""
+
+    name: str = "digits"
+    root: str | None = None
+    image_size: int = 32
+    batch_size: int = 64
+    num_workers: int = 0
+    flip: float = 0.5  # probability of a horizontal flip in training
+    crop_scale: tuple[float, float] = (0.08, 1.0)  # share of the area a random crop keeps (imagefolder)
+    crop_ratio: tuple[float, float] = (0.75, 1.3333333333333333)
+    crop_pad: int = 4  # random shift in pixels for pictures that are small already (digits)
+    eval_crop: float = 0.875  # evaluation: the shorter side is resized to image_size / eval_crop, then centre crop
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # on the 0-255 scale, subtracted on the device
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+
+
+@dataclass
+class OptimConfig:
+    """SGD and its per-step schedule. ``lr`` is the peak for the global batch: it is never rescaled behind your back."""
+
+    name: str = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 1e-4
+    decay_rule: DecayRule = DecayRule.official
+    schedule: str = "cosine"  # cosine, step or constant
+    warmup_epochs: float = 1.0
+    milestones: tuple[float, ...] = (30.0, 60.0, 90.0)  # epochs at which ``step`` multiplies by ``gamma``
+    gamma: float = 0.1
+
+
+@dataclass
+class TrainerConfig:
+    """What goes to Lightning's Trainer, and how the step is run."""
+
+    max_epochs: int = 15
+    devices: int = 1
+    num_nodes: int = 1
+    accelerator: str = "auto"
+    strategy: str = "auto"
+    precision: str = "32-true"
+    accumulate_grad_batches: int = 1
+    gradient_clip_val: float | None = None
+    sync_batchnorm: bool = False
+    channels_last: bool = True
+    compile: bool = False
+    deterministic: bool = False
+    log_every_n_steps: int = 20
+    limit_train_batches: float = 1.0  # share of an epoch's steps, for a quick try
+    progress_bar: bool = True
+
+
+@dataclass
+class EvalConfig:
+    """How the trained network is scored."""
+
+    weights: Weights = Weights.last
+    batch_size: int | None = None  # pictures per device; None: as in training
+    ece_bins: int = 15  # the official code uses 10
+
+
+@dataclass
+class Config:
+    """All of it."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    logger: dict[str, Any] = field(default_factory=dict)
+    tricks: dict[str, Any] = field(default_factory=dict)
+    drop: list[str] = field(default_factory=list)  # tricks of the recipe to leave out
+    seed: int = 0
+    explain: bool = False  # print what would be built, and stop
+    output_dir: str = "runs"
+    reported: dict[str, Any] = field(default_factory=dict)  # a recipe's published numbers

@@ -1,0 +1,1 @@
+"""Composition: from a command line to a resolved recipe and a run directory."""
