@@ -84,6 +84,9 @@ class BatchTrick(Trick):
         """Pictures the loader must draw for each picture the network sees (2 for the official mixup)."""
         return 1
 
+    def check_batch(self, size: int) -> None:
+        """Raise `UserError` where batches of ``size`` pictures (per device and accumulation step) cannot be mixed."""
+
     @abstractmethod
     def mix(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Images (N, 3, H, W) float and targets (N, K) -> the same kinds with B = N / images_per_target rows."""

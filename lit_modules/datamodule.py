@@ -1,0 +1,178 @@
+"""The data module: which pictures each device gets, when, and how they become a batch.
+
+Batches are uint8 images (N, 3, H, W), channels last in memory, and int64 labels (N,). They are normalised on the
+device: a quarter of the bytes travels. Training batches have N = images_per_target * micro_batch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from conf.schema import DataConfig
+from core.errors import UserError
+from lit_modules.datasets import EvalSet, Split, TrainSet, open_source
+from lit_modules.sampler import EpochSampler, eval_batches
+from lit_modules.transforms import Augment
+
+
+def collate(items: Sequence[tuple[np.ndarray, int]]) -> tuple[Tensor, Tensor]:
+    """Pictures (H, W, 3) and labels -> uint8 (N, 3, H, W) in channels_last format, int64 (N,)."""
+    images = torch.from_numpy(np.stack([picture for picture, _ in items])).permute(0, 3, 1, 2)
+    return images, torch.tensor([label for _, label in items])
+
+
+class TrainLoader(DataLoader):
+    """A loader that goes on in mid-epoch where a checkpoint was written (Lightning saves and restores its state)."""
+
+    sampler: EpochSampler
+    batch_size: int
+    resume = (-1, 0)  # epoch and batch of a checkpoint to go on from
+    delivered = 0  # batches of this epoch so far
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        # A generator, so that workers start at the first ``next``. When a run is resumed, Lightning calls ``iter`` first
+        # and ``set_epoch`` after it, and workers would already be loading pictures of epoch 0.
+        epoch, batch = self.resume
+        self.resume = (-1, 0)
+        self.delivered = batch if epoch == self.sampler.epoch else 0
+        self.sampler.start = self.delivered * self.batch_size
+        for item in super().__iter__():
+            self.delivered += 1
+            yield item
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.sampler.epoch, "batch": self.delivered}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.resume = (state["epoch"], state["batch"])
+
+
+class ClassifierData(LightningDataModule):
+    """Loaders of one data set.
+
+    Args:
+        cfg: the ``data`` part of the configuration.
+        micro_batch: pictures the network sees at once, on one device.
+        accumulate: micro-batches per optimizer step.
+        images_per_target: pictures drawn per picture the network sees (2 for the official mixup). A training batch is
+            that many runs of ``micro_batch`` pictures; an epoch has the same number of steps whatever it is.
+        augment: functions on uint8 pictures (H, W, 3), after crop and flip.
+        seed: with the epoch it fixes the order and every augmentation, whatever the number of workers.
+        eval_batch: pictures per device in evaluation; None: ``micro_batch``.
+
+    Attributes:
+        num_classes, classes, train_size: known before a Trainer is attached.
+
+    Raises:
+        UserError: unknown data set, missing or unusable folders, impossible settings.
+    """
+
+    def __init__(
+        self,
+        cfg: DataConfig,
+        *,
+        micro_batch: int,
+        accumulate: int = 1,
+        images_per_target: int = 1,
+        augment: Sequence[Augment] = (),
+        seed: int = 0,
+        eval_batch: int | None = None,
+    ) -> None:
+        super().__init__()
+        check(cfg)
+        self.cfg = cfg
+        self.micro_batch = micro_batch
+        self.accumulate = accumulate
+        self.images_per_target = images_per_target
+        self.seed = seed
+        self.eval_batch = micro_batch if eval_batch is None else eval_batch
+        self.source = open_source(cfg)
+        self.train_set = TrainSet(self.source.train, self.source.train_crop, flip=cfg.flip, augment=augment, seed=seed)
+        self.classes = self.source.classes
+        self.num_classes = len(self.classes)
+        self.train_size = len(self.train_set)
+
+    def steps_per_epoch(self, world: int = 1) -> int:
+        """Optimizer steps per epoch on ``world`` devices."""
+        batch = self.micro_batch * self.accumulate * world
+        if batch > self.train_size:
+            raise UserError(
+                f"data.batch_size={batch} is more than the {self.train_size} training pictures, so an epoch has no step: "
+                f"set data.batch_size to {self.train_size} or less"
+            )
+        return self.train_size // batch
+
+    def train_dataloader(self) -> TrainLoader:
+        rank, world = self._place()
+        self.steps_per_epoch(world)
+        sampler = EpochSampler(
+            self.train_size,
+            self.micro_batch,
+            accumulate=self.accumulate,
+            images_per_target=self.images_per_target,
+            seed=self.seed,
+            rank=rank,
+            world=world,
+        )
+        batch = self.images_per_target * self.micro_batch
+        return TrainLoader(self.train_set, batch_size=batch, sampler=sampler, drop_last=True, **self._loading())  # type: ignore[arg-type]
+
+    def val_dataloader(self) -> DataLoader:
+        return self._eval_loader("val", self.source.val)
+
+    def test_dataloader(self) -> DataLoader:
+        return self._eval_loader("test", self.source.test)
+
+    def _eval_loader(self, name: str, split: Split) -> DataLoader:
+        rank, world = self._place()
+        if len(split.labels) < world:
+            raise UserError(f"the {name} set has {len(split.labels)} pictures for {world} devices: use fewer devices")
+        batches = eval_batches(len(split.labels), self.eval_batch, rank, world)
+        return DataLoader(EvalSet(split, self.source.eval_crop), batch_sampler=batches, **self._loading())  # type: ignore[arg-type]
+
+    def _place(self) -> tuple[int, int]:
+        """Rank and number of ranks."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loading(self) -> dict[str, Any]:
+        """How pictures are loaded; none of it changes what is loaded."""
+        # The devices of a machine share its cores, and each worker is one thread (torch sees to that).
+        workers = min(self.cfg.num_workers, max(1, cores() // (self.trainer.num_devices if self.trainer else 1)))
+        return {
+            "collate_fn": collate,
+            "num_workers": workers,
+            "persistent_workers": workers > 0,
+            "pin_memory": self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+            # Else every loader draws a number from torch's global generator, which the network's dropout uses.
+            "generator": torch.Generator().manual_seed(self.seed),
+        }
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check(cfg: DataConfig) -> None:
+    """Raise `UserError` for settings no data set can have."""
+    low, high = cfg.crop_scale
+    narrow, wide = cfg.crop_ratio
+    for fine, message in (
+        (cfg.image_size > 0, f"data.image_size={cfg.image_size} must be at least 1"),
+        (cfg.num_workers >= 0, f"data.num_workers={cfg.num_workers} must be 0 or more"),
+        (0 <= cfg.flip <= 1, f"data.flip={cfg.flip} is a probability: choose it between 0 and 1"),
+        (0 < low <= high <= 1, f"data.crop_scale=[{low},{high}] must be rising shares between 0 and 1"),
+        (0 < narrow <= wide, f"data.crop_ratio=[{narrow},{wide}] must be two rising positive numbers"),
+        (cfg.crop_pad >= 0, f"data.crop_pad={cfg.crop_pad} must be 0 or more"),
+        (0 < cfg.eval_crop <= 1, f"data.eval_crop={cfg.eval_crop} must be above 0, and at most 1"),
+    ):
+        if not fine:
+            raise UserError(message)

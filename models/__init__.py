@@ -1,0 +1,36 @@
+"""Networks from specs. ``create_model`` is the way in for other people's code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the command line lists the catalogue without importing torch
+    from torch import nn
+
+
+def create_model(
+    name: str,
+    tricks: Iterable[str] | Mapping[str, Mapping[str, Any]] = (),
+    num_classes: int = 1000,
+    **fields: Any,
+) -> nn.Module:
+    """A network with tricks: images (B, 3, H, W) -> logits (B, num_classes).
+
+    >>> create_model("resnet50", tricks={"resnet_d": {}, "sk": {"reduction": 4}}, num_classes=10)  # doctest: +SKIP
+
+    Args:
+        name: a model of `models.catalogue`.
+        tricks: names, or a mapping of name to parameters, in any order.
+        num_classes: outputs.
+        fields: ``width`` (channels of the first stage), ``stem`` ("imagenet" or "small"), and any other field of
+            `models.spec.Spec`, e.g. ``bn_momentum``, ``padding="tensorflow"``, ``init="torchvision"``.
+
+    Raises:
+        UserError: unknown model, trick or parameter; tricks that do not go together or find nothing to change.
+    """
+    from core.resolve import resolve
+    from models.spec import spec_of
+    from tricks import create
+
+    return resolve(create(tricks), spec_of(name, num_classes=num_classes, **fields)).spec.build()

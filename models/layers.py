@@ -1,0 +1,72 @@
+"""The plain parts of a ResNet. Shapes: (B, C, H, W); k is the kernel size, s the stride."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from models.spec import Spec
+
+
+def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """Convolution without bias, padded by (k - 1) / 2 zeros on each side."""
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding=(kernel - 1) // 2, bias=False)
+
+
+def norm(spec: Spec, channels: int) -> nn.BatchNorm2d:
+    """Batch norm with the spec's momentum and epsilon."""
+    return nn.BatchNorm2d(channels, eps=spec.bn_eps, momentum=spec.bn_momentum)
+
+
+def imagenet_stem(spec: Spec) -> nn.Module:
+    """7x7/2 convolution: (B, 3, H, W) -> (B, width, H/2, W/2). Batch norm and ReLU follow in the network."""
+    return conv(3, spec.width, 7, 2)
+
+
+def small_stem(spec: Spec) -> nn.Module:
+    """3x3/1 convolution for pictures of some 32 pixels: (B, 3, H, W) -> (B, width, H, W)."""
+    return conv(3, spec.width, 3)
+
+
+class MaxPool(nn.Module):
+    """3x3/2 max-pool: (B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2)).
+
+    PyTorch pads one pixel on every side. TensorFlow's SAME pads only what is missing, and at the far side first, so on
+    even sizes its windows lie one pixel further to the right and down.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.tf_padding = spec.padding == "tensorflow"
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.tf_padding and (x.shape[-1] % 2 == 0 or x.shape[-2] % 2 == 0):
+            # ceil_mode lets the last window hang over the far edge, which is SAME for an even size;
+            # an odd size is padded by one pixel on both sides.
+            h, w = x.shape[-2] % 2, x.shape[-1] % 2
+            return F.max_pool2d(x, 3, 2, padding=(h, w), ceil_mode=True)
+        return F.max_pool2d(x, 3, 2, padding=1)
+
+
+def projection(spec: Spec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """1x1 convolution with the block's stride, and batch norm (option B of He et al. 2015)."""
+    return nn.Sequential(conv(in_channels, out_channels, 1, stride), norm(spec, out_channels))
+
+
+class ZeroPadShortcut(nn.Module):
+    """Sub-sampled identity, the missing channels zero (option A of He et al. 2015: no parameters)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride, self.extra = stride, out_channels - in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
+
+
+def zero_pad(spec: Spec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """Factory of `ZeroPadShortcut`."""
+    return ZeroPadShortcut(in_channels, out_channels, stride)

@@ -1,0 +1,204 @@
+"""ResNet from a `Spec`: stem, pool, stages of blocks, global average pool, classifier.
+
+The stride of a bottleneck is in its 3x3 convolution. Sub-module names are torchvision's, so that published weights load.
+Modules run in the order in which the official TensorFlow code creates its variables (shortcut before the main path);
+`models.convert` relies on that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.init import initialise
+from models.layers import conv, norm
+from models.spec import Site, Spec
+
+
+class Block(nn.Module):
+    """What both kinds of block share: places around the convolutions, shortcut and addition."""
+
+    def __init__(
+        self, spec: Spec, in_channels: int, width: int, stride: int, site: Site, project: bool, final_relu: bool
+    ) -> None:
+        super().__init__()
+        out_channels = width * spec.expansion
+        self.residual = spec.residual
+        self._add_convolutions(spec, in_channels, width, stride, site)
+        self.attention = spec.attention(out_channels) if spec.attention else nn.Identity()
+        self.branch = (spec.branch and spec.branch(site)) or nn.Identity()
+        self.downsample = None
+        if spec.residual and project:
+            self.downsample = spec.shortcut(spec, in_channels, out_channels, stride)
+            self.drop_shortcut = _after_norm(spec, site)
+        self.final_act = nn.ReLU(inplace=True) if final_relu else nn.Identity()
+
+    def _add_convolutions(self, spec: Spec, in_channels: int, width: int, stride: int, site: Site) -> None:
+        raise NotImplementedError
+
+    def convolutions(self, x: Tensor) -> Tensor:
+        """The main path up to and including its last batch norm."""
+        raise NotImplementedError
+
+    def _add_spatial(self, spec: Spec, n: int, in_channels: int, width: int, stride: int, site: Site) -> None:
+        """Register convolution number ``n`` (3x3, the strided one), or what a trick put in its place."""
+        conv_stride = 1 if spec.downsample and stride > 1 else stride
+        if spec.operator:
+            op, bn, act = spec.operator(spec, in_channels, width, conv_stride), nn.Identity(), nn.Identity()
+        else:
+            op, bn, act = conv(in_channels, width, 3, conv_stride), norm(spec, width), nn.ReLU(inplace=True)
+        self.add_module(f"conv{n}", op)
+        self.add_module(f"bn{n}", bn)
+        self.add_module(f"drop{n}", _after_norm(spec, site))
+        self.add_module(f"act{n}", act)
+        self.blur = spec.downsample(width, stride) if spec.downsample and stride > 1 else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.drop_shortcut(self.downsample(x))
+        x = self.branch(self.attention(self.convolutions(x)))
+        if self.residual:
+            x = x + shortcut
+        return self.final_act(x)
+
+
+class Bottleneck(Block):
+    """1x1 to ``width``, 3x3 with the stride, 1x1 to 4 * ``width``."""
+
+    def _add_convolutions(self, spec: Spec, in_channels: int, width: int, stride: int, site: Site) -> None:
+        self.conv1 = conv(in_channels, width, 1)
+        self.bn1 = norm(spec, width)
+        self.drop1 = _after_norm(spec, site)
+        self.act1 = nn.ReLU(inplace=True)
+        self._add_spatial(spec, 2, width, width, stride, site)
+        self.conv3 = conv(width, 4 * width, 1)
+        self.bn3 = norm(spec, 4 * width)
+        self.drop3 = _after_norm(spec, site)
+        if spec.zero_gamma:
+            nn.init.zeros_(self.bn3.weight)
+
+    def convolutions(self, x: Tensor) -> Tensor:
+        x = self.act1(self.drop1(self.bn1(self.conv1(x))))
+        x = self.blur(self.act2(self.drop2(self.bn2(self.conv2(x)))))
+        return self.drop3(self.bn3(self.conv3(x)))
+
+
+class BasicBlock(Block):
+    """Two 3x3 convolutions, the first with the stride."""
+
+    def _add_convolutions(self, spec: Spec, in_channels: int, width: int, stride: int, site: Site) -> None:
+        self._add_spatial(spec, 1, in_channels, width, stride, site)
+        self.conv2 = conv(width, width, 3)
+        self.bn2 = norm(spec, width)
+        self.drop2 = _after_norm(spec, site)
+        if spec.zero_gamma:
+            nn.init.zeros_(self.bn2.weight)
+
+    def convolutions(self, x: Tensor) -> Tensor:
+        x = self.blur(self.act1(self.drop1(self.bn1(self.conv1(x)))))
+        return self.drop2(self.bn2(self.conv2(x)))
+
+
+def _after_norm(spec: Spec, site: Site) -> nn.Module:
+    return (spec.after_norm and spec.after_norm(site)) or nn.Identity()
+
+
+def block_row(
+    spec: Spec,
+    in_channels: int,
+    width: int,
+    stride: int,
+    sites: list[Site],
+    *,
+    always_project: bool = False,
+    final_relu: bool = True,
+) -> nn.Sequential:
+    """One block for each site in a row; the first has the stride and, where shapes change, a shortcut of its own."""
+    block = Bottleneck if spec.block == "bottleneck" else BasicBlock
+    out_channels = width * spec.expansion
+    blocks = []
+    for i, site in enumerate(sites):
+        first, last = i == 0, i == len(sites) - 1
+        project = first and (always_project or stride != 1 or in_channels != out_channels)
+        blocks.append(
+            block(
+                spec,
+                in_channels if first else out_channels,
+                width,
+                stride if first else 1,
+                site,
+                project,
+                final_relu or not last,
+            )
+        )
+    return nn.Sequential(*blocks)
+
+
+def stage_sites(spec: Spec, stage: int) -> list[Site]:
+    """The sites of the ``depths[stage - 1]`` blocks of a stage."""
+    before, total = sum(spec.depths[: stage - 1]), sum(spec.depths)
+    return [Site(stage, len(spec.depths), (before + i + 1) / total) for i in range(spec.depths[stage - 1])]
+
+
+def plain_stage(
+    spec: Spec, stage: int, in_channels: int, *, stride: int | None = None, always_project: bool = False
+) -> tuple[nn.Module, int]:
+    """A row of blocks; every stage but the first halves H, W."""
+    width = spec.width * 2 ** (stage - 1)
+    row = block_row(
+        spec,
+        in_channels,
+        width,
+        stride or (1 if stage == 1 else 2),
+        stage_sites(spec, stage),
+        always_project=always_project,
+    )
+    return row, width * spec.expansion
+
+
+class ResNet(nn.Module):
+    """The network of a spec: images (B, 3, H, W) -> logits (B, K).
+
+    Published PyTorch weights were trained with PyTorch's pooling, the official TensorFlow ones with TensorFlow's. So the
+    convention travels with the weights: a state_dict of a ``padding="tensorflow"`` network has the entry ``tf_padding``,
+    and loading a state_dict sets the convention that its weights were trained with.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.conv1 = spec.stem(spec)
+        self.bn1 = norm(spec, spec.width)
+        self.act1 = nn.ReLU(inplace=True)
+        self.maxpool = spec.pool(spec) if spec.pool else nn.Identity()
+        channels = spec.width
+        build_stage = spec.stage or plain_stage
+        self.stages = [f"layer{stage}" for stage in range(1, len(spec.depths) + 1)]
+        for stage, name in enumerate(self.stages, start=1):
+            module, channels = build_stage(spec, stage, channels)
+            self.add_module(name, module)
+        self.fc = nn.Linear(channels, spec.num_classes)
+        self._set_padding(spec.padding == "tensorflow")
+        initialise(self, spec.init)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> the last feature map (B, C, h, w)."""
+        x = self.maxpool(self.act1(self.bn1(self.conv1(images))))
+        for name in self.stages:
+            x = getattr(self, name)(x)
+        return x
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(self.features(images).mean((2, 3)))
+
+    def _set_padding(self, tensorflow: bool) -> None:
+        """Make every pooling layer pad TensorFlow's way or PyTorch's, and note it in the state_dict."""
+        self.register_buffer("tf_padding", torch.tensor(True) if tensorflow else None)
+        for module in self.modules():
+            if module is not self and hasattr(module, "tf_padding"):
+                module.tf_padding = tensorflow  # type: ignore[assignment]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        self._set_padding(prefix + "tf_padding" in state_dict)
+        super()._load_from_state_dict(state_dict, prefix, *args)

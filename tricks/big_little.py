@@ -1,0 +1,125 @@
+"""Big-Little: each stage as a deep branch at half resolution and a light one at full resolution.
+
+Paper: Chen et al. 2018, Big-Little Net (arXiv 1807.03848), as assembled in arXiv 2001.06268 (there with input 256 at
+evaluation: +0.34 top-1, Table 7, E9).
+Changes: `pool` (a big and a little branch of convolutions instead of max-pool), `stage` (all but the last), `shortcut`
+(3x3 average pool with the stride, then 1x1 convolution), `depths` (101: 4, 8, 18, 3; 152: 5, 12, 30, 3).
+Differs: this follows the official Assemble-ResNet code: the first block of every row has a projection, also where shapes
+agree (IBM's code: identity); zeros beyond the edge count in the pooled shortcut. A big branch larger than the little one
+(an odd map) is cut to its size; the official code cannot run such sizes.
+
+A stage with n blocks: big = n - 1 blocks, the first with stride 2, no ReLU at the end; little = max(1, n // beta - 1)
+blocks of width / alpha at stride 1, then a 1x1 convolution to full width. Big is enlarged 2x (nearest) and added, ReLU,
+then one more block merges them, with stride 2 (in the last big-little stage 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.errors import UserError
+from models.layers import conv, norm
+from models.resnet import block_row, plain_stage, stage_sites
+from models.spec import Site, Spec
+from tricks.base import ModelTrick, register
+
+DEPTHS = {"resnet101": (4, 8, 18, 3), "resnet152": (5, 12, 30, 3)}
+
+
+class BigLittlePool(nn.Module):
+    """The big-little pair that stands for max-pool: (B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2))."""
+
+    def __init__(self, spec: Spec, alpha: int) -> None:
+        super().__init__()
+        width, slim = spec.width, max(1, spec.width // alpha)
+        self.big = nn.Sequential(conv(width, width, 3, 2), norm(spec, width))
+        self.little = nn.Sequential(
+            conv(width, slim, 3),
+            norm(spec, slim),
+            nn.ReLU(inplace=True),
+            conv(slim, slim, 3, 2),
+            norm(spec, slim),
+            nn.ReLU(inplace=True),
+            conv(slim, width, 1),
+            norm(spec, width),
+        )
+        self.act = nn.ReLU(inplace=True)
+        self.merge = nn.Sequential(conv(width, width, 1), norm(spec, width), nn.ReLU(inplace=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        big = self.big(x)
+        return self.merge(self.act(big + self.little(x)))
+
+
+class BigLittleStage(nn.Module):
+    """(B, in_channels, H, W) -> (B, width * expansion, H/stride, W/stride)."""
+
+    def __init__(self, spec: Spec, stage: int, in_channels: int, stride: int, alpha: int, beta: int) -> None:
+        super().__init__()
+        width = spec.width * 2 ** (stage - 1)
+        slim = max(1, width // alpha)
+        channels = width * spec.expansion
+        *sites, merge_site = stage_sites(spec, stage)
+        # The little branch's blocks are spread over the same depth of the network as the big branch's.
+        little = max(1, len(sites + [merge_site]) // beta - 1)
+        little_sites = [sites[min(i * len(sites) // little, len(sites) - 1)] for i in range(little)]
+        self.big = block_row(spec, in_channels, width, 2, sites, always_project=True, final_relu=False)
+        self.little = block_row(spec, in_channels, slim, 1, little_sites, always_project=True)
+        self.expand = nn.Sequential(conv(slim * spec.expansion, channels, 1), norm(spec, channels))
+        self.act = nn.ReLU(inplace=True)
+        self.merge = self._merge(spec, channels, width, stride, merge_site)
+
+    @staticmethod
+    def _merge(spec: Spec, channels: int, width: int, stride: int, site: Site) -> nn.Module:
+        return block_row(spec, channels, width, stride, [site], always_project=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        big = self.big(x)
+        little = self.expand(self.little(x))
+        big = F.interpolate(big, scale_factor=2.0, mode="nearest")[..., : little.shape[-2], : little.shape[-1]]
+        return self.merge(self.act(little + big))
+
+
+def big_little_stage(spec: Spec, stage: int, in_channels: int, alpha: int, beta: int) -> tuple[nn.Module, int]:
+    """Big-little modules but for the last stage, which is a plain row with stride 2."""
+    last = len(spec.depths)
+    if stage == last:
+        return plain_stage(spec, stage, in_channels, stride=2, always_project=True)
+    module = BigLittleStage(spec, stage, in_channels, 1 if stage == last - 1 else 2, alpha, beta)
+    return module, spec.width * 2 ** (stage - 1) * spec.expansion
+
+
+def pooled_shortcut(spec: Spec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """3x3 average pool with the stride (zeros beyond the edge count), 1x1 convolution, batch norm."""
+    pool = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else nn.Identity()
+    return nn.Sequential(pool, conv(in_channels, out_channels, 1), norm(spec, out_channels))
+
+
+@register
+@dataclass(frozen=True)
+class BigLittle(ModelTrick):
+    """Parameters of Big-Little."""
+
+    alpha: int = 2
+    """Width of the big branch over width of the little one. The paper: 2 for ResNet-50, 1 for ResNet-152."""
+    beta: int = 4
+    """Blocks of a stage over blocks of the little branch. The paper: 4 for ResNet-50, 2 for ResNet-152."""
+
+    def __post_init__(self) -> None:
+        if self.alpha < 1 or self.beta < 1:
+            raise UserError("tricks.big_little.alpha and tricks.big_little.beta must be at least 1")
+
+    def convert(self, spec: Spec) -> Spec:
+        depths = DEPTHS.get(spec.name, spec.depths)
+        if min(depths[:-1]) < 2:
+            raise UserError(f"big_little needs at least two blocks in each stage; {spec.name} has {list(depths)}")
+        return spec.replace(
+            depths=depths,
+            pool=partial(BigLittlePool, alpha=self.alpha) if spec.pool else None,
+            stage=partial(big_little_stage, alpha=self.alpha, beta=self.beta),
+            shortcut=pooled_shortcut if spec.residual else spec.shortcut,
+        )

@@ -1,0 +1,60 @@
+"""CutMix: a rectangle of each picture comes from another one, and so does its share of the target.
+
+Paper: Yun et al. 2019 (arXiv 1905.04899), Algorithm 1; alpha 1 in the paper and in torchvision's recipe.
+Changes: the batch: one rectangle for a batch with side lengths sqrt(1 - lam) of the picture's and a uniform centre, cut at
+the border; targets y = lam' * y1 + (1 - lam') * y2 with lam' the share of the area that stayed.
+Differs: nothing known. Together with another batch trick, one of them acts on each batch, drawn evenly.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import UserError
+from tricks.base import BatchTrick, register
+
+
+def rectangle(height: int, width: int, lam: float, cy: int, cx: int) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) of the rectangle of area (1 - lam) around the centre, cut at the border."""
+    h, w = int(height * math.sqrt(1 - lam)), int(width * math.sqrt(1 - lam))
+    return max(cy - h // 2, 0), min(cy + h // 2, height), max(cx - w // 2, 0), min(cx + w // 2, width)
+
+
+def cutmix(
+    images: Tensor, targets: Tensor, order: Tensor, box: tuple[int, int, int, int]
+) -> tuple[Tensor, Tensor]:
+    """Images (B, 3, H, W) with ``box`` taken from ``images[order]``, targets (B, K) mixed by area."""
+    top, bottom, left, right = box
+    mixed = images.clone()
+    mixed[..., top:bottom, left:right] = images[order][..., top:bottom, left:right]
+    kept = 1 - (bottom - top) * (right - left) / (images.shape[-2] * images.shape[-1])
+    return mixed, torch.lerp(targets[order], targets, kept)
+
+
+@register
+@dataclass(frozen=True)
+class CutMix(BatchTrick):
+    """Parameters of CutMix."""
+
+    alpha: float = 1.0
+    """Both parameters of the Beta distribution of the area that stays."""
+
+    def __post_init__(self) -> None:
+        if self.alpha <= 0:
+            raise UserError(f"tricks.cutmix.alpha must be above 0, not {self.alpha}")
+
+    def check_batch(self, size: int) -> None:
+        if size < 2:
+            raise UserError("cutmix needs at least 2 pictures at a time: raise data.batch_size")
+
+    def mix(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        height, width = images.shape[-2:]
+        lam = rng.beta(self.alpha, self.alpha)
+        box = rectangle(height, width, lam, int(rng.integers(height)), int(rng.integers(width)))
+        order = torch.from_numpy(rng.permutation(len(images))).to(images.device)
+        return cutmix(images, targets, order, box)

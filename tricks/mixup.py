@@ -1,0 +1,88 @@
+"""Mixup: pictures and targets are mixed in pairs.
+
+Paper: Zhang et al. 2017 (arXiv 1710.09412); alpha 0.2 in arXiv 2001.06268: +0.75 top-1 with type 1 (Table 7, E3).
+Changes: the batch: x = lam * x1 + (1 - lam) * x2 and targets alike, lam ~ Beta(alpha, alpha).
+Differs: the mixup authors draw one lam for a batch; the official Assemble-ResNet code, followed here, one for each pair.
+``type1`` (official): the loader draws 2 B pictures, the halves are mixed into B; every picture is seen about twice in
+an epoch of unchanged length. ``type2`` (official): B pictures; the first half of the result mixes the halves x1, x2, the
+second half x1 with the reversed x2 and fresh lam. ``permutation``: B pictures, each mixed with a random other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import UserError
+from tricks.base import BatchTrick, register
+
+
+class Kind(Enum):
+    """How partners are found."""
+
+    type1 = "type1"
+    type2 = "type2"
+    permutation = "permutation"
+
+
+def mix_pairs(x1: Tensor, x2: Tensor, lam: Tensor) -> Tensor:
+    """lam * x1 + (1 - lam) * x2, with lam (B,) for x1, x2 (B, ...)."""
+    weight = 1 - lam.to(x1.dtype).reshape(-1, *[1] * (x1.ndim - 1))
+    return torch.lerp(x1, x2, weight)
+
+
+def mixup(images: Tensor, targets: Tensor, kind: Kind, lam: Tensor, order: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Images (N, 3, H, W) and targets (N, K) mixed in pairs.
+
+    Args:
+        images: pictures.
+        targets: dense targets.
+        kind: N -> N / 2 rows for type1, N for the others.
+        lam: N / 2 numbers for type1, N for the others (type2: first those of the first half).
+        order: a permutation of N, for ``permutation`` only.
+    """
+    if kind is Kind.permutation:
+        return mix_pairs(images, images[order], lam), mix_pairs(targets, targets[order], lam)
+    (x1, x2), (y1, y2) = images.chunk(2), targets.chunk(2)
+    if kind is Kind.type2:
+        x1, x2 = torch.cat([x1, x1]), torch.cat([x2, x2.flip(0)])
+        y1, y2 = torch.cat([y1, y1]), torch.cat([y2, y2.flip(0)])
+    return mix_pairs(x1, x2, lam), mix_pairs(y1, y2, lam)
+
+
+@register
+@dataclass(frozen=True)
+class Mixup(BatchTrick):
+    """Parameters of mixup."""
+
+    alpha: float = 0.2
+    """Both parameters of the Beta distribution: the larger, the more even the mixtures."""
+    kind: Kind = Kind.type1
+    """type1, type2 or permutation (see above)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", Kind(self.kind))
+        if self.alpha <= 0:
+            raise UserError(f"tricks.mixup.alpha must be above 0, not {self.alpha}")
+
+    @property
+    def images_per_target(self) -> int:
+        return 2 if self.kind is Kind.type1 else 1
+
+    def check_batch(self, size: int) -> None:
+        if self.kind is Kind.type2 and size % 2:
+            raise UserError(f"mixup type2 mixes the halves of a batch, so {size} pictures at a time will not do: take an even number")
+        if self.kind is Kind.permutation and size < 2:
+            raise UserError("mixup needs at least 2 pictures at a time to mix: raise data.batch_size")
+
+    def mix(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        rows = len(images) // self.images_per_target
+        lam = torch.from_numpy(rng.beta(self.alpha, self.alpha, rows)).to(images)
+        order = None
+        if self.kind is Kind.permutation:
+            order = torch.from_numpy(rng.permutation(rows)).to(images.device)
+        return mixup(images, targets, self.kind, lam, order)

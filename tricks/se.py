@@ -1,0 +1,48 @@
+"""Squeeze-and-Excitation: each channel of a block's output is weighted by what the whole picture says.
+
+Paper: Hu et al. 2017 (arXiv 1709.01507); published gain +1.10 top-1 alone (arXiv 2001.06268, Table 2, C1).
+Changes: `attention`, after a block's last batch norm (and DropBlock), before the addition.
+Differs: no biases, as in the official Assemble-ResNet code (the paper's and timm's have them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor, nn
+
+from core.errors import UserError
+from models.layers import conv
+from models.spec import Spec
+from tricks.base import ModelTrick, register
+
+
+class SqueezeExcitation(nn.Module):
+    """x (B, C, H, W) * sigmoid(fc2(relu(fc1(mean of x over H, W))))."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        inner = max(1, channels // reduction)
+        self.fc1 = conv(channels, inner, 1)
+        self.act = nn.ReLU(inplace=True)
+        self.fc2 = conv(inner, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.fc2(self.act(self.fc1(x.mean((2, 3), keepdim=True)))).sigmoid()
+
+
+@register
+@dataclass(frozen=True)
+class SE(ModelTrick):
+    """Parameters of Squeeze-and-Excitation."""
+
+    reduction: int = 16
+    """Channels over channels of the bottleneck between the two layers."""
+
+    def __post_init__(self) -> None:
+        if self.reduction < 1:
+            raise UserError(f"tricks.se.reduction must be at least 1, not {self.reduction}")
+
+    def convert(self, spec: Spec) -> Spec:
+        return spec.replace(attention=partial(SqueezeExcitation, reduction=self.reduction))
