@@ -32,7 +32,7 @@ class Init(Enum):
 
 
 class DecayRule(Enum):
-    """What weight decay acts on: ``official`` all but batch norm (FC bias too); ``weights`` all but biases and norms."""
+    """Decays: ``official`` all but batch norm (FC bias too); ``weights`` all but biases and norms; ``all``."""
 
     official = "official"
     weights = "weights"
@@ -50,7 +50,7 @@ class Weights(Enum):
 class ModelConfig:
     """The network; tricks then change its spec."""
 
-    name: str = "resnet20"
+    name: str = "tiny"
     num_classes: int | None = None  # None: as many as the data set has
     width: int | None = None  # channels of the first stage; None: the model's own (64, or 16 for the CIFAR nets)
     stem: Stem = Stem.auto  # auto: small up to 64 pixels
@@ -77,6 +77,7 @@ class DataConfig:
     eval_crop: float = 0.875  # evaluation: the shorter side is resized to image_size / eval_crop, then centre crop
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # on the 0-255 scale, subtracted on the device
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    label_offset: int = 0  # 1 where output 0 is a background class (the official 1001-way ImageNet head)
 
 
 @dataclass

@@ -105,6 +105,4 @@ def resolve(tricks: Iterable[Trick], base: Spec) -> Recipe:
 
 def _changed(before: Spec, after: Spec) -> tuple[str, ...]:
     """The places that differ."""
-    return tuple(
-        field.name for field in fields(before) if getattr(before, field.name) != getattr(after, field.name)
-    )
+    return tuple(field.name for field in fields(before) if getattr(before, field.name) != getattr(after, field.name))

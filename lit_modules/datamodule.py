@@ -38,8 +38,8 @@ class TrainLoader(DataLoader):
     delivered = 0  # batches of this epoch so far
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        # A generator, so that workers start at the first ``next``. When a run is resumed, Lightning calls ``iter`` first
-        # and ``set_epoch`` after it, and workers would already be loading pictures of epoch 0.
+        # A generator, so that workers start at the first ``next``. When a run is resumed, Lightning calls ``iter``
+        # before ``set_epoch``, and workers would already be loading pictures of epoch 0.
         epoch, batch = self.resume
         self.resume = (-1, 0)
         self.delivered = batch if epoch == self.sampler.epoch else 0
@@ -105,8 +105,8 @@ class ClassifierData(LightningDataModule):
         batch = self.micro_batch * self.accumulate * world
         if batch > self.train_size:
             raise UserError(
-                f"data.batch_size={batch} is more than the {self.train_size} training pictures, so an epoch has no step: "
-                f"set data.batch_size to {self.train_size} or less"
+                f"data.batch_size={batch} is more than the {self.train_size} training pictures, so an epoch has no "
+                f"step: set data.batch_size to {self.train_size} or less"
             )
         return self.train_size // batch
 

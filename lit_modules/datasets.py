@@ -131,8 +131,8 @@ def read_digits() -> tuple[np.ndarray, np.ndarray]:
 def split_digits(labels: np.ndarray, held_out: int = 300) -> dict[str, np.ndarray]:
     """Indices of the splits: ``held_out`` each for val and test, stratified, and the same for every run.
 
-    Sorted by class (shuffled within), the pictures fall into ``held_out`` runs of equal length; each run gives its first
-    to val and its second to test, so every class is represented in proportion.
+    Sorted by class (shuffled within), the pictures fall into ``held_out`` runs of equal length; each run gives its
+    first to val and its second to test, so every class is represented in proportion.
     """
     n = len(labels)
     order = np.lexsort((np.random.default_rng(0).permutation(n), labels))

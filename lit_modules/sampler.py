@@ -31,8 +31,8 @@ class EpochSampler(Sampler[Draw]):
 
     An epoch is a permutation of the data set, k of them one after the other, cut into whole optimizer steps of
     k*a*w*b pictures; the rest is dropped. Within a step the pictures have the layout (k, a, w, b): the step's pictures,
-    and which of them are partners in mixup, are the same however the global batch is split over ranks and micro-batches.
-    A micro-batch is k runs of b pictures, partners b apart.
+    and which of them are partners in mixup, are the same however the global batch is split over ranks and
+    micro-batches. A micro-batch is k runs of b pictures, partners b apart.
     """
 
     def __init__(
@@ -80,10 +80,11 @@ class EpochSampler(Sampler[Draw]):
 
 
 def eval_batches(length: int, batch: int, rank: int = 0, world: int = 1) -> list[list[int]]:
-    """This rank's pictures ``rank::world`` in batches of at most ``batch``.
+    """This rank's pictures ``rank::world`` in batches of at most ``batch`` (and of 2, where shards of 1s are uneven).
 
-    Every picture is scored exactly once, over all ranks, and every rank has the same *number* of batches: DDP broadcasts
-    the batch norm buffers in every forward pass, validation included, so one batch more on one rank would hang.
+    Every picture is scored exactly once, over all ranks, and every rank has the same *number* of batches: DDP
+    broadcasts the batch norm buffers in every forward pass, validation included, so one batch more on one rank would
+    hang. None is empty as long as there are ``world`` pictures.
     """
-    count = -(-length // (world * batch))
+    count = min(-(-length // (world * batch)), length // world)
     return [part.tolist() for part in np.array_split(np.arange(length)[rank::world], count)]

@@ -47,8 +47,8 @@ def random_resized_crop(
     full_width, full_height = picture.size
     left, top, w, h = random_crop_box(full_width, full_height, scale, ratio, rng)
     picture.draft("RGB", (math.ceil(2 * size * full_width / w), math.ceil(2 * size * full_height / h)))
-    sx, sy = picture.width / full_width, picture.height / full_height  # below 1 where the draft took effect
-    box = (left * sx, top * sy, min((left + w) * sx, picture.width), min((top + h) * sy, picture.height))
+    f = round(full_width / picture.width)  # 1, or where the draft took effect 2, 4 or 8: f source pixels to one decoded
+    box = (left / f, top / f, min((left + w) / f, picture.width), min((top + h) / f, picture.height))
     return np.asarray(_rgb(picture).resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 
@@ -78,7 +78,7 @@ def pad_and_shift(picture: np.ndarray, rng: np.random.Generator, *, pad: int) ->
     dy, dx = rng.integers(-pad, pad + 1, size=2)
     rows = np.clip(np.arange(height) + dy, 0, height - 1)
     columns = np.clip(np.arange(width) + dx, 0, width - 1)
-    return picture[rows[:, None], columns]
+    return picture.take(rows, axis=0).take(columns, axis=1)
 
 
 def random_flip(picture: np.ndarray, rng: np.random.Generator, *, probability: float) -> np.ndarray:

@@ -27,6 +27,7 @@ def _cifar(layers: int, residual: bool) -> Entry:
 
 
 CATALOGUE: dict[str, Entry] = {
+    "tiny": Entry("a ResNet-14 of 8 channels for 32x32 pictures: seconds on a CPU", "basic", (2, 2, 2), 8, "small"),
     "resnet18": Entry("ResNet-18, basic blocks", "basic", (2, 2, 2, 2)),
     "resnet34": Entry("ResNet-34, basic blocks", "basic", (3, 4, 6, 3)),
     "resnet50": Entry("ResNet-50, bottlenecks with the stride in the 3x3 conv", "bottleneck", (3, 4, 6, 3)),

@@ -1,6 +1,6 @@
 """ResNet from a `Spec`: stem, pool, stages of blocks, global average pool, classifier.
 
-The stride of a bottleneck is in its 3x3 convolution. Sub-module names are torchvision's, so that published weights load.
+The stride of a bottleneck is in its 3x3 convolution. Sub-module names are torchvision's: published weights load.
 Modules run in the order in which the official TensorFlow code creates its variables (shortcut before the main path);
 `models.convert` relies on that.
 """
@@ -66,6 +66,11 @@ class Block(nn.Module):
 class Bottleneck(Block):
     """1x1 to ``width``, 3x3 with the stride, 1x1 to 4 * ``width``."""
 
+    conv2: nn.Module
+    bn2: nn.Module
+    drop2: nn.Module
+    act2: nn.Module
+
     def _add_convolutions(self, spec: Spec, in_channels: int, width: int, stride: int, site: Site) -> None:
         self.conv1 = conv(in_channels, width, 1)
         self.bn1 = norm(spec, width)
@@ -86,6 +91,11 @@ class Bottleneck(Block):
 
 class BasicBlock(Block):
     """Two 3x3 convolutions, the first with the stride."""
+
+    conv1: nn.Module
+    bn1: nn.Module
+    drop1: nn.Module
+    act1: nn.Module
 
     def _add_convolutions(self, spec: Spec, in_channels: int, width: int, stride: int, site: Site) -> None:
         self._add_spatial(spec, 1, in_channels, width, stride, site)
@@ -160,9 +170,9 @@ def plain_stage(
 class ResNet(nn.Module):
     """The network of a spec: images (B, 3, H, W) -> logits (B, K).
 
-    Published PyTorch weights were trained with PyTorch's pooling, the official TensorFlow ones with TensorFlow's. So the
-    convention travels with the weights: a state_dict of a ``padding="tensorflow"`` network has the entry ``tf_padding``,
-    and loading a state_dict sets the convention that its weights were trained with.
+    Published PyTorch weights were trained with PyTorch's pooling, the official TensorFlow ones with TensorFlow's. So
+    the convention travels with the weights: a state_dict of a ``padding="tensorflow"`` network has the entry
+    ``tf_padding``, and loading a state_dict sets the convention that its weights were trained with.
     """
 
     def __init__(self, spec: Spec) -> None:

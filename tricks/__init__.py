@@ -33,8 +33,6 @@ def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any]]) -> list[Tric
         cls = TRICKS[name]
         unknown = set(parameters or {}) - set(cls.__dataclass_fields__)
         if unknown:
-            raise UserError(
-                suggest(f"parameter of trick {name}", sorted(unknown)[0], list(cls.__dataclass_fields__))
-            )
+            raise UserError(suggest(f"parameter of trick {name}", sorted(unknown)[0], list(cls.__dataclass_fields__)))
         objects.append(cls(**(parameters or {})))
     return objects

@@ -4,9 +4,9 @@ Paper: Chen et al. 2018, Big-Little Net (arXiv 1807.03848), as assembled in arXi
 evaluation: +0.34 top-1, Table 7, E9).
 Changes: `pool` (a big and a little branch of convolutions instead of max-pool), `stage` (all but the last), `shortcut`
 (3x3 average pool with the stride, then 1x1 convolution), `depths` (101: 4, 8, 18, 3; 152: 5, 12, 30, 3).
-Differs: this follows the official Assemble-ResNet code: the first block of every row has a projection, also where shapes
-agree (IBM's code: identity); zeros beyond the edge count in the pooled shortcut. A big branch larger than the little one
-(an odd map) is cut to its size; the official code cannot run such sizes.
+Differs: this follows the official Assemble-ResNet code: the first block of every row has a projection, also where
+shapes agree (IBM's code: identity); zeros beyond the edge count in the pooled shortcut. A big branch larger than the
+little one (an odd map) is cut to its size; the official code cannot run such sizes.
 
 A stage with n blocks: big = n - 1 blocks, the first with stride 2, no ReLU at the end; little = max(1, n // beta - 1)
 blocks of width / alpha at stride 1, then a 1x1 convolution to full width. Big is enlarged 2x (nearest) and added, ReLU,
@@ -65,7 +65,7 @@ class BigLittleStage(nn.Module):
         channels = width * spec.expansion
         *sites, merge_site = stage_sites(spec, stage)
         # The little branch's blocks are spread over the same depth of the network as the big branch's.
-        little = max(1, len(sites + [merge_site]) // beta - 1)
+        little = max(1, spec.depths[stage - 1] // beta - 1)
         little_sites = [sites[min(i * len(sites) // little, len(sites) - 1)] for i in range(little)]
         self.big = block_row(spec, in_channels, width, 2, sites, always_project=True, final_relu=False)
         self.little = block_row(spec, in_channels, slim, 1, little_sites, always_project=True)

@@ -1,8 +1,8 @@
 """CutMix: a rectangle of each picture comes from another one, and so does its share of the target.
 
 Paper: Yun et al. 2019 (arXiv 1905.04899), Algorithm 1; alpha 1 in the paper and in torchvision's recipe.
-Changes: the batch: one rectangle for a batch with side lengths sqrt(1 - lam) of the picture's and a uniform centre, cut at
-the border; targets y = lam' * y1 + (1 - lam') * y2 with lam' the share of the area that stayed.
+Changes: the batch: one rectangle for a batch with side lengths sqrt(1 - lam) of the picture's and a uniform centre, cut
+at the border; targets y = lam' * y1 + (1 - lam') * y2 with lam' the share of the area that stayed.
 Differs: nothing known. Together with another batch trick, one of them acts on each batch, drawn evenly.
 """
 
@@ -25,9 +25,7 @@ def rectangle(height: int, width: int, lam: float, cy: int, cx: int) -> tuple[in
     return max(cy - h // 2, 0), min(cy + h // 2, height), max(cx - w // 2, 0), min(cx + w // 2, width)
 
 
-def cutmix(
-    images: Tensor, targets: Tensor, order: Tensor, box: tuple[int, int, int, int]
-) -> tuple[Tensor, Tensor]:
+def cutmix(images: Tensor, targets: Tensor, order: Tensor, box: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
     """Images (B, 3, H, W) with ``box`` taken from ``images[order]``, targets (B, K) mixed by area."""
     top, bottom, left, right = box
     mixed = images.clone()

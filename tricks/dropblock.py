@@ -1,7 +1,7 @@
 """DropBlock: in training, whole squares of a channel's map are dropped, more of them as training goes on.
 
-Paper: Ghiasi et al. 2018 (arXiv 1810.12890); in arXiv 2001.06268 with block 7, keep probability 1.0 -> 0.9 linearly over
-all steps, in stages 3 and 4 with the seed probability times 0.25 and 1.0: +0.69 top-1 (Table 7, E5).
+Paper: Ghiasi et al. 2018 (arXiv 1810.12890); in arXiv 2001.06268 with block 7, keep probability 1.0 -> 0.9 linearly
+over all steps, in stages 3 and 4 with the seed probability times 0.25 and 1.0: +0.69 top-1 (Table 7, E5).
 Changes: `after_norm` in the last two stages: after every batch norm of a block and of its shortcut, before the ReLU;
 and the keep probability, step by step.
 Differs: the official Assemble-ResNet code, followed here, draws one mask (1, C, H, W) for all pictures of a device's
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +51,7 @@ def drop_block(
 
 
 class DropBlock(nn.Module):
-    """`drop_block` in training, the identity in evaluation. ``keep_prob`` is a tensor, so that compiled code follows it."""
+    """`drop_block` in training, the identity in evaluation. ``keep_prob`` is a tensor: compiled code follows it."""
 
     keep_prob: Tensor
 
@@ -80,7 +81,8 @@ class KeepProbSchedule(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.layers = [m for m in pl_module.modules() if isinstance(m, DropBlock)]
-        self.total_steps = int(trainer.estimated_stepping_batches)
+        schedule: Any = pl_module.schedule
+        self.total_steps: int = schedule.total_steps  # the same as the learning rate's
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         value = keep_prob_at(trainer.global_step, self.total_steps, self.start, self.end)
@@ -109,7 +111,9 @@ class DropBlockTrick(ModelTrick, CallbackTrick):
         if not (0 < self.start <= 1 and 0 < self.end <= 1):
             raise UserError("tricks.dropblock.start and tricks.dropblock.end must lie in (0, 1]")
         if self.start == self.end == 1 or not any(self.stage_scales):
-            raise UserError("these parameters of dropblock drop nothing: lower tricks.dropblock.end or raise a stage scale")
+            raise UserError(
+                "these parameters of dropblock drop nothing: lower tricks.dropblock.end or raise a stage scale"
+            )
 
     def _after_norm(self, site: Site) -> nn.Module | None:
         from_last = site.stages - site.stage

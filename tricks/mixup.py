@@ -2,10 +2,10 @@
 
 Paper: Zhang et al. 2017 (arXiv 1710.09412); alpha 0.2 in arXiv 2001.06268: +0.75 top-1 with type 1 (Table 7, E3).
 Changes: the batch: x = lam * x1 + (1 - lam) * x2 and targets alike, lam ~ Beta(alpha, alpha).
-Differs: the mixup authors draw one lam for a batch; the official Assemble-ResNet code, followed here, one for each pair.
+Differs: the mixup authors draw one lam for a batch; the official Assemble-ResNet code, followed here, one for a pair.
 ``type1`` (official): the loader draws 2 B pictures, the halves are mixed into B; every picture is seen about twice in
-an epoch of unchanged length. ``type2`` (official): B pictures; the first half of the result mixes the halves x1, x2, the
-second half x1 with the reversed x2 and fresh lam. ``permutation``: B pictures, each mixed with a random other.
+an epoch of unchanged length. ``type2`` (official): B pictures; the first half of the result mixes the halves x1, x2,
+the second half x1 with the reversed x2 and fresh lam. ``permutation``: B pictures, each mixed with a random other.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def mix_pairs(x1: Tensor, x2: Tensor, lam: Tensor) -> Tensor:
     return torch.lerp(x1, x2, weight)
 
 
-def mixup(images: Tensor, targets: Tensor, kind: Kind, lam: Tensor, order: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def mixup(
+    images: Tensor, targets: Tensor, kind: Kind, lam: Tensor, order: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Images (N, 3, H, W) and targets (N, K) mixed in pairs.
 
     Args:
@@ -75,7 +77,9 @@ class Mixup(BatchTrick):
 
     def check_batch(self, size: int) -> None:
         if self.kind is Kind.type2 and size % 2:
-            raise UserError(f"mixup type2 mixes the halves of a batch, so {size} pictures at a time will not do: take an even number")
+            raise UserError(
+                f"mixup type2 mixes the halves of a batch, so it cannot take {size} pictures at a time: make it even"
+            )
         if self.kind is Kind.permutation and size < 2:
             raise UserError("mixup needs at least 2 pictures at a time to mix: raise data.batch_size")
 

@@ -2,8 +2,8 @@
 
 Paper: He et al. 2018, Bag of Tricks for Image Classification with CNNs (arXiv 1812.01187), section 4.2; published gain
 +0.50 top-1 on ResNet-50 (arXiv 2001.06268, Table 7, E1).
-Changes: `stem` 7x7/2 conv -> 3x3/2, 3x3, 3x3 convs with width/2, width/2, width channels; `shortcut` strided 1x1 conv ->
-2x2 average pool with the stride, then 1x1 conv. A stem that is one 3x3 conv already (small pictures) stays.
+Changes: `stem` 7x7/2 conv -> 3x3/2, 3x3, 3x3 convs with width/2, width/2, width channels; `shortcut` strided 1x1 conv
+-> 2x2 average pool with the stride, then 1x1 conv. A stem that is one 3x3 conv already (small pictures) stays.
 Differs: the official Assemble-ResNet code also pools in stage 1, where the stride is 1 (a 2x2 average with stride 1);
 the Bag of Tricks paper and timm do not. ``pool_stage1`` is True, as official; False takes timm's resnet50d weights.
 At the far edge of an odd map, the official code averages with zeros (``padding="tensorflow"``), timm leaves them out.
@@ -66,8 +66,8 @@ class ResNetD(ModelTrick):
     """Parameters of ResNet-D."""
 
     yields_to: ClassVar[Mapping[str, str]] = {
-        "big_little": "Big-Little brings its own pooled shortcut and trains unstably with the deep stem, so the paper's "
-        "'D + BL' has neither of ResNet-D's changes (arXiv 2001.06268; official code: use_resnet_d False)"
+        "big_little": "Big-Little brings its own pooled shortcut and trains unstably with the deep stem, so the "
+        "paper's 'D + BL' has neither of ResNet-D's changes (arXiv 2001.06268; official code: use_resnet_d False)"
     }
     pool_stage1: bool = True
     """Average with stride 1 in the shortcut of stage 1 too, as the official code does."""

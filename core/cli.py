@@ -1,0 +1,287 @@
+"""The command line checked before Hydra sees it, so that a typo is answered at once and by name.
+
+Nothing here imports torch. Hydra alone would answer a misspelt trick with "Could not load", drop one of ``tricks=`` and
+``+tricks=``, and take ``+trick=[..]`` for a new key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from core.errors import UserError
+from core.names import group_names, recipe_names, suggest, trick_names
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+    from tricks.base import Trick
+
+
+def check(argv: Sequence[str]) -> bool:
+    """Check the arguments (without the program's name); returns whether they ask for a sweep.
+
+    Prints the help and exits where that was asked for.
+
+    Raises:
+        UserError: anything misspelt, unknown or contradictory.
+    """
+    arguments = _arguments(argv)
+    if arguments.help:
+        from core.help import help_text
+
+        print(help_text(arguments.overrides))
+        raise SystemExit(0)
+    if arguments.hydra_help or arguments.shell_completion:
+        return False
+    overrides = _parse(arguments.overrides)
+    sweep = arguments.multirun or any(o.key_or_group == "hydra.mode" and "MULTI" in str(o.value()) for o in overrides)
+    if sweep and any(name in os.environ for name in ("RANK", "LOCAL_RANK")):
+        raise UserError(
+            "-m cannot be started by torchrun or on several ranks: start it once; each job has its own ranks"
+        )
+    ours = [o for o in overrides if o.key_or_group != "hydra" and not o.is_hydra_override()]
+    options = _options(arguments.config_dir)
+    values = [(o, _values(o, options)) for o in ours]
+    for override, elements in values:
+        _check_key(override, options)
+        _check_sweep(override, sweep)
+        _check_elements(override, elements, options)
+    _check_selection(values)
+    return sweep
+
+
+def selected_tricks(cfg: DictConfig) -> dict[str, Trick]:
+    """The chosen tricks as objects, by name, in the order of the config, without those of ``drop``.
+
+    Raises:
+        UserError: parameters of a trick that is not selected; ``drop`` of a trick that is not selected.
+    """
+    from omegaconf import OmegaConf
+
+    names = active_tricks(cfg)
+    objects: Any = {name: OmegaConf.to_object(cfg.tricks[name]) for name in names}
+    return objects
+
+
+def active_tricks(cfg: DictConfig) -> list[str]:
+    """The names of the chosen tricks in the order of the config, without those of ``drop``.
+
+    A recipe's parameters for a trick which ``tricks=[..]`` took away are still in the config, as a plain mapping where
+    a trick is a dataclass: they are passed over. The user's own parameters for such a trick are a mistake.
+    """
+    from omegaconf import OmegaConf
+
+    typed = []
+    for name in map(str, cfg.tricks):
+        if name not in trick_names():
+            raise UserError(suggest("trick", name, trick_names()))
+        if dataclasses.is_dataclass(OmegaConf.get_type(cfg.tricks, name)):
+            typed.append(name)
+        else:
+            for key in _command_line_keys():
+                if key.startswith(f"tricks.{name}."):
+                    _not_selected(name, key)
+    for name in cfg.drop:
+        if name not in trick_names():
+            raise UserError(suggest("trick", name, trick_names()))
+        if name not in typed:
+            raise UserError(f"drop=[{name}]: trick '{name}' is not selected. Selected: {', '.join(typed) or 'none'}")
+    return [name for name in typed if name not in cfg.drop]
+
+
+def _command_line_keys() -> list[str]:
+    """The keys the user overrode, where Hydra runs."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return []
+    return [override.lstrip("+~").partition("=")[0] for override in HydraConfig.get().overrides.task]
+
+
+def _arguments(argv: Sequence[str]) -> Namespace:
+    """What Hydra's own parser makes of the arguments."""
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        hint = ". Put options such as -m before the key=value arguments" if "=" in message else ""
+        raise UserError(f"{message}{hint}. See --help")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser.parse_args(list(argv))
+
+
+def _parse(overrides: list[str]) -> list[Override]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser = OverridesParser.create()
+    for text in overrides:
+        if "=" not in text and not text.startswith("~"):
+            raise UserError(f"cannot read the argument '{text}': write key=value. See --help")
+    return parser.parse_overrides(overrides)
+
+
+def _options(config_dir: str | None) -> dict[str, list[str]]:
+    """Group -> options, those of ``--config-dir`` included."""
+    options = {group: list(names) for group, names in group_names().items()}
+    for file in sorted(Path(config_dir).glob("*/*.yaml")) if config_dir else []:
+        options.setdefault(file.parent.name, []).append(file.stem)
+    return options
+
+
+def _values(override: Override, options: Mapping[str, list[str]]) -> list[Any]:
+    """What the key is set to: one value, or one for each job of a sweep. Empty for ranges of numbers."""
+    from hydra.core.override_parser.types import ChoiceSweep, Glob
+
+    if override.is_delete():
+        return []
+    value = override._value
+    if isinstance(value, Glob):
+        found = value.filter(options.get(override.key_or_group, []))
+        if not found:
+            known = ", ".join(options.get(override.key_or_group, []))
+            raise UserError(f"{override.input_line} matches nothing. Available: {known or 'none'}")
+        return list(found)
+    elements: list[Any] = [value]
+    if override.is_sweep_override():
+        elements = value.list if isinstance(value, ChoiceSweep) else []
+    return [override._convert_value(element) for element in elements]
+
+
+def _names(element: Any) -> list[str]:
+    """A group's value as a list of option names."""
+    if element is None or isinstance(element, dict):
+        return []
+    return [str(name) for name in element] if isinstance(element, list) else [str(element)]
+
+
+def _kind(group: str) -> str:
+    return "trick" if group == "tricks" else group
+
+
+def _check_key(override: Override, options: Mapping[str, list[str]]) -> None:
+    """The group or the key must exist."""
+    key = override.key_or_group
+    if key in options:
+        return
+    if "/" in key:
+        raise UserError(suggest("group", key, options))
+    parts = key.split(".")
+    if parts[0] == "tricks" and parts[1] not in trick_names():
+        raise UserError(suggest("trick", parts[1], trick_names()))
+    if (
+        parts[0] == "logger"
+        and parts[1] not in options["logger"]
+        and not (override.is_add() or override.is_force_add())
+    ):
+        raise UserError(suggest("logger", parts[1], options["logger"]))
+    _check_schema(parts, options)
+
+
+def _check_schema(parts: list[str], options: Mapping[str, list[str]]) -> None:
+    """Walk down the typed configuration along the key."""
+    from conf.schema import Config
+
+    node: Any = Config
+    for depth, part in enumerate(parts):
+        if not dataclasses.is_dataclass(node):
+            return
+        types = {field.name: field.type for field in dataclasses.fields(node)}
+        if part not in types:
+            prefix = ".".join(parts[:depth])
+            known = [f"{prefix}.{name}" for name in types] if prefix else list(dict.fromkeys([*types, *options]))
+            _unknown_key(".".join(parts[: depth + 1]), known)
+        node = types[part]
+
+
+def _unknown_key(key: str, known: Iterable[str]) -> NoReturn:
+    """An unknown key; one which exists a level deeper is pointed at."""
+    from conf.schema import Config
+
+    deeper = {
+        inner.name: f"{outer.name}.{inner.name}"
+        for outer in dataclasses.fields(Config)
+        if isinstance(outer.type, type) and dataclasses.is_dataclass(outer.type)
+        for inner in dataclasses.fields(outer.type)
+    }
+    if key in deeper:
+        raise UserError(f"unknown key '{key}'. Did you mean '{deeper[key]}'?")
+    raise UserError(suggest("key", key, known))
+
+
+def _check_sweep(override: Override, sweep: bool) -> None:
+    """Several values need -m; a list of names without brackets is the usual cause."""
+    if override.is_sweep_override() and not sweep:
+        hint = ""
+        if override.key_or_group in {"tricks", "logger"}:
+            key, _, value = str(override.input_line).partition("=")
+            hint = f" For one run with all of them write '{key}=[{value}]'"
+        raise UserError(f"{override.input_line} is a sweep over several runs: put -m before it.{hint}")
+
+
+def _check_elements(override: Override, elements: list[Any], options: Mapping[str, list[str]]) -> None:
+    """Every named option must exist."""
+    group = "tricks" if override.key_or_group == "drop" else override.key_or_group
+    for element in elements:
+        for name in _names(element) if group in options else []:
+            if name not in options[group] and "${" not in name:
+                raise UserError(suggest(_kind(group), name, options[group]))
+
+
+def _check_selection(values: list[tuple[Override, list[Any]]]) -> None:
+    """What is said about tricks must agree with which tricks are selected."""
+    of_tricks = [(o, elements) for o, elements in values if o.key_or_group == "tricks"]
+    added = [[_names(e) for e in elements] for o, elements in of_tricks if o.is_add()]
+    replaced = [[_names(e) for e in elements] for o, elements in of_tricks if not o.is_add() and not o.is_delete()]
+    if added and replaced:
+        raise UserError("tricks=[..] and +tricks=[..] together: tricks= replaces the tricks, +tricks= adds. Use one")
+    recipes = [n for o, elements in values if o.key_or_group == "recipe" for e in elements for n in _names(e)]
+    if any(name not in recipe_names() for name in recipes):
+        return  # of --config-dir: composed by Hydra, judged by `active_tricks`
+    contents = {name: _tricks_of(name) for name in recipes}
+    for recipe, content in contents.items():
+        for name in (name for elements in added for element in elements for name in element):
+            if name in content:
+                raise UserError(
+                    f"recipe {recipe} already has {name}, and adding it again would reset its parameters: "
+                    f"change it with tricks.{name}.<parameter>=..."
+                )
+    lists = replaced or [list(contents.values()) or [[]]]
+    dropped = [[_names(e) for e in elements] for o, elements in values if o.key_or_group == "drop"]
+    always = _union(map(_common, [*lists, *added])) - _union(map(_common, dropped))
+    ever = _union(_union(elements) for elements in [*lists, *added])
+    for override, _ in values:
+        head, _, rest = override.key_or_group.partition(".")
+        name = rest.partition(".")[0]
+        if head == "tricks" and name and not override.is_delete() and name not in always:
+            _not_selected(
+                name, override.key_or_group, in_some=name in ever and name not in _union(map(_union, dropped))
+            )
+
+
+def _not_selected(name: str, key: str, in_some: bool = False) -> NoReturn:
+    where = " in every job of this sweep" if in_some else ""
+    there = " there" if in_some else ""
+    raise UserError(f"trick '{name}' is not selected{where}, so {key} changes nothing{there}: add +tricks=[{name}]")
+
+
+def _tricks_of(recipe: str) -> list[str]:
+    from core.register import flatten
+
+    return flatten(recipe).tricks
+
+
+def _union(lists: Iterable[Iterable[str]]) -> set[str]:
+    return {name for names in lists for name in names}
+
+
+def _common(lists: list[list[str]]) -> set[str]:
+    """What all the lists have."""
+    return set.intersection(*map(set, lists)) if lists else set()

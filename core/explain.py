@@ -1,0 +1,131 @@
+"""What would be built, and who decided what: the table of ``explain=true``."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+
+from core.plan import Plan
+from models.cost import Cost, cost_of
+from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, Trick
+
+PLACES = (
+    "depths",
+    "stem",
+    "pool",
+    "stage",
+    "operator",
+    "downsample",
+    "shortcut",
+    "attention",
+    "after_norm",
+    "branch",
+    "zero_gamma",
+)
+EMPTY = {
+    "pool": "none",
+    "stage": "row of blocks",
+    "operator": "3x3 conv, batch norm, ReLU",
+    "downsample": "stride of the 3x3 conv",
+}
+
+
+def describe(value: Any) -> str:
+    """A place's filling in words: function or class name with the parameters bound to it."""
+    if isinstance(value, partial):
+        return f"{describe(value.func)}({', '.join(f'{k}={v}' for k, v in value.keywords.items())})"
+    owner = getattr(value, "__self__", None)
+    if isinstance(owner, Trick):
+        return repr(owner)
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return getattr(value, "__name__", str(value))
+
+
+def places(plan: Plan) -> list[tuple[str, str, str]]:
+    """(place, what fills it, who put it there) for the network, the pipeline and the loss."""
+    spec, recipe = plan.recipe.spec, plan.recipe
+    owner = {place: step.trick for step in recipe.steps for place in step.places}
+    rows = []
+    for place in PLACES:
+        value = getattr(spec, place)
+        filling = EMPTY.get(place, "none") if value is None else describe(value)
+        if place == "shortcut" and not spec.residual:
+            filling = "none (plain network)"
+        rows.append((place, filling, owner.get(place, spec.name)))
+    for kind, place in ((DataTrick, "picture"), (BatchTrick, "batch"), (LossTrick, "targets"), (CallbackTrick, "run")):
+        tricks = recipe.of(kind)
+        rows += [(place, repr(trick), trick.name) for trick in tricks]
+        if not tricks and kind is not CallbackTrick:
+            rows.append((place, {"targets": "one-hot"}.get(place, "as it is"), plan.cfg.data.name))
+    return rows
+
+
+def costs(plan: Plan) -> list[tuple[str, Cost, Cost]]:
+    """(trick, cost with it, what it added) for the base network and each model trick in order."""
+    size = plan.cfg.data.image_size
+    before = cost_of(plan.recipe.base, size)
+    rows = [(plan.recipe.base.name, before, before)]
+    for step in plan.recipe.steps:
+        after = cost_of(step.spec, size) if step.places else before
+        rows.append((step.trick, after, Cost(after.params - before.params, after.macs - before.macs)))
+        before = after
+    return rows
+
+
+def explain(plan: Plan) -> Group:
+    """The tables, ready to print."""
+    what = Table(title=f"{plan.recipe.spec.name}: places", title_justify="left")
+    for column in ("place", "filled by", "put there by"):
+        what.add_column(column, overflow="fold")
+    for row in places(plan):
+        what.add_row(*row)
+    size = plan.cfg.data.image_size
+    cost = Table(title=f"cost at {size}x{size}, {plan.num_classes} classes", title_justify="left")
+    for column in ("", "parameters", "added", "multiply-adds", "added"):
+        cost.add_column(column, justify="right" if column else "left")
+    for name, total, added in costs(plan):
+        cost.add_row(
+            name, f"{total.params:,}", f"{added.params:+,}", f"{total.macs / 1e9:.3f} G", f"{added.macs / 1e9:+.3f} G"
+        )
+    notes = [f"{step.trick} {step.reason}." for step in plan.recipe.steps if step.reason]
+    return Group(what, cost, *notes, summary(plan))
+
+
+def summary(plan: Plan) -> Table:
+    """The run in a few lines: what peers' users trip over is spelt out."""
+    cfg = plan.cfg
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    rows = {
+        "model": f"{plan.recipe.spec.name}, width {plan.recipe.spec.width}, {plan.num_classes} classes",
+        "tricks": ", ".join(plan.recipe.names) or "none",
+        "data": cfg.data.name
+        + (
+            f", {plan.data.train_size:,} training pictures"
+            if plan.data
+            else " (not found, so only the network is shown)"
+        ),
+        "batch": str(plan.batch)
+        + (f" ({plan.images_per_target} drawn for each)" if plan.images_per_target > 1 else ""),
+        "optimizer": f"{cfg.optim.name}, momentum {cfg.optim.momentum:g}, weight decay {cfg.optim.weight_decay:g} "
+        f"({cfg.optim.decay_rule.value} rule)",
+        "learning rate": f"{cfg.optim.lr:g} at its peak for the batch of {plan.batch.total} (never rescaled), "
+        f"{cfg.optim.warmup_epochs:g} warm-up epochs, then {cfg.optim.schedule}",
+        "length": f"{cfg.trainer.max_epochs} epochs"
+        + (f" x {plan.steps_per_epoch:,} steps" if plan.steps_per_epoch else ""),
+        "precision": cfg.trainer.precision,
+    }
+    for key, value in rows.items():
+        table.add_row(f"[bold]{key}[/bold]", value)
+    return table
+
+
+def print_explanation(plan: Plan) -> None:
+    """To the terminal; wide enough for a file or a pipe."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    console.print(explain(plan))

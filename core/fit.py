@@ -1,0 +1,203 @@
+"""Builds what a plan says, trains it, scores it, and writes the result."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint, Timer
+from rich.console import Console
+from rich.table import Table
+
+from conf.schema import TrainerConfig, Weights
+from core.errors import UserError
+from core.explain import summary
+from core.loggers import build_loggers, close_loggers
+from core.plan import Plan
+from core.progress import Progress
+from core.runs import describe_environment, write_result
+from lit_modules.classifier import Classifier
+from models.cost import cost_of
+from models.weights import load_weights
+from tricks.base import BatchTrick, CallbackTrick, LossTrick
+
+if TYPE_CHECKING:
+    from core.runs import Run
+
+
+class ConfigInCheckpoint(Callback):
+    """Puts the resolved configuration into every checkpoint, so that weights say how they came about."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["config"] = self.config
+
+
+def build_module(plan: Plan) -> Classifier:
+    """The network in its LightningModule, with the weights of ``model.checkpoint`` if there are any."""
+    cfg = plan.cfg
+    torch.manual_seed(cfg.seed)
+    network = plan.recipe.spec.build()
+    if cfg.model.checkpoint:
+        load_weights(network, cfg.model.checkpoint)
+    if cfg.trainer.sync_batchnorm and plan.batch.devices > 1:
+        from timm.layers.norm_act import convert_sync_batchnorm  # torch's own drops timm's fused activations
+
+        network = convert_sync_batchnorm(network)
+    if cfg.trainer.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if cfg.trainer.compile:
+        network.compile()
+    return Classifier(
+        network,
+        num_classes=plan.num_classes,
+        optim=cfg.optim,
+        schedule=plan.schedule,
+        mean=cfg.data.mean,
+        std=cfg.data.std,
+        label_offset=cfg.data.label_offset,
+        batch_tricks=plan.recipe.of(BatchTrick),
+        loss_tricks=plan.recipe.of(LossTrick),
+        seed=cfg.seed,
+        log_every=cfg.trainer.log_every_n_steps,
+        ece_bins=cfg.eval.ece_bins,
+    )
+
+
+def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
+    """Lightning's Trainer.
+
+    Raises:
+        UserError: devices, precision or strategy that this machine has not.
+    """
+    try:
+        return Trainer(
+            max_epochs=cfg.max_epochs,
+            devices=cfg.devices,
+            num_nodes=cfg.num_nodes,
+            accelerator=cfg.accelerator,
+            strategy=cfg.strategy,
+            precision=cfg.precision,  # type: ignore[arg-type]
+            accumulate_grad_batches=cfg.accumulate_grad_batches,
+            gradient_clip_val=cfg.gradient_clip_val,
+            deterministic=cfg.deterministic,
+            limit_train_batches=cfg.limit_train_batches,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            **more,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"trainer.accelerator={cfg.accelerator} trainer.devices={cfg.devices} trainer.strategy={cfg.strategy} "
+            f"trainer.precision={cfg.precision} cannot be had here: {reason}"
+        ) from error
+
+
+def fit(plan: Plan, run: Run, config: dict[str, Any], recipe: str | None) -> dict[str, Any]:
+    """Train, score, write result.json; returns its content. Goes on from ``last.ckpt`` where the run has one."""
+    _quiet()
+    assert plan.data is not None
+    cfg, console = plan.cfg, Console()
+    module = build_module(plan)
+    timer = Timer()
+    loggers = build_loggers(config, run, plan.recipe.names, recipe)
+    callbacks = [
+        timer,
+        ConfigInCheckpoint(config),
+        *([Progress()] if cfg.trainer.progress_bar else []),
+        *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
+        ModelCheckpoint(
+            run.directory, "best", monitor="val/top1", mode="max", save_last=True, enable_version_counter=False
+        ),
+    ]
+    exit_code = 1
+    try:
+        trainer = build_trainer(
+            cfg.trainer,
+            logger=loggers,
+            callbacks=callbacks,
+            enable_progress_bar=cfg.trainer.progress_bar,
+            default_root_dir=run.directory,
+        )
+        if trainer.is_global_zero:
+            console.print(summary(plan))
+            console.print(f"[bold]run[/bold]            {run.directory}" + (" (going on)" if run.checkpoint else ""))
+        _train(trainer, module, plan, run)
+        best = run.directory / "best.ckpt"
+        chosen = str(best) if cfg.eval.weights is Weights.best else None
+        scores = trainer.test(module, datamodule=plan.data, ckpt_path=chosen, verbose=False)[0]
+        result = _result(plan, run, recipe, scores, timer.time_elapsed("train"))
+        if trainer.is_global_zero:
+            for logger in loggers:
+                logger.log_metrics(dict(scores), step=trainer.global_step)
+            write_result(run, result)
+            console.print(result_table(result, run))
+        exit_code = 0
+        return result
+    finally:
+        close_loggers(loggers, exit_code)
+
+
+def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
+    """`Trainer.fit`, whose own answer to Ctrl-C is to leave with exit code 1."""
+    checkpoint = str(run.checkpoint) if run.checkpoint else None
+    try:
+        trainer.fit(module, datamodule=plan.data, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:
+        raise KeyboardInterrupt from None
+
+
+def _result(plan: Plan, run: Run, recipe: str | None, scores: Any, seconds: float) -> dict[str, Any]:
+    cost = cost_of(plan.recipe.spec, plan.cfg.data.image_size)
+    return {
+        "run_id": run.run_id,
+        "recipe": recipe,
+        "tricks": plan.recipe.names,
+        "model": plan.recipe.spec.name,
+        "data": plan.cfg.data.name,
+        "seed": plan.cfg.seed,
+        "metrics": {name: float(scores[f"test/{name}"]) for name in ("top1", "top5", "loss")}
+        | {"ece": float(scores["test/ece"])},
+        "weights": plan.cfg.eval.weights.value,
+        "params": cost.params,
+        "macs": cost.macs,
+        "epochs": plan.cfg.trainer.max_epochs,
+        "train_seconds": round(seconds, 2),
+        **describe_environment(run),
+    }
+
+
+def result_table(result: dict[str, Any], run: Run) -> Table:
+    """The numbers of a finished run."""
+    table = Table(title=result["run_id"], title_justify="left")
+    metrics = result["metrics"]
+    for column in ("top-1 %", "top-5 %", "loss", "ECE %", "parameters", "multiply-adds", "epochs", "seconds"):
+        table.add_column(column, justify="right")
+    table.add_row(
+        f"{metrics['top1']:.2f}",
+        f"{metrics['top5']:.2f}",
+        f"{metrics['loss']:.4f}",
+        f"{metrics['ece']:.2f}",
+        f"{result['params']:,}",
+        f"{result['macs'] / 1e6:,.1f} M",
+        str(result["epochs"]),
+        f"{result['train_seconds']:.0f}",
+    )
+    table.caption = f"one run, seed {result['seed']}; {run.directory / 'result.json'}"
+    return table
+
+
+def _quiet() -> None:
+    """What Lightning says about machines is said by our own summary, or is advice that does not fit here."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for message in (".*does not have many workers.*", ".*Checkpoint directory .* exists and is not empty.*"):
+        warnings.filterwarnings("ignore", message)
+    warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging interval.*")

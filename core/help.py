@@ -1,0 +1,61 @@
+"""``train.py --help``: how to call it, and everything that can be named. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from core.errors import UserError
+from core.names import group_names, suggest
+
+USAGE = """\
+Train an image classifier composed of training tricks.
+
+  python train.py                                     a plain network on built-in pictures
+  python train.py +tricks=[a,b]                       with tricks
+  python train.py recipe=NAME                         a published recipe
+  python train.py recipe=NAME +tricks=[a] drop=[b]    ... with a trick added and one left out
+  python train.py recipe=NAME tricks.a.parameter=4    ... with a parameter changed
+  python train.py -m '+tricks=[],[a],[a,b]' seed=0,1  every combination, one run after another
+  python train.py recipe=NAME explain=true            what would be built, without training
+  python train.py --help tricks                       one group only
+  python train.py --cfg job [...]                     the whole configuration that would be run
+
+The same command again goes on from the last checkpoint; a finished run is not run twice.
+--hydra-help has Hydra's flags."""
+
+
+def help_text(groups: list[str]) -> str:
+    """The help, or the part about the named groups."""
+    known = dict(group_names())
+    for group in groups:
+        if group not in known:
+            raise UserError(suggest("group", group, known))
+    if groups:
+        return "\n\n".join(_section(group, known[group]) for group in groups)
+    sections = [_section(group, known.pop(group)) for group in ("tricks", "recipe", "model", "data")]
+    sections += [_section(group, options) for group, options in known.items()]
+    return "\n\n".join([USAGE, *sections, _keys()])
+
+
+def _section(group: str, options: Mapping[str, str]) -> str:
+    how = "+tricks=[..], '+' adds to a recipe's" if group == "tricks" else f"{group}=.."
+    return f"{group} ({how})\n{_table(options.items())}"
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    rows = list(rows)
+    width = max((len(name) for name, _ in rows), default=0)
+    return "\n".join(f"  {name:{width}}  {about}".rstrip() for name, about in rows) or "  none yet"
+
+
+def _keys() -> str:
+    """The keys below each group, from the schema."""
+    from conf.schema import Config
+
+    rows = []
+    for field in dataclasses.fields(Config):
+        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
+            rows.append((f"{field.name}.", " ".join(inner.name for inner in dataclasses.fields(field.type))))
+    alone = [f.name for f in dataclasses.fields(Config) if f.type in (int, bool, str) or f.name == "drop"]
+    return f"keys (key=value)\n{_table([*rows, ('', ' '.join(alone))])}"

@@ -1,0 +1,115 @@
+"""The loggers of a run, made from the config group ``logger``; several may be chosen at once."""
+
+from __future__ import annotations
+
+import csv
+import netrc
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+from lightning_fabric.loggers.logger import rank_zero_experiment
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+
+from core.errors import UserError
+
+if TYPE_CHECKING:
+    from core.runs import Run
+
+EXTRAS = {"tensorboard", "mlflow"}
+"""Optional dependencies of this project that carry a logger's name."""
+
+
+class CsvLogger(CSVLogger):
+    """Lightning's, except that a resumed run adds to its metrics.csv, where Lightning would delete it."""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The writer, made when it is first needed."""
+        if self._experiment is None:
+            self._experiment = _Appending(self.log_dir)
+        return self._experiment
+
+
+class _Appending(ExperimentWriter):
+    def _check_log_dir_exists(self) -> None:
+        """Called before anything is written: take up the columns that are there."""
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                self.metrics_keys = next(csv.reader(file), [])
+
+
+def build_loggers(config: Mapping[str, Any], run: Run, tags: Sequence[str], group: str | None) -> list[Logger]:
+    """The loggers chosen in a resolved configuration, writing into the run's directory.
+
+    Raises:
+        UserError: a logger's package is missing, or it does not know a setting.
+    """
+    return [_build(name, dict(given or {}), run, tags, group) for name, given in config["logger"].items()]
+
+
+def close_loggers(loggers: Sequence[Logger], exit_code: int) -> None:
+    """Close them with the run's exit code, so that a crashed run is not shown as finished. Never raises."""
+    for logger in loggers:
+        try:
+            if isinstance(logger, WandbLogger):
+                if logger._experiment is not None:
+                    logger._experiment.finish(exit_code=exit_code)
+            else:
+                logger.finalize("success" if exit_code == 0 else "failed")
+        except Exception as error:  # the run's own outcome matters more
+            print(f"{type(logger).__name__} could not be closed: {error}", file=sys.stderr)
+
+
+def _build(name: str, given: dict[str, Any], run: Run, tags: Sequence[str], group: str | None) -> Logger:
+    """One logger: its settings from the config win over what the run would set."""
+    target = given.pop("_target_", None)
+    if not target:
+        raise UserError(f"logger '{name}' has no _target_, so it is unknown which logger it is")
+    arguments = _of_run(name, run, tags, group) | {key: value for key, value in given.items() if value is not None}
+    module, _, kind = str(target).rpartition(".")
+    try:
+        return getattr(import_module(module), kind)(**arguments)
+    except ModuleNotFoundError as error:
+        package = f'"assemble-tricks[{name}]"' if name in EXTRAS else name
+        raise UserError(f"logger {name} needs the package {name}: pip install {package}") from error
+    except (TypeError, AttributeError, ImportError, ValueError) as error:
+        raise UserError(f"logger {name}: {error}") from error
+
+
+def _of_run(name: str, run: Run, tags: Sequence[str], group: str | None) -> dict[str, Any]:
+    """What a known logger is told about the run."""
+    directory = str(run.directory)
+    if name == "csv":
+        return {"save_dir": directory, "name": "", "version": ""}
+    if name == "tensorboard":
+        return {"save_dir": directory, "name": "tensorboard", "version": ""}
+    if name == "mlflow":
+        return {"run_name": run.run_id, "tags": {"tricks": ",".join(tags), "group": group or ""}}
+    if name == "wandb":
+        mode = {} if "WANDB_MODE" in os.environ or _wandb_key() else {"mode": "offline"}
+        same = {"save_dir": directory, "id": run.run_id, "name": run.run_id, "config": run.config}
+        return {**same, "group": group, "tags": list(tags), **mode}
+    return {}
+
+
+def _wandb_key() -> bool:
+    """Is the user logged in to W&B?"""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    names = [os.environ["NETRC"]] if "NETRC" in os.environ else ["~/.netrc", "~/_netrc"]
+    for file in (Path(name).expanduser() for name in names):
+        try:
+            if netrc.netrc(file).authenticators(host):
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False

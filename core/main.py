@@ -1,0 +1,136 @@
+"""The one error handler of every command line program here: what the user can mend becomes one line.
+
+A mistake: ``error: ...``, exit code 2, no traceback (unless the user set HYDRA_FULL_ERROR=1). Ctrl-C: exit code 130.
+Anything else is a fault of the program and keeps its traceback, exit code 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+
+from core.errors import UserError
+from core.names import suggest
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+OURS = "ASSEMBLE_SET_HYDRA_FULL_ERROR"
+"""Set where the program, not the user, asked Hydra for whole exceptions. Inherited by Lightning's other ranks."""
+
+OUTSIDE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
+"""Errors of the machine's disks and rights, which only the user can mend."""
+
+
+def raise_through_hydra() -> None:
+    """Make Hydra raise its exceptions instead of printing them and leaving, so that they reach `one_line_errors`."""
+    if os.environ.get(FULL_ERROR) != "1":
+        os.environ[FULL_ERROR] = "1"
+        os.environ[OURS] = "1"
+
+
+def as_the_user_had_it(environment: MutableMapping[str, str]) -> None:
+    """Undo `raise_through_hydra` in the environment of a child process."""
+    if environment.pop(OURS, None):
+        environment.pop(FULL_ERROR, None)
+
+
+def wants_traceback() -> bool:
+    """Did the user ask for tracebacks?"""
+    return os.environ.get(FULL_ERROR) == "1" and OURS not in os.environ
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn exceptions into a line on stderr and an exit code. Exits pass through, so it may be nested."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        raise SystemExit(130) from None
+    except Exception as exception:
+        message = explanation(exception)
+        if message is None:
+            traceback.print_exc()
+            raise SystemExit(1) from None
+        if wants_traceback():
+            traceback.print_exc()
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def explanation(exception: BaseException) -> str | None:
+    """One line about a user's mistake, or None where the exception is something else."""
+    chain = list(_chain(exception))
+    for link in chain:
+        if isinstance(link, UserError):
+            # From a DataLoader worker the line comes at the end of that worker's traceback.
+            return _one_line(str(link).rpartition(f"{UserError.__name__}: ")[2])
+    hydra = [link for link in chain if type(link).__module__.partition(".")[0] in {"hydra", "omegaconf"}]
+    if hydra and hydra[0] is exception:
+        # The innermost says what was wrong; the others only where Hydra was when it happened.
+        omega = [link for link in hydra if type(link).__module__.startswith("omegaconf")]
+        return _configuration(omega[-1]) if omega else _hydra(hydra[0])
+    if isinstance(exception, OSError) and exception.errno in OUTSIDE and exception.filename is not None:
+        return f"{exception.filename}: {exception.strerror}. Choose another place (output_dir=...) or make room"
+    return None
+
+
+def _chain(exception: BaseException | None) -> Iterator[BaseException]:
+    """The exception, and those that led to it."""
+    seen: set[int] = set()
+    while exception is not None and id(exception) not in seen:
+        seen.add(id(exception))
+        yield exception
+        exception = exception.__cause__ or (None if exception.__suppress_context__ else exception.__context__)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _hydra(exception: BaseException) -> str:
+    """Hydra's own complaint."""
+    if type(exception).__name__ == "OverrideParseException":
+        override, reason = str(getattr(exception, "override", "")), _one_line(str(exception).partition("\n")[0])
+        return f"cannot read the argument {override!r} ({reason}). Write key=value; quote lists: '+tricks=[a,b]'"
+    # Paragraphs after the first list search paths and the like.
+    return _one_line(str(exception).partition("\n\n")[0])
+
+
+def _configuration(exception: BaseException) -> str:
+    """OmegaConf's complaint about one key, in terms of the command line."""
+    key = str(getattr(exception, "full_key", None) or "")
+    message = _one_line(str(getattr(exception, "msg", None) or exception).partition("\n")[0])
+    kind = type(exception).__name__
+    if kind in {"ConfigAttributeError", "ConfigKeyError"}:
+        return _unknown_key(key, getattr(exception, "object_type", None), message)
+    if kind in {"MissingMandatoryValue", "InterpolationToMissingValueError"}:
+        key = key or message.rpartition(" ")[2]
+        return f"{key} is not set: give it as {key}=..."
+    found = re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", message)
+    if found:
+        kinds = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false"}
+        return f"{key}: '{found[1]}' is not {kinds.get(found[2], f'of type {found[2]}')}"
+    found = re.match(r"Invalid value assigned: (\w+) is not a ListConfig", message)
+    if found:
+        return f"{key}: not a list. Write {key}=[..], with the items between the brackets"
+    return f"{key}: {message}" if key else message
+
+
+def _unknown_key(key: str, node: object, message: str) -> str:
+    """A key that is not there: of a trick, of a group, or of something that is not selected."""
+    parent, _, name = key.rpartition(".")
+    known = [f.name for f in dataclasses.fields(node)] if dataclasses.is_dataclass(node) else []
+    group, _, option = parent.partition(".")
+    if group == "tricks" and known:
+        return suggest("parameter", name, known).replace("'.", f"' of trick '{option}'.", 1)
+    if known:
+        return suggest("key", key, [f"{parent}.{k}" if parent else k for k in known])
+    if parent in {"tricks", "logger"}:
+        return f"{parent[:-1] if parent == 'tricks' else parent} '{name}' is not selected, so {key} changes nothing"
+    return f"unknown key '{key}' ({message})" if key else message

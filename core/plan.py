@@ -1,0 +1,166 @@
+"""What a configuration will build and do, before anything is built: the batches, the steps, the network's spec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from conf.schema import Config, DataConfig, Stem
+from core.errors import UserError
+from core.resolve import Recipe, resolve
+
+if TYPE_CHECKING:
+    from lit_modules.datamodule import ClassifierData
+    from lit_modules.schedule import Schedule
+    from models.spec import Spec
+    from tricks.base import Trick
+
+SMALL_PICTURE = 64
+"""Pixels up to which ``model.stem=auto`` means small."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How the global batch of one optimizer step is split."""
+
+    total: int
+    devices: int
+    accumulate: int
+
+    @property
+    def micro(self) -> int:
+        """Pictures of one forward pass on one device."""
+        return self.total // (self.devices * self.accumulate)
+
+    def __str__(self) -> str:
+        parts = [f"{self.devices} device" + "s" * (self.devices > 1), f"{self.micro} pictures"]
+        if self.accumulate > 1:
+            parts.insert(1, f"{self.accumulate} accumulation steps")
+        return f"{self.total} = " + " x ".join(parts)
+
+
+def batch_of(cfg: Config) -> Batch:
+    """The split of ``data.batch_size``.
+
+    Raises:
+        UserError: it does not divide evenly.
+    """
+    devices = cfg.trainer.devices * cfg.trainer.num_nodes
+    accumulate = cfg.trainer.accumulate_grad_batches
+    if min(devices, accumulate, cfg.data.batch_size) < 1:
+        raise UserError(
+            "trainer.devices, trainer.num_nodes, trainer.accumulate_grad_batches and data.batch_size must be at least 1"
+        )
+    if cfg.data.batch_size % (devices * accumulate):
+        raise UserError(
+            f"data.batch_size={cfg.data.batch_size} is the global batch of one optimizer step and does not divide by "
+            f"{devices} devices x {accumulate} accumulation steps: take a multiple of {devices * accumulate}"
+        )
+    return Batch(cfg.data.batch_size, devices, accumulate)
+
+
+def base_spec(cfg: Config, num_classes: int) -> Spec:
+    """The network before any trick."""
+    from models.spec import spec_of
+
+    stem = cfg.model.stem
+    if stem is Stem.auto:
+        stem = Stem.small if cfg.data.image_size <= SMALL_PICTURE else Stem.imagenet
+    if cfg.model.width is not None and cfg.model.width < 2:
+        raise UserError(f"model.width must be at least 2, not {cfg.model.width}")
+    return spec_of(
+        cfg.model.name,
+        num_classes=num_classes,
+        width=cfg.model.width,
+        stem="small" if stem is Stem.small else "imagenet",
+        bn_momentum=cfg.model.bn_momentum,
+        bn_eps=cfg.model.bn_eps,
+        padding=cfg.model.padding.value,
+        init=cfg.model.init.value,
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything decided; `core.fit` builds it, `core.explain` prints it."""
+
+    cfg: Config
+    recipe: Recipe
+    batch: Batch
+    images_per_target: int
+    data: ClassifierData | None
+    """None only where nothing is trained and the pictures are not at hand (``explain=true``)."""
+    num_classes: int
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Optimizer steps of one epoch."""
+        if self.data is None:
+            return None
+        return max(1, int(self.data.steps_per_epoch(self.batch.devices) * self.cfg.trainer.limit_train_batches))
+
+    @property
+    def schedule(self) -> Schedule:
+        """Learning rate by step. Pictures over batch is left a fraction, as in the official code."""
+        from lit_modules.schedule import Schedule
+
+        assert self.data is not None
+        optim = self.cfg.optim
+        limit = self.cfg.trainer.limit_train_batches
+        batches = self.data.train_size / self.batch.total if limit == 1 else float(self.steps_per_epoch or 1)
+        return Schedule(
+            optim.schedule, batches, self.cfg.trainer.max_epochs, optim.warmup_epochs, optim.milestones, optim.gamma
+        )
+
+
+def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -> Plan:
+    """Resolve a configuration with its selected tricks.
+
+    Raises:
+        UserError: anything that cannot work, found before any time is spent.
+    """
+    from tricks.base import BatchTrick, DataTrick
+
+    batch = batch_of(cfg)
+    mixers = [trick for trick in tricks if isinstance(trick, BatchTrick)]
+    for mixer in mixers:
+        mixer.check_batch(batch.micro)
+    images_per_target = mixers[0].images_per_target if mixers else 1
+    augment = [
+        fn for t in tricks if isinstance(t, DataTrick) for place, fn in t.transforms().items() if place == "augment"
+    ]
+    try:
+        data = _open_data(cfg.data, batch, images_per_target, augment, cfg)
+    except UserError:
+        if need_data:
+            raise
+        data = None
+    known = data.num_classes + cfg.data.label_offset if data else 1000
+    num_classes = cfg.model.num_classes or known
+    if data and num_classes < known:
+        raise UserError(
+            f"model.num_classes={num_classes} is too few: the data has {data.num_classes} classes"
+            + (f" and data.label_offset={cfg.data.label_offset}" if cfg.data.label_offset else "")
+        )
+    if cfg.trainer.max_epochs < 1:
+        raise UserError(f"trainer.max_epochs must be at least 1, not {cfg.trainer.max_epochs}")
+    recipe = resolve(tricks, base_spec(cfg, num_classes))
+    plan = Plan(cfg, recipe, batch, images_per_target, data, num_classes)
+    if data:
+        _ = plan.schedule  # refuses a warm-up longer than the run
+    return plan
+
+
+def _open_data(cfg: DataConfig, batch: Batch, images_per_target: int, augment: list, whole: Config) -> ClassifierData:
+    from lit_modules.datamodule import ClassifierData
+
+    return ClassifierData(
+        cfg,
+        micro_batch=batch.micro,
+        accumulate=batch.accumulate,
+        images_per_target=images_per_target,
+        augment=augment,
+        seed=whole.seed,
+        eval_batch=whole.eval.batch_size,
+    )

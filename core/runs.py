@@ -1,0 +1,303 @@
+"""One directory for one configuration: what was asked for (config.yaml), how far it is (last.ckpt), what came out.
+
+The name of the directory follows from the configuration, so that the same command finds its run again: it goes on
+from ``last.ckpt``, or says that ``result.json`` is there already.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from core.cli import active_tricks
+from core.errors import UserError
+from core.names import ROOT
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+EXCLUDED = (
+    # What changes nothing about the result, and so must not begin another run.
+    "logger",
+    "explain",
+    "output_dir",
+    "reported",
+    "data.num_workers",
+    "trainer.log_every_n_steps",
+    "trainer.progress_bar",
+    # Stands in the run's name by itself: repetitions with other seeds share their hash.
+    "seed",
+)
+"""Keys that are not in the hash. ``drop`` is applied before: a dropped trick is as good as one never listed."""
+
+LONGEST = 48
+"""Characters that the tricks' names may take in a run's name before they are abbreviated."""
+
+
+@dataclass
+class Run:
+    """One run's directory. Use it as a context: the lock is given back at the end."""
+
+    directory: Path
+    run_id: str
+    config_hash: str
+    recipe: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    """The whole resolved configuration as plain values."""
+    _lock: IO[str] | None = None
+    _new: bool = False
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The checkpoint to go on from, if there is one."""
+        path = self.directory / "last.ckpt"
+        return path if path.is_file() else None
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What result.json says, if it is there and whole: the run is finished then."""
+        return read_result(self.directory)
+
+    @property
+    def finished(self) -> bool:
+        """Is there a whole result.json?"""
+        return self.result is not None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the run. A new directory in which nothing happened is removed."""
+        if self._lock is None:
+            return
+        if self._new and {path.name for path in self.directory.iterdir()} <= {"config.yaml", ".lock"}:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        self._lock.close()
+        self._lock = None
+
+
+def open_run(cfg: DictConfig) -> Run:
+    """The run of a configuration: its directory made, locked and described, unless it is finished already.
+
+    Raises:
+        UserError: the directory cannot be written, or another process is training this run.
+    """
+    config = plain_config(cfg)
+    digest = _digest(config)
+    run_id = _run_id(config, digest)
+    run = Run(Path(cfg.output_dir).expanduser() / run_id, run_id, digest, _recipe(), config)
+    if run.finished or _secondary_rank():
+        return run
+    try:
+        run._new = not run.directory.exists()
+        run.directory.mkdir(parents=True, exist_ok=True)
+        run._lock = _lock(run.directory)
+        damaged = run.directory / "result.json"
+        if not run.finished and damaged.exists():
+            damaged.replace(damaged.with_suffix(".json.damaged"))
+            print(f"{damaged} is damaged: moved aside, the run goes on", file=sys.stderr)
+        _write_atomically(run.directory / "config.yaml", _yaml(config))
+    except OSError as error:
+        run.close()
+        reason = error.strerror or error
+        raise UserError(
+            f"cannot write to {run.directory}: {reason}. Choose another place with output_dir=..."
+        ) from error
+    return run
+
+
+def run_id(cfg: DictConfig) -> str:
+    """The run's name: model, tricks, seed, and a hash of all that matters to the result."""
+    config = plain_config(cfg)
+    return _run_id(config, _digest(config))
+
+
+def run_directory(cfg: DictConfig) -> Path:
+    """Where the run of a configuration is or will be."""
+    return Path(cfg.output_dir).expanduser() / run_id(cfg)
+
+
+def plain_config(cfg: DictConfig) -> dict[str, Any]:
+    """The whole configuration as plain values, interpolations resolved and ``drop`` applied."""
+    from omegaconf import OmegaConf
+
+    config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True, enum_to_str=True)
+    config["tricks"] = {name: config["tricks"][name] for name in active_tricks(cfg)}
+    config["drop"] = []
+    return config
+
+
+def read_result(directory: Path) -> dict[str, Any] | None:
+    """The result.json of a directory, if it is there and whole."""
+    try:
+        result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return result if isinstance(result, dict) and isinstance(result.get("metrics"), dict) else None
+
+
+def write_result(run: Run, result: dict[str, Any]) -> Path:
+    """Write result.json whole or not at all. Numbers that are not finite become null, which JSON can say."""
+    path = run.directory / "result.json"
+    _write_atomically(path, json.dumps(_finite(result), indent=2, allow_nan=False) + "\n")
+    return path
+
+
+def describe_environment(run: Run) -> dict[str, Any]:
+    """The part of result.json which says what the run was made with: hardware, versions, git_commit, config_hash."""
+    packages = {"torch": "torch", "pytorch_lightning": "pytorch-lightning", "timm": "timm", "hydra": "hydra-core"}
+    return {
+        "hardware": _hardware(),
+        "versions": {"python": platform.python_version(), **{k: _version(v) for k, v in packages.items()}},
+        "git_commit": _git_commit(),
+        "config_hash": run.config_hash,
+    }
+
+
+def describe_result(run: Run) -> str:
+    """Lines about a finished run."""
+    result = run.result or {}
+    metrics = ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {value}"
+        for name, value in result.get("metrics", {}).items()
+    )
+    return f"finished already: {run.directory}\n{metrics}\nTo train it again, remove that directory or change seed=..."
+
+
+def _digest(config: dict[str, Any]) -> str:
+    """Eight hex digits of the configuration; the order in which tricks were listed does not matter."""
+    kept = json.loads(json.dumps(config, default=str))
+    for key in EXCLUDED:
+        *parents, last = key.split(".")
+        node = kept
+        for parent in parents:
+            node = node.get(parent, {})
+        node.pop(last, None)
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _run_id(config: dict[str, Any], digest: str) -> str:
+    names = sorted(config["tricks"])
+    tricks = "-".join(names)
+    if len(tricks) > LONGEST:
+        tricks = "-".join("".join(w[0] for w in n.split("_")) if "_" in n else n[:3] for n in names)
+    if len(tricks) > LONGEST:
+        tricks = f"{len(names)}tricks"
+    return f"{config['model']['name']}-{tricks or 'plain'}-s{config['seed']}-{digest}"
+
+
+def _recipe() -> str | None:
+    """The recipe that was chosen, where Hydra runs."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return HydraConfig.get().runtime.choices.get("recipe") if HydraConfig.initialized() else None
+
+
+def _secondary_rank() -> bool:
+    """Is this one of the processes that the first one, which holds the run, was joined by?"""
+    ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+    return any(rank not in {"", "0"} for rank in ranks)
+
+
+def _lock(directory: Path) -> IO[str]:
+    """Take the run for this process. The system gives it back when the process ends, however it ends."""
+    handle = (directory / ".lock").open("a+", encoding="utf-8")
+    try:
+        # A record lock, not flock: loader workers that outlive a killed run for a moment must not keep it.
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.seek(0)
+        holder = handle.read().strip()
+        handle.close()
+        if not isinstance(error, BlockingIOError | PermissionError):
+            raise  # a file system without locks, for one
+        raise UserError(
+            f"{directory} is being trained by process {holder or 'unknown'} already: wait until it ends, or end it"
+        ) from None
+    handle.truncate(0)
+    handle.write(f"{os.getpid()}\n")
+    handle.flush()
+    return handle
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """A reader sees the old file or the new one, never half of one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _yaml(config: dict[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _hardware() -> dict[str, Any]:
+    """The processors that this process may use."""
+    hardware: dict[str, Any] = {"cpu": _cpu_name(), "cpu_count": os.cpu_count(), "gpu": None, "gpu_count": 0}
+    if hasattr(os, "sched_getaffinity"):
+        hardware["cpu_count"] = len(os.sched_getaffinity(0))
+    torch = sys.modules.get("torch")  # not imported for this alone
+    if torch is not None and torch.cuda.is_available():
+        hardware |= {"gpu": torch.cuda.get_device_name(), "gpu_count": torch.cuda.device_count()}
+    return hardware
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit(root: Path = ROOT) -> str | None:
+    """The project's commit, with ``-dirty`` where tracked files differ from it; None outside git."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        # Installed into an environment inside somebody's repository, the commit would be theirs.
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root.resolve():
+            return None
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

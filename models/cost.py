@@ -1,0 +1,51 @@
+"""What a network costs: parameters and multiply-adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from models.spec import Spec
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one picture's forward pass."""
+
+    params: int
+    macs: int
+    """Multiply-adds of convolutions and linear layers: the papers' FLOPs."""
+
+
+def cost_of(spec: Spec, image_size: int) -> Cost:
+    """Cost of a spec at (3, image_size, image_size), found on the meta device: nothing is computed or allocated.
+
+    Fixed blurs (anti-aliasing) are no layers of weights, but are counted: they are convolutions.
+    """
+    with torch.device("meta"), torch.no_grad():
+        return measure(spec.build().eval(), torch.empty(1, 3, image_size, image_size))
+
+
+def measure(model: nn.Module, images: Tensor) -> Cost:
+    """Cost of a built network on one picture (1, 3, H, W), on the device of both."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    macs = 0
+
+    class Counter(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            nonlocal macs
+            out = func(*args, **(kwargs or {}))
+            if func is torch.ops.aten.convolution.default:
+                macs += out.numel() * args[1][0].numel()  # outputs times weights of one filter
+            elif func is torch.ops.aten.addmm.default:
+                macs += out.numel() * args[1].shape[1]
+            return out
+
+    with Counter(), torch.no_grad():
+        model(images)
+    return Cost(sum(p.numel() for p in model.parameters()), macs)

@@ -1,0 +1,66 @@
+"""Weights from a file into a network. No code runs from such a file."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import UserError
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """A state_dict from .safetensors, a plain state_dict (.pt, .pth) or a checkpoint of ours (.ckpt).
+
+    Raises:
+        UserError: no such file, or no weights in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"model.checkpoint: there is no file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        unsafe = "weights_only" in str(error)
+        reason = "it holds more than tensors, and loading it could run code" if unsafe else "unreadable"
+        raise UserError(f"model.checkpoint: {path} cannot be taken ({reason}): save it as .safetensors") from error
+    except Exception as error:  # safetensors has an exception class of its own
+        raise UserError(f"model.checkpoint: {path} is not a readable weights file") from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):  # Lightning's
+        state = {k.removeprefix("model."): v for k, v in content["state_dict"].items() if k.startswith("model.")}
+        return state or content["state_dict"]
+    if isinstance(content, dict) and content and all(isinstance(v, Tensor) for v in content.values()):
+        return content
+    raise UserError(f"model.checkpoint: {path} holds no state_dict")
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load a file into ``model``; every weight must be there and fit.
+
+    Raises:
+        UserError: the file is of another model; says which weight shows it.
+    """
+    state, own = read_weights(path), model.state_dict()
+    optional = {"tf_padding"}  # says with which padding the weights were trained; see models.resnet.ResNet
+    missing = sorted(own.keys() - state.keys() - optional)
+    unexpected = sorted(state.keys() - own.keys() - optional)
+    misfits = [key for key in own if key in state and own[key].shape != state[key].shape]
+    for keys, what in ((missing, "lacks"), (unexpected, "has, and the model has not,")):
+        if keys:
+            raise UserError(
+                f"model.checkpoint: {path} is of another model: it {what} {keys[0]}"
+                f"{f' and {len(keys) - 1} more' if len(keys) > 1 else ''}. Build the model with its name and tricks"
+            )
+    if misfits:
+        key = misfits[0]
+        raise UserError(
+            f"model.checkpoint: {path} does not fit: {key} is {tuple(state[key].shape)} there and "
+            f"{tuple(own[key].shape)} here. Check model.width, model.num_classes and the tricks' parameters"
+        )
+    model.load_state_dict(state)

@@ -1,0 +1,187 @@
+"""The ResNet builder: sizes, initial weights, conventions, layouts, compilation."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from core.errors import UserError
+from models import create_model
+from models.catalogue import CATALOGUE
+from models.layers import ZeroPadShortcut
+
+EVERYTHING = {
+    "big_little": {},
+    "sk": {},
+    "anti_alias": {},
+    "dropblock": {"start": 0.9},
+    "stochastic_depth": {},
+}
+VARIANTS = [
+    ("resnet50", EVERYTHING),
+    (
+        "resnet50",
+        {
+            "resnet_d": {},
+            "se": {},
+            "zero_gamma": {},
+            "anti_alias": {"positions": ["conv", "max_pool"], "filter_size": 4},
+            "dropblock": {"start": 0.9},
+            "stochastic_depth": {},
+        },
+    ),
+    ("resnet18", {"sk": {}, "anti_alias": {"positions": ["conv", "projection"]}}),
+    ("resnet20", {"resnet_d": {}, "se": {}}),
+]
+
+
+def parameters(model) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+# --- sizes
+
+
+@pytest.mark.parametrize(("name", "count"), [("resnet20", 269_722), ("resnet56", 853_018), ("resnet110", 1_727_962)])
+def test_cifar_networks_have_the_size_of_the_paper(name, count):
+    """0.27 M, 0.85 M and 1.7 M in Table 6 of arXiv 1512.03385; by hand: 10 classes, option A shortcuts."""
+    n = (int(name.removeprefix("resnet")) - 2) // 6
+
+    def stage(into, channels):
+        first = into * channels * 9 + channels * channels * 9
+        return first + (n - 1) * 2 * channels**2 * 9 + 2 * n * 2 * channels
+
+    by_hand = 3 * 16 * 9 + 2 * 16 + stage(16, 16) + stage(16, 32) + stage(32, 64) + 64 * 10 + 10
+    assert parameters(create_model(name, num_classes=10)) == by_hand == count
+
+
+@pytest.mark.parametrize("name", [n for n in CATALOGUE if n.startswith("plain")])
+def test_plain_networks_have_no_shortcut(name):
+    with torch.device("meta"):
+        plain = create_model(name, num_classes=10)
+        residual = create_model(name.replace("plain", "resnet"), num_classes=10)
+    assert not [key for key in plain.state_dict() if "downsample" in key]
+    assert not [m for m in plain.modules() if isinstance(m, ZeroPadShortcut)]
+    projections = sum(p.numel() for key, p in residual.named_parameters() if "downsample" in key)
+    assert parameters(plain) == parameters(residual) - projections
+
+
+def test_a_plain_block_does_not_add_its_input():
+    model = create_model("plain20", num_classes=10).eval()
+    block = model.layer1[0]
+    nn.init.zeros_(block.bn2.weight)
+    x = torch.randn(2, 16, 8, 8)
+    assert not block(x).any()
+    block.residual = True
+    assert torch.equal(block(x), x.relu())
+
+
+def test_zero_pad_shortcut_is_the_subsampled_input_and_zeros():
+    x = torch.randn(2, 16, 7, 8)
+    y = ZeroPadShortcut(16, 32, 2)(x)
+    assert y.shape == (2, 32, 4, 4)
+    assert torch.equal(y[:, :16], x[:, :, ::2, ::2])
+    assert not y[:, 16:].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "stem", "size", "last"),
+    [("resnet18", "imagenet", 64, 2), ("resnet18", "small", 32, 4), ("resnet20", None, 32, 8), ("resnet20", None, 33, 9)],
+)
+def test_stems(name, stem, size, last):
+    """The ImageNet stem divides by 4 before the stages, the small one not at all."""
+    model = create_model(name, num_classes=5, width=8, stem=stem).eval()
+    with torch.no_grad():
+        features = model.features(torch.zeros(1, 3, size, size))
+    assert features.shape[-2:] == (last, last)
+    assert model.conv1.kernel_size == ((7, 7) if stem == "imagenet" else (3, 3))
+
+
+def test_the_stride_of_a_bottleneck_is_in_its_3x3_convolution():
+    block = create_model("resnet50", width=8).layer2[0]
+    assert (block.conv1.stride, block.conv2.stride, block.conv3.stride) == ((1, 1), (2, 2), (1, 1))
+
+
+def test_an_unknown_model_is_a_user_error_with_a_suggestion():
+    with pytest.raises(UserError, match=r"unknown model 'resnet5'.*Available: resnet18"):
+        create_model("resnet5")
+
+
+# --- initial weights and batch norm
+
+
+def test_official_initialisation():
+    """TensorFlow's variance scaling: normal, cut at 2 std of the uncut one, with variance 1 / fan_in; Glorot for fc."""
+    torch.manual_seed(0)
+    model = create_model("resnet18", num_classes=100)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            w, fan_in = module.weight.detach(), module.weight[0].numel()
+            assert w.mean().abs() < 4 * math.sqrt(1 / fan_in / w.numel())
+            # The sample variance of n draws has a relative standard deviation below sqrt(2 / n).
+            assert abs(w.var() * fan_in - 1) < 4 * math.sqrt(2 / w.numel())
+            cut = 2 * math.sqrt(1 / fan_in) / 0.87962566103423978
+            assert 0.95 * cut < w.abs().max() <= cut * (1 + 1e-6)
+        if isinstance(module, nn.BatchNorm2d):
+            assert (module.weight == 1).all()
+            assert not module.bias.any()
+    limit = math.sqrt(6 / (512 + 100))
+    assert 0.99 * limit < model.fc.weight.abs().max() <= limit
+    assert abs(model.fc.weight.var() / (limit**2 / 3) - 1) < 0.02
+    assert not model.fc.bias.any()
+
+
+def test_torchvision_initialisation():
+    torch.manual_seed(0)
+    model = create_model("resnet18", num_classes=100, init="torchvision")
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = module.out_channels * module.kernel_size[0] ** 2
+            n = module.weight.numel()
+            assert abs(module.weight.var() * fan_out / 2 - 1) < 5 * math.sqrt(2 / n)
+    assert model.fc.weight.abs().max() <= 1 / math.sqrt(512)
+    assert model.fc.bias.abs().max() > 0
+
+
+@pytest.mark.parametrize("tricks", [t for _, t in VARIANTS[:2]])
+def test_momentum_and_epsilon_reach_every_batch_norm(tricks):
+    with torch.device("meta"):
+        model = create_model("resnet50", tricks, width=8, bn_momentum=0.003, bn_eps=2e-4)
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) > 52
+    assert {(m.momentum, m.eps) for m in norms} == {(0.003, 2e-4)}
+
+
+# --- layouts, sizes, compilation
+
+
+@pytest.mark.parametrize(("name", "tricks"), VARIANTS)
+def test_odd_sizes_and_channels_last(name, tricks):
+    torch.manual_seed(0)
+    model = create_model(name, tricks, num_classes=5, width=8).eval()
+    for h, w in ((64, 64), (97, 75), (65, 130)):
+        images = torch.randn(2, 3, h, w)
+        with torch.no_grad():
+            logits = model(images)
+            assert logits.shape == (2, 5)
+            assert logits.isfinite().all()
+            last = model.to(memory_format=torch.channels_last)(images.to(memory_format=torch.channels_last))
+        model.to(memory_format=torch.contiguous_format)
+        torch.testing.assert_close(last, logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "tricks"), VARIANTS[:2])
+def test_compiles_without_a_graph_break(name, tricks):
+    torch.manual_seed(0)
+    model = create_model(name, tricks, num_classes=5, width=8)
+    images = torch.randn(2, 3, 64, 64)
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    model.train()
+    loss = compiled(images).square().sum()
+    loss.backward()
+    assert all(p.grad is not None for p in model.parameters())
+    model.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(images), model(images))
+    torch._dynamo.reset()

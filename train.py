@@ -1,0 +1,83 @@
+"""Compose training tricks, train, evaluate. ``python train.py --help`` lists what can be named.
+
+Imports are late on purpose: a typo or ``--help`` is answered without importing torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from core.cli import check
+from core.main import one_line_errors, raise_through_hydra
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from core.plan import Plan
+
+
+def task(cfg: DictConfig) -> float | None:
+    """One composed configuration: explained, trained, or, in a sweep, handed to a process of its own."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        from core.sweep import run_job
+
+        return run_job(cfg)
+    # Inside of Hydra's own handling, which would add a line of its own.
+    with one_line_errors():
+        from core.runs import describe_result, open_run
+
+        if cfg.explain:
+            from core.explain import print_explanation
+
+            print_explanation(_plan(cfg))
+            return None
+        with open_run(cfg) as run:
+            if run.finished:
+                print(describe_result(run))
+            else:
+                from core.fit import fit
+
+                fit(_plan(cfg), run, run.config, run.recipe)
+    return None
+
+
+def _plan(cfg: DictConfig) -> Plan:
+    from omegaconf import OmegaConf
+
+    from core.cli import selected_tricks
+    from core.plan import make_plan
+
+    config: Any = OmegaConf.to_object(cfg)
+    return make_plan(config, list(selected_tricks(cfg).values()), need_data=not cfg.explain)
+
+
+def main() -> None:
+    """The command line."""
+    with one_line_errors():
+        sweep = check(sys.argv[1:])
+        import hydra
+
+        from core.register import register
+
+        raise_through_hydra()
+        register()
+        run = hydra.main(version_base="1.3", config_path="conf", config_name="config")(task)
+        if not sweep:
+            return run()
+        from core.sweep import journal, summarise
+
+        with journal() as noted:
+            try:
+                run()
+            except KeyboardInterrupt:
+                summarise(noted)
+                raise
+            raise SystemExit(summarise(noted))
+
+
+if __name__ == "__main__":
+    main()
