@@ -179,7 +179,7 @@ def result_table(result: dict[str, Any], run: Run) -> Table:
     """The numbers of a finished run."""
     table = Table(title=result["run_id"], title_justify="left")
     metrics = result["metrics"]
-    for column in ("top-1 %", "top-5 %", "loss", "ECE %", "parameters", "multiply-adds", "epochs", "seconds"):
+    for column in ("top-1 %", "top-5 %", "loss", "ECE %", "params", "MACs", "epochs", "seconds"):
         table.add_column(column, justify="right")
     table.add_row(
         f"{metrics['top1']:.2f}",
@@ -187,7 +187,7 @@ def result_table(result: dict[str, Any], run: Run) -> Table:
         f"{metrics['loss']:.4f}",
         f"{metrics['ece']:.2f}",
         f"{result['params']:,}",
-        f"{result['macs'] / 1e6:,.1f} M",
+        f"{result['macs'] / 1e6:,.1f}M",
         str(result["epochs"]),
         f"{result['train_seconds']:.0f}",
     )
@@ -198,6 +198,10 @@ def result_table(result: dict[str, Any], run: Run) -> Table:
 def _quiet() -> None:
     """What Lightning says about machines is said by our own summary, or is advice that does not fit here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*Checkpoint directory .* exists and is not empty.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*number of training batches .* is smaller than the logging interval.*",
+        ".*treespec, LeafSpec.*",  # Lightning 2.6 with torch 2.14
+    ):
         warnings.filterwarnings("ignore", message)
-    warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging interval.*")

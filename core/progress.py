@@ -56,7 +56,13 @@ class Progress(ProgressBar):
             scores["val top-1"] = f"{float(trainer.callback_metrics['val/top1']):.2f}"
         self.bar.set_postfix(scores, refresh=False)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close()  # what is said about it begins on a line of its own
+
+    def _close(self) -> None:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
