@@ -5,7 +5,10 @@ Imports are late on purpose: a typo or ``--help`` is answered without importing 
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from core.cli import check
@@ -55,6 +58,17 @@ def _plan(cfg: DictConfig) -> Plan:
     return make_plan(config, list(selected_tricks(cfg).values()), need_data=not cfg.explain)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """For heavy imports: next to nothing they make is garbage, so looking for it only takes time, then and later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def main() -> None:
     """The command line."""
     with one_line_errors():
@@ -64,7 +78,8 @@ def main() -> None:
         from core.register import register
 
         raise_through_hydra()
-        register()
+        with _uncollected():
+            register()
         run = hydra.main(version_base="1.3", config_path="conf", config_name="config")(task)
         if not sweep:
             return run()

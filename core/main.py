@@ -114,8 +114,11 @@ def _configuration(exception: BaseException) -> str:
         return f"{key} is not set: give it as {key}=..."
     found = re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", message)
     if found:
-        kinds = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false"}
+        kinds = {"Integer": "an integer", "Float": "a number"}
         return f"{key}: '{found[1]}' is not {kinds.get(found[2], f'of type {found[2]}')}"
+    found = re.match(r"Value '(.*)' is not a valid bool", message)
+    if found:
+        return f"{key}: '{found[1]}' is not true or false"
     found = re.match(r"Invalid value assigned: (\w+) is not a ListConfig", message)
     if found:
         return f"{key}: not a list. Write {key}=[..], with the items between the brackets"

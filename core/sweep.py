@@ -83,7 +83,7 @@ def run_job(cfg: DictConfig) -> float:
             "seconds": round(time.monotonic() - began, 3),
         }
         line = json.dumps(record) + "\n"
-        _append(Path(hydra.runtime.output_dir) / "jobs.jsonl", line)
+        _append(Path(hydra.sweep.dir) / "jobs.jsonl", line)
         if os.environ.get(JOURNAL):
             _append(Path(os.environ[JOURNAL]), line)
     return _top1(record)
@@ -107,7 +107,7 @@ def summarise(noted: Path) -> int:
             escape(" ".join(o for o in record["overrides"] if o not in common)),  # [x] would be a style
             f"{top1:.2f}" if top1 == top1 else "-",
             f"{record['seconds']:.0f}",
-            "ok" if code == 0 else f"failed ({code})",
+            {0: "ok", 130: "interrupted"}.get(code, f"failed ({code})"),
             record["run_directory"] or "-",
             style="" if code == 0 else "red",
         )

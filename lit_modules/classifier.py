@@ -81,7 +81,7 @@ class Classifier(LightningModule):
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 or float (B, 3, H, W) -> float, minus mean, over standard deviation."""
-        return images.to(self.mean.dtype).sub_(self.mean).div_(self.std)
+        return (images - self.mean).div_(self.std)  # a new tensor: the caller's pictures stay
 
     # --- training
 

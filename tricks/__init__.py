@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from core.errors import UserError
@@ -31,8 +32,12 @@ def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any]]) -> list[Tric
             raise UserError(suggest("trick", name, trick_names()))
         importlib.import_module(f"tricks.{name}")
         cls = TRICKS[name]
-        unknown = set(parameters or {}) - set(cls.__dataclass_fields__)
+        known = [field.name for field in fields(cls)]
+        unknown = set(parameters or {}) - set(known)
         if unknown:
-            raise UserError(suggest(f"parameter of trick {name}", sorted(unknown)[0], list(cls.__dataclass_fields__)))
-        objects.append(cls(**(parameters or {})))
+            raise UserError(suggest(f"parameter of trick {name}", sorted(unknown)[0], known))
+        try:
+            objects.append(cls(**(parameters or {})))
+        except (TypeError, ValueError) as error:  # here no Hydra has checked the types
+            raise UserError(f"tricks.{name}: {error}") from error
     return objects

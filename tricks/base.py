@@ -1,7 +1,7 @@
 """What a trick is: a frozen dataclass of parameters that says by its base classes what it changes.
 
 A trick is one file in this folder. Its dataclass is at once the Hydra config (typed, with its defaults) and the object
-that acts; ``@register`` puts it into Hydra's ConfigStore under the file's name. A class may have several bases.
+that acts; ``@register`` makes it selectable under the file's name. A class may have several bases.
 
 | base            | hook                               | acts on                                        |
 |-----------------|------------------------------------|------------------------------------------------|
@@ -35,13 +35,9 @@ T = TypeVar("T", bound="type[Trick]")
 
 
 def register(cls: T) -> T:
-    """Make the dataclass ``cls`` selectable as ``+tricks=[<file name>]``."""
-    from hydra.core.config_store import ConfigStore
-
-    name = cls.__module__.rpartition(".")[2]
-    cls.name = name
-    TRICKS[name] = cls
-    ConfigStore.instance().store(group="tricks", name=name, node=cls, package=f"tricks.{name}", provider="tricks")
+    """Make the dataclass ``cls`` selectable as ``+tricks=[<file name>]`` (`core.register` tells Hydra)."""
+    cls.name = cls.__module__.rpartition(".")[2]
+    TRICKS[cls.name] = cls
     return cls
 
 

@@ -43,8 +43,8 @@ class CutMix(BatchTrick):
     """Both parameters of the Beta distribution of the area that stays."""
 
     def __post_init__(self) -> None:
-        if self.alpha <= 0:
-            raise UserError(f"tricks.cutmix.alpha must be above 0, not {self.alpha}")
+        if not 0 < self.alpha < float("inf"):
+            raise UserError(f"tricks.cutmix.alpha must be a number above 0, not {self.alpha}")
 
     def check_batch(self, size: int) -> None:
         if size < 2:

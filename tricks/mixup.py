@@ -68,8 +68,8 @@ class Mixup(BatchTrick):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", Kind(self.kind))
-        if self.alpha <= 0:
-            raise UserError(f"tricks.mixup.alpha must be above 0, not {self.alpha}")
+        if not 0 < self.alpha < float("inf"):
+            raise UserError(f"tricks.mixup.alpha must be a number above 0, not {self.alpha}")
 
     @property
     def images_per_target(self) -> int:

@@ -3,6 +3,7 @@
 Paper: Goyal et al. 2017 (arXiv 1706.02677), section 5.1; Bag of Tricks (arXiv 1812.01187), section 3.1. Used by both
 ImageNet scripts of arXiv 2001.06268 (``--zero_gamma=True``).
 Changes: `zero_gamma`, the initial gamma of the last batch norm of each block: 1 -> 0.
+Differs: nothing known.
 """
 
 from __future__ import annotations

@@ -9,10 +9,13 @@ from models.cost import cost_of, measure
 from models.spec import spec_of
 from tricks import create
 
-PUBLISHED = [  # arXiv 2001.06268, Table 12; Big-Little networks are evaluated at 256
+R152 = {"big_little": {"alpha": 1, "beta": 2}, "sk": {}, "anti_alias": {}}
+PUBLISHED = [  # arXiv 2001.06268, Table 12; its Big-Little networks are ResNet-50 at 256 and ResNet-152 at 224
     ("resnet50", {}, 224, 4.1),
     ("resnet50", {"resnet_d": {}}, 224, 4.4),
     ("resnet50", {"resnet_d": {}, "sk": {}}, 224, 6.2),
+    ("resnet50", {"big_little": {}, "sk": {}}, 256, 5.4),
+    ("resnet152", R152, 224, 15.8),
 ]
 
 
@@ -20,6 +23,14 @@ PUBLISHED = [  # arXiv 2001.06268, Table 12; Big-Little networks are evaluated a
 def test_published_multiply_adds(name, tricks, size, published):
     cost = cost_of(resolve(create(tricks), spec_of(name)).spec, size)
     assert cost.macs / 1e9 == pytest.approx(published, rel=0.03)
+
+
+def test_where_the_published_number_is_not_met():
+    """Table 12 says 7.2 G for Big-Little + SK + anti-aliasing; we count 7.48 G at 256, 3.9 % more. The parameters and
+    the logits agree with the official code (test_parity), so this is a matter of what the table counted.
+    """
+    cost = cost_of(resolve(create(["big_little", "sk", "anti_alias"]), spec_of("resnet50")).spec, 256)
+    assert cost.macs / 1e9 == pytest.approx(7.479, abs=0.001)
 
 
 def test_by_hand():

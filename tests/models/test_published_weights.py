@@ -64,7 +64,8 @@ def test_timm_resnet50d(size):
     official_way.load_state_dict(theirs.state_dict(), strict=True)
     images = torch.randn(1, 3, size, size)
     with torch.no_grad():
-        assert not torch.allclose(official_way(images), theirs(images), rtol=1e-3), "pool_stage1 changes nothing"
+        difference = official.relative_error(official_way(images), theirs(images))
+    assert difference > 1e-4, "pool_stage1 changes nothing"
 
 
 # --- the padding convention travels with the weights

@@ -1,0 +1,216 @@
+"""How long the command line takes to answer, and ``python train.py`` to reach its first training step.
+
+    python benchmarks/startup.py [--rounds 7]
+
+Every time is that of a whole process, from its start. The yardstick is a minimal Hydra + Lightning script (below): the
+same network size, pictures and batch, CSVLogger, default progress bar.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+MINIMAL = '''
+import os, time
+import hydra
+import torch
+import torch.nn.functional as F
+from omegaconf import DictConfig
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.loggers import CSVLogger
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+
+class Net(LightningModule):
+    def __init__(self, lr):
+        super().__init__()
+        self.lr = lr
+        layers = [nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()]
+        for a, b in ((8, 16), (16, 32)):
+            layers += [nn.Conv2d(a, b, 3, 2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
+        self.net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.log("loss", loss)
+        return loss
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        print(f"MARK {time.time()}", flush=True)
+        os._exit(0)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), self.lr, momentum=0.9)
+
+
+@hydra.main(version_base="1.3", config_path=".", config_name="minimal")
+def main(cfg: DictConfig):
+    x, y = load_digits(return_X_y=True)
+    x = torch.tensor(x, dtype=torch.float32).view(-1, 1, 8, 8) / 16
+    x = F.interpolate(x, size=32, mode="bilinear").expand(-1, 3, -1, -1)
+    loader = DataLoader(TensorDataset(x, torch.tensor(y)), batch_size=cfg.batch_size, shuffle=True, drop_last=True)
+    trainer = Trainer(max_epochs=cfg.max_epochs, logger=CSVLogger(cfg.output_dir), default_root_dir=cfg.output_dir)
+    trainer.fit(Net(cfg.lr), loader)
+
+
+main()
+'''
+SETTINGS = """
+lr: 0.1
+batch_size: 64
+max_epochs: 15
+output_dir: out
+hydra: {output_subdir: null, run: {dir: .}, job_logging: {root: {handlers: []}}}
+"""
+
+QUICK = {
+    "--help": ["--help"],
+    "misspelt trick": ["+tricks=[mixpu]"],
+    "misspelt recipe": ["recipe=asemble_e06"],
+    "misspelt group": ["modle=resnet50"],
+    "misspelt key": ["optim.learning_rate=1"],
+}
+
+FULL = ["big_little", "sk", "anti_alias", "dropblock", "mixup", "label_smoothing", "stochastic_depth", "zero_gamma"]
+
+COMPOSE = """
+import gc, sys, time
+sys.path.insert(0, {root!r})
+from core.register import register
+register()
+gc.freeze()  # as train.py does: a collection in between goes through all of torch, 0.3 s
+import hydra, rich.console
+from omegaconf import OmegaConf
+from core.cli import selected_tricks
+from core.explain import explain
+from core.plan import make_plan
+import lit_modules.datamodule, models.resnet, torch.utils._python_dispatch
+hydra.initialize_config_dir({root!r} + "/conf", version_base="1.3")
+for overrides in {cases!r}:
+    cfg = hydra.compose("config", overrides)
+    start = time.perf_counter()
+    plan = make_plan(OmegaConf.to_object(cfg), list(selected_tricks(cfg).values()), need_data=False)
+    text = explain(plan)
+    rich.console.Console(width=160, file=open("/dev/null", "w")).print(text)
+    print("SECONDS", time.perf_counter() - start)
+"""
+
+
+def mark(**_: Any) -> Any:
+    """A logger for train.py that tells the time at the first step, and ends the process there."""
+    from pytorch_lightning.loggers.logger import DummyLogger
+
+    class Mark(DummyLogger):
+        def log_metrics(self, *args: Any, **kwargs: Any) -> None:
+            print(f"MARK {time.time()}", flush=True)
+            os._exit(0)
+
+    return Mark()
+
+
+def until_mark(command: list[str], folder: str) -> float:
+    """Seconds from starting a process to the mark it prints."""
+    start = time.time()
+    done = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False)
+    for line in done.stdout.splitlines():
+        if line.startswith("MARK "):
+            return float(line.split()[1]) - start
+    raise SystemExit(f"{command} never reached its first step:\n{done.stdout}{done.stderr}")
+
+
+def answer(arguments: list[str], code: int) -> float:
+    """Seconds of a whole command that ends by itself."""
+    start = time.time()
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode != code:
+        raise SystemExit(f"{arguments}: exit code {done.returncode}\n{done.stderr}")
+    return time.time() - start
+
+
+def fullest_recipe() -> str:
+    """The recipe with the most tricks."""
+    from core.names import recipe_names
+    from core.register import flatten
+
+    return max(recipe_names(), key=lambda name: len(flatten(name).tricks))
+
+
+def compose(cases: list[list[str]]) -> list[float]:
+    """Seconds to resolve, build on the meta device and explain each case, in one fresh process, after its imports."""
+    code = COMPOSE.format(root=str(ROOT), cases=cases)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("SECONDS ")]
+
+
+def main() -> None:
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.paired import conditions, interleave, ratios, spread, verdict
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    print(conditions())
+    median = statistics.median
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "minimal.py").write_text(MINIMAL, encoding="utf-8")
+        (Path(folder) / "minimal.yaml").write_text(SETTINGS, encoding="utf-8")
+        ours = [
+            str(ROOT / "train.py"),
+            "trainer.accelerator=cpu",
+            "trainer.log_every_n_steps=1",
+            "+logger.mark._target_=benchmarks.startup.mark",
+            f"output_dir={folder}/runs",
+        ]
+        first = {
+            "minimal script": partial(until_mark, ["minimal.py"], folder),
+            "train.py": partial(until_mark, ours, folder),
+            "train.py, 3 tricks": partial(until_mark, [*ours, "+tricks=[resnet_d,sk,mixup]"], folder),
+        }
+        interleave(first, 1)  # files into the page cache, byte code compiled
+        taken = interleave(first, rounds)
+    print("\nseconds to the end of the first training step: median (min-max)")
+    for name, times in taken.items():
+        ratio = spread(ratios(times, taken["minimal script"]))
+        print(f"  {name:20} {spread(times, 2)}, over the minimal script {ratio}")
+    for name in list(first)[1:]:
+        verdict(f"{name} over the minimal script", median(ratios(taken[name], taken["minimal script"])), 1.3)
+
+    print("\nseconds to an answer")
+    quick = {name: partial(answer, arguments, 0 if name == "--help" else 2) for name, arguments in QUICK.items()}
+    for name, times in interleave(quick, rounds).items():
+        print(f"  {name:20} {spread(times, 2)}")
+        verdict(name, median(times), 1.0, " s")
+
+    print("\nseconds to resolve, build on the meta device and explain, after imports")
+    recipe = fullest_recipe()
+    cases = {
+        f"recipe={recipe}": [f"recipe={recipe}"],
+        "resnet50 with " + ",".join(FULL): ["model=resnet50", "data.image_size=224", f"+tricks=[{','.join(FULL)}]"],
+    }
+    for name in cases:
+        times = [compose([cases[name]])[0] for _ in range(max(3, rounds // 2))]
+        print(f"  {name}: {spread(times, 2)}")
+        verdict(name, median(times), 1.0, " s")
+    print(conditions())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""What our training step costs over a bare PyTorch loop that does the same operations.
+
+    python benchmarks/step_overhead.py host             tiny network: milliseconds a step on the host
+    python benchmarks/step_overhead.py resnet50         ResNet-50 at 128x128, batch 16: ratio of step times
+
+Ours is what `core.fit` builds: the Classifier, the Trainer, CSV logger, progress bar, checkpoint callback and the
+callbacks of the tricks. The bare loop calls the tricks' plain functions. Both run in one process on the same pictures,
+which lie in memory, and take turns every block of steps: the loader that Lightning draws from runs the bare loop's
+block before it hands out the next batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.paired import conditions, differences, ratios, spread, verdict  # noqa: E402
+
+Batch = tuple[Tensor, Tensor]
+TRICKS = {"mixup": {"kind": "permutation"}, "cutmix": {}, "label_smoothing": {}, "dropblock": {}}
+
+
+def pictures(number: int, size: int, classes: int) -> Batch:
+    """A batch as the data module's ``collate`` makes it: uint8, channels last in memory."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (number, size, size, 3), dtype=torch.uint8, generator=generator)
+    return images.permute(0, 3, 1, 2), torch.randint(0, classes, (number,), generator=generator)
+
+
+class TurnTaking:
+    """Hands out ``blocks`` blocks of ``steps`` batches; before each, every other loop has a block of as many steps.
+
+    ``times`` has the milliseconds a step of each block, by loop; the consumer's are under ``ours``.
+    """
+
+    def __init__(self, batch: Batch, steps: int, blocks: int, others: dict[str, Callable[[Batch, int], None]]) -> None:
+        self.batch, self.steps, self.blocks, self.others = batch, steps, blocks, others
+        self.times: dict[str, list[float]] = {name: [] for name in ("ours", *others)}
+        self.on = True
+
+    def __len__(self) -> int:
+        return self.steps * (self.blocks + 1) + 1
+
+    def __iter__(self) -> Iterator[Batch]:
+        if not self.on:
+            return
+        for _ in range(self.steps):  # to warm up; the others have warmed up before
+            yield self.batch
+        for _ in range(self.blocks):
+            for name, run in self.others.items():
+                start = time.perf_counter()
+                run(self.batch, self.steps)
+                self._note(name, start)
+            start = time.perf_counter()
+            for _ in range(self.steps):
+                yield self.batch
+            self._note("ours", start)
+        yield self.batch  # the last batch of an epoch logs, so it is not timed
+
+    def _note(self, name: str, start: float) -> None:
+        self.times[name].append((time.perf_counter() - start) / self.steps * 1000)
+
+
+def configuration(model: str, size: int, batch: int, classes: int, tricks: dict[str, dict[str, Any]]) -> Any:
+    """The plan that ``train.py`` would make for this network and these tricks."""
+    from conf.schema import Config
+    from core.plan import make_plan
+    from tricks import create
+
+    cfg = Config()
+    cfg.model.name, cfg.model.num_classes = model, classes
+    cfg.data.image_size, cfg.data.batch_size = size, batch
+    cfg.trainer.accelerator, cfg.trainer.max_epochs = "cpu", 1
+    return make_plan(cfg, create(tricks))
+
+
+def bare_loop(plan: Any, module: Any) -> Callable[[Batch, int], None]:
+    """The same training as plain PyTorch, with a copy of the network."""
+    from lit_modules.optim import build_optimizer
+    from tricks.cutmix import cutmix, rectangle
+    from tricks.dropblock import DropBlock, keep_prob_at
+    from tricks.label_smoothing import smooth
+    from tricks.mixup import mixup
+
+    model = deepcopy(module.model).train()
+    optimizer = build_optimizer(model, plan.cfg.optim)
+    mean, std, classes = module.mean, module.std, plan.num_classes
+    kinds = [trick for trick in plan.recipe.names if trick in {"mixup", "cutmix"}]
+    chosen = {trick.name: trick for trick in module.batch_tricks + module.loss_tricks}
+    layers = [m for m in model.modules() if isinstance(m, DropBlock)]
+    schedule, total, peak = plan.schedule, plan.schedule.total_steps, plan.cfg.optim.lr
+    rng, done = np.random.default_rng(0), 0
+
+    def run(batch: Batch, steps: int) -> None:
+        nonlocal done
+        for _ in range(steps):
+            images, labels = batch
+            for layer in layers:
+                layer.keep_prob.fill_(keep_prob_at(done, total, 1.0, 0.9))
+            images = images.float().sub_(mean).div_(std)
+            targets = F.one_hot(labels, classes).float()
+            kind = kinds[rng.integers(len(kinds))] if kinds else None
+            if kind == "mixup":
+                rows = len(images) // chosen["mixup"].images_per_target
+                lam = torch.from_numpy(rng.beta(0.2, 0.2, rows)).to(images)
+                order = torch.from_numpy(rng.permutation(rows))
+                images, targets = mixup(images, targets, chosen["mixup"].kind, lam, order)
+            elif kind == "cutmix":
+                height, width = images.shape[-2:]
+                box = rectangle(height, width, rng.beta(1.0, 1.0), int(rng.integers(height)), int(rng.integers(width)))
+                images, targets = cutmix(images, targets, torch.from_numpy(rng.permutation(len(images))), box)
+            if "label_smoothing" in chosen:
+                targets = smooth(targets, chosen["label_smoothing"].smoothing)
+            loss = F.cross_entropy(model(images), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            for group in optimizer.param_groups:
+                group["lr"] = peak * schedule(done)
+            optimizer.step()
+            done += 1
+
+    return run
+
+
+def train(plan: Any, loader_of: Callable[[Any], TurnTaking]) -> TurnTaking:
+    """As `core.fit.fit` does, on a loader of ours."""
+    from torch.utils.data import DataLoader
+
+    from core.fit import ConfigInCheckpoint, build_module, build_trainer
+    from core.loggers import CsvLogger
+    from core.progress import Progress
+    from pytorch_lightning.callbacks import ModelCheckpoint, Timer
+    from tricks.base import CallbackTrick
+
+    module = build_module(plan)
+    loader: Any = loader_of(module)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = build_trainer(
+            plan.cfg.trainer,
+            logger=[CsvLogger(folder, "", "")],
+            callbacks=[
+                Timer(),
+                ConfigInCheckpoint({}),
+                Progress(),
+                *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
+                ModelCheckpoint(folder, "best", monitor="val/top1", mode="max", save_last=True),
+            ],
+            default_root_dir=folder,
+        )
+        validation = DataLoader([(loader.batch[0][0], loader.batch[1][0])] * 2, batch_size=2)  # type: ignore[arg-type]
+        trainer.fit(module, train_dataloaders=loader, val_dataloaders=validation)
+    return loader
+
+
+def host(steps: int, blocks: int) -> None:
+    """Milliseconds a step on the host, with a network so small that little else is left."""
+    from core.resolve import resolve
+    from tricks import create
+
+    plan = configuration("tiny", 8, 8, 10, TRICKS)
+    # Two blocks instead of six: a bare step of about 1.4 ms on an idle core.
+    plan = replace(plan, recipe=resolve(create(TRICKS), plan.recipe.base.replace(depths=(1, 1))))
+    batch = pictures(8, 8, 10)
+
+    def loader(module: Any) -> TurnTaking:
+        bare = bare_loop(plan, module)
+        bare(batch, steps)
+        return TurnTaking(batch, steps, blocks, {"bare": bare})
+
+    times = train(plan, loader).times
+    added = differences(times["ours"], times["bare"])
+    print(f"tiny network, batch 8, {', '.join(plan.recipe.names)}: {blocks} blocks of {steps} steps")
+    print(f"  ms a step: bare loop {spread(times['bare'])}, ours {spread(times['ours'])}, added {spread(added)}")
+    verdict("added to a step", statistics.median(added), 1.3, " ms")
+
+
+def resnet50(steps: int, blocks: int) -> None:
+    """Ratio of step times where the network is the work."""
+    plan = configuration("resnet50", 128, 16, 1000, TRICKS)
+    batch = pictures(16, 128, 1000)
+
+    def loader(module: Any) -> TurnTaking:
+        bare = bare_loop(plan, module)
+        bare(batch, steps)
+        return TurnTaking(batch, steps, blocks, {"bare": bare})
+
+    times = train(plan, loader).times
+    ratio = ratios(times["ours"], times["bare"])
+    print(f"ResNet-50 at 128x128, batch 16, {', '.join(plan.recipe.names)}: {blocks} blocks of {steps} steps")
+    print(f"  ms a step: bare loop {spread(times['bare'], 1)}, ours {spread(times['ours'], 1)}, ratio {spread(ratio)}")
+    verdict("ours over the bare loop", statistics.median(ratio), 1.03)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("host", "resnet50"))
+    parser.add_argument("--steps", type=int, help="steps of a block (host 200, resnet50 2)")
+    parser.add_argument("--blocks", type=int, help="blocks (host 20, resnet50 12)")
+    parser.add_argument("--threads", type=int, help="PyTorch's threads (host 1, resnet50 all; 1 on a busy machine)")
+    chosen = parser.parse_args()
+    from core.fit import _quiet
+
+    _quiet()
+    if chosen.threads or chosen.what == "host":  # there, a second thread saves nothing and makes times vary
+        torch.set_num_threads(chosen.threads or 1)
+    print(f"{conditions()}, {torch.get_num_threads()} threads")
+    if chosen.what == "host":
+        host(chosen.steps or 200, chosen.blocks or 20)
+    else:
+        resnet50(chosen.steps or 2, chosen.blocks or 12)
+    print(conditions())
+
+
+if __name__ == "__main__":
+    main()

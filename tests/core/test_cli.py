@@ -1,0 +1,352 @@
+"""The command line: what is refused, in which words, and what is let through."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from core import main as core_main
+from core.cli import active_tricks, check, selected_tricks
+from core.errors import UserError
+from core.main import as_the_user_had_it, explanation, one_line_errors, raise_through_hydra
+from core.names import ROOT, recipe_names, trick_names
+from core.register import FlatRecipe, flatten, register
+
+RECIPES = {
+    "base": {"defaults": ["/tricks/resnet_d", "_self_"], "trainer": {"max_epochs": 120}},
+    "middle": {
+        "defaults": ["base", {"override /model": "resnet50"}, "/tricks/sk", "_self_"],
+        "tricks": {"sk": {"reduction": 4}},
+    },
+    "top": {"defaults": ["middle", "/tricks/mixup"], "tricks": {"sk": {"reduction": 8}}, "reported": {"top1": 81.4}},
+}
+
+
+@pytest.fixture(autouse=True)
+def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three recipes of our own, and no rank."""
+    for module in ("core.cli", "core.register"):
+        monkeypatch.setattr(f"{module}.recipe_names", lambda: dict.fromkeys(RECIPES, "a recipe"))
+    monkeypatch.setattr("core.register.recipe_content", lambda name: RECIPES[name])
+    groups = dict(sys.modules["core.names"].group_names())
+    monkeypatch.setattr("core.cli.group_names", lambda: {**groups, "recipe": dict.fromkeys(RECIPES, "a recipe")})
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def composed(*overrides: str) -> DictConfig:
+    """What Hydra makes of the arguments."""
+    register()
+    for name in RECIPES:
+        ConfigStore.instance().store(group="recipe", name=name, node=flatten(name).node(), package="_global_")
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
+def mistake(*overrides: str) -> str:
+    """The line about a composition that fails."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever Hydra raises
+        composed(*overrides)
+    line = explanation(caught.value)
+    assert line is not None
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["+tricks=[mixp]"], ["unknown trick 'mixp'. Did you mean 'mixup'?", "Available: ", "resnet_d"]),
+        (["tricks=skk"], ["unknown trick 'skk'. Did you mean 'sk'?"]),
+        (["-m", "+tricks=[],[sk],[sk,mixp]"], ["unknown trick 'mixp'"]),
+        (["-m", "tricks=choice([],[skk])"], ["unknown trick 'skk'"]),
+        (["drop=[skk]"], ["unknown trick 'skk'"]),
+        (["tricks.skk.reduction=4"], ["unknown trick 'skk'. Did you mean 'sk'?"]),
+        (["~tricks.skk"], ["unknown trick 'skk'"]),
+        (["recipe=topp"], ["unknown recipe 'topp'. Did you mean 'top'?"]),
+        (["model=resnet-50"], ["unknown model 'resnet-50'. Did you mean 'resnet50'?"]),
+        (["-m", "model=resnet18,resnet999"], ["unknown model 'resnet999'"]),
+        (["-m", "model=glob(zz*)"], ["model=glob(zz*) matches nothing. Available: "]),
+        (["data=digit"], ["unknown data 'digit'. Did you mean 'digits'?"]),
+        (["optim=sgdd"], ["unknown optim 'sgdd'"]),
+        (["logger=[csv,wanbd]"], ["unknown logger 'wanbd'. Did you mean 'wandb'?"]),
+        (["trainer=smok"], ["unknown trainer 'smok'. Did you mean 'smoke'?"]),
+        (["eval=x"], ["unknown eval 'x'"]),
+        (["foo/bar=x"], ["unknown group 'foo/bar'"]),
+        (["modle=resnet50"], ["unknown key 'modle'. Did you mean 'model'?"]),
+        (["+trick=[sk]"], ["unknown key 'trick'. Did you mean 'tricks'?"]),
+        (["++sede=3"], ["unknown key 'sede'. Did you mean 'seed'?"]),
+        (["max_epochs=3"], ["unknown key 'max_epochs'. Did you mean 'trainer.max_epochs'?"]),
+        (["optim.lrr=1"], ["unknown key 'optim.lrr'. Did you mean 'optim.lr'?"]),
+        (["+trainer.foo=1"], ["unknown key 'trainer.foo'", "trainer.max_epochs"]),
+        (["logger.wadb.project=x"], ["unknown logger 'wadb'. Did you mean 'wandb'?"]),
+        (["tricks=[sk]", "+tricks=[mixup]"], ["tricks=[..] and +tricks=[..] together"]),
+        (["+tricks=sk,mixup"], ["-m", "'+tricks=[sk,mixup]'"]),
+        (["seed=0,1"], ["seed=0,1 is a sweep", "-m"]),
+        (["recipe=top", "+tricks=[sk]"], ["recipe top already has sk", "tricks.sk.<parameter>=..."]),
+        (["-m", "recipe=base,top", "+tricks=[],[cutmix,sk]"], ["recipe top already has sk"]),
+        (
+            ["tricks.sk.reduction=4"],
+            ["trick 'sk' is not selected, so tricks.sk.reduction changes nothing", "+tricks=[sk]"],
+        ),
+        (["++tricks.sk.reduction=4"], ["trick 'sk' is not selected"]),
+        (["recipe=base", "tricks.sk.reduction=4"], ["trick 'sk' is not selected"]),
+        (["recipe=top", "tricks=[mixup]", "tricks.sk.reduction=4"], ["trick 'sk' is not selected"]),
+        (["recipe=top", "drop=[sk]", "tricks.sk.reduction=4"], ["trick 'sk' is not selected"]),
+        (["-m", "+tricks=[],[sk]", "tricks.sk.reduction=4"], ["not selected in every job"]),
+        (["sk"], ["cannot read the argument 'sk'", "key=value"]),
+        (["--foo"], ["--foo"]),
+        (["seed=1", "-m", "seed=2"], ["before the key=value arguments"]),
+        (["--help", "trick"], ["unknown group 'trick'. Did you mean 'tricks'?"]),
+    ],
+)
+def test_refused_in_one_line(arguments: list[str], parts: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        check(arguments)
+    line = str(caught.value)
+    assert "\n" not in line
+    for part in parts:
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sweep"),
+    [
+        ([], False),
+        (["+tricks=[resnet_d,sk,mixup]", "trainer.devices=8"], False),
+        (["recipe=top", "+tricks=[cutmix]", "drop=[mixup]", "tricks.sk.reduction=4"], False),
+        (["recipe=null", "tricks=null", "logger=[csv,wandb]", "logger.wandb.project=x"], False),
+        (["-m", "+tricks=[],[resnet_d],[resnet_d,sk]", "seed=0,1,2"], True),
+        (["--multirun", "model=glob(*)", "seed=range(0,3)", "optim.lr=interval(0.1,1)"], True),
+        (["hydra.mode=MULTIRUN", "seed=0,1"], True),
+        # One run for each trick left out, with another parameter for one of them.
+        (["-m", "recipe=top", "drop=[],[sk],[mixup]", "tricks.sk.reduction=4"], True),
+        (["--cfg", "job", "hydra/launcher=joblib", "hydra.verbose=true", "+logger.mine.x=1", "+reported.x=1"], False),
+        (["--info", "defaults"], False),
+        (["--shell-completion", "query=bash"], False),
+        (["--hydra-help"], False),
+    ],
+)
+def test_let_through(arguments: list[str], sweep: bool) -> None:
+    assert check(arguments) is sweep
+
+
+def test_unreadable_argument() -> None:
+    with pytest.raises(Exception, match="no viable alternative") as caught:
+        check(["+tricks=[sk"])
+    line = explanation(caught.value)
+    assert line is not None
+    assert line.startswith("cannot read the argument '+tricks=[sk'")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK"])
+def test_no_sweep_on_ranks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "0")
+    assert check(["seed=0"]) is False
+    with pytest.raises(UserError, match="-m cannot be started by torchrun"):
+        check(["-m", "seed=0,1"])
+
+
+def test_options_of_another_config_dir(tmp_path) -> None:
+    (tmp_path / "optim").mkdir()
+    (tmp_path / "optim" / "mine.yaml").write_text("lr: 1\n")
+    assert check(["--config-dir", str(tmp_path), "optim=mine"]) is False
+    with pytest.raises(UserError, match="unknown optim 'mine'"):
+        check(["optim=mine"])
+
+
+def test_help_lists_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--help"], ["-h", "tricks"]):
+        with pytest.raises(SystemExit) as caught:
+            check(arguments)
+        assert caught.value.code == 0
+        text = capsys.readouterr().out
+        for name, about in trick_names().items():
+            assert f"  {name} " in text
+            assert about in text
+    assert "Available" not in text
+    assert "resnet50" not in text  # of tricks only
+
+
+def test_answers_without_torch() -> None:
+    """The real program, from another directory: nothing heavy is imported for a typo or the help."""
+    program = (
+        "import sys, runpy\n"
+        "sys.path.insert(0, sys.argv.pop(1))\n"
+        "try: runpy.run_path(sys.path[0] + '/train.py', run_name='__main__')\n"
+        "finally: assert not {'torch', 'timm', 'pytorch_lightning', 'wandb'} & set(sys.modules)\n"
+    )
+    for arguments, code in ((["+tricks=[mixp]"], 2), (["--help"], 0), (["recipe=nosuch"], 2)):
+        command = [sys.executable, "-c", program, str(ROOT), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
+        assert done.returncode == code, done.stderr
+        if code:
+            assert done.stderr.startswith("error: ")
+            assert done.stderr.count("\n") == 1
+
+
+def test_recipes_are_flattened() -> None:
+    top = flatten("top")
+    assert top.tricks == ["resnet_d", "sk", "mixup"]
+    assert top.others == {"override /model": "resnet50"}
+    assert top.body["tricks"] == {"sk": {"reduction": 8}}
+    assert top.body["trainer"] == {"max_epochs": 120}
+    assert top.node()["defaults"] == [{"/tricks": top.tricks}, "_self_", {"override /model": "resnet50"}]
+    assert FlatRecipe().node()["defaults"] == ["_self_"]
+
+
+def test_a_broken_recipe_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import yaml
+
+    monkeypatch.setattr("core.register.recipe_content", lambda name: yaml.safe_load("a: 1\nb: 2  c: 3\n"))
+    with pytest.raises(UserError, match=r"recipes/top\.yaml is not valid YAML in line 2"):
+        flatten("top")
+
+
+def test_real_recipes_name_real_tricks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    for name in recipe_names():
+        assert set(flatten(name).tricks) <= set(trick_names())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "tricks", "reduction"),
+    [
+        (["+tricks=[sk]"], ["sk"], 2),
+        (["+tricks=[sk]", "tricks.sk.reduction=16"], ["sk"], 16),
+        (["recipe=middle"], ["resnet_d", "sk"], 4),
+        (["recipe=top"], ["resnet_d", "sk", "mixup"], 8),
+        (["recipe=top", "+tricks=[cutmix]", "drop=[resnet_d]"], ["sk", "mixup", "cutmix"], 8),
+        (
+            ["recipe=top", "tricks=[mixup]"],
+            ["mixup"],
+            None,
+        ),  # the recipe's sk.reduction stays behind, and is passed over
+        (["recipe=top", "tricks=[sk]"], ["sk"], 8),
+        (["recipe=top", "tricks=[]"], [], None),
+        (["recipe=top", "~tricks.sk"], ["resnet_d", "mixup"], None),
+    ],
+)
+def test_selected_tricks(overrides: list[str], tricks: list[str], reduction: int | None) -> None:
+    check(overrides)
+    cfg = composed(*overrides)
+    assert active_tricks(cfg) == tricks
+    objects = selected_tricks(cfg)
+    assert list(objects) == tricks
+    assert [trick.name for trick in objects.values()] == tricks
+    assert all(dataclasses.is_dataclass(trick) for trick in objects.values())
+    if reduction is not None:
+        assert getattr(objects["sk"], "reduction") == reduction  # noqa: B009
+    if "recipe=top" in overrides:
+        assert (cfg.model.name, cfg.trainer.max_epochs, cfg.reported.top1) == ("resnet50", 120, 81.4)
+
+
+def test_the_command_line_wins_over_a_recipe() -> None:
+    assert composed("recipe=top", "model=resnet18").model.name == "resnet18"
+    assert composed("recipe=top", "trainer.max_epochs=3").trainer.max_epochs == 3
+
+
+def test_drop_of_what_is_not_there() -> None:
+    with pytest.raises(UserError, match=r"drop=\[sk\]: trick 'sk' is not selected. Selected: mixup"):
+        selected_tricks(composed("+tricks=[mixup]", "drop=[sk]"))
+    with pytest.raises(UserError, match="unknown trick 'skk'"):
+        selected_tricks(composed("+tricks=[mixup]", "drop=[skk]"))
+
+
+def test_mistakes_found_while_composing() -> None:
+    line = mistake("+tricks=[sk]", "tricks.sk.reducton=4")
+    assert line.startswith("unknown parameter 'reducton' of trick 'sk'. Did you mean 'reduction'? Available: reduction")
+    assert mistake("+tricks=[sk]", "tricks.sk.reduction=abc") == "tricks.sk.reduction: 'abc' is not an integer"
+    assert mistake("trainer.devices=x") == "trainer.devices: 'x' is not an integer"
+    assert mistake("optim.lr=high") == "optim.lr: 'high' is not a number"
+    assert mistake("explain=maybe") == "explain: 'maybe' is not true or false"
+    assert mistake("data.mean=[1,a,2]") == "data.mean[1]: 'a' is not a number"
+    assert "expected one of [auto, imagenet, small]" in mistake("model.stem=big")
+    assert mistake("drop=sk").startswith("drop: not a list")
+    assert "'mlflow' is not selected" in mistake("logger.mlflow.experiment_name=x")
+
+
+def test_missing_value_is_named() -> None:
+    cfg = composed("data.root=???")
+    with pytest.raises(Exception, match="root") as caught:
+        OmegaConf.to_container(cfg, throw_on_missing=True)
+    assert explanation(caught.value) == "data.root is not set: give it as data.root=..."
+
+
+class TestOneLineErrors:
+    """Exceptions to exit codes."""
+
+    def leave(self, exception: BaseException) -> object:
+        with pytest.raises(SystemExit) as caught, one_line_errors(), one_line_errors():
+            raise exception
+        return caught.value.code
+
+    def test_user_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.leave(UserError("wrong:\n  mend it")) == 2
+        assert capsys.readouterr().err == "error: wrong: mend it\n"
+
+    def test_user_error_from_a_worker(self, capsys: pytest.CaptureFixture[str]) -> None:
+        text = (
+            "Caught UserError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
+            '  File "x.py", line 3, in f\ncore.errors.UserError: a.png cannot be read: remove it\n'
+        )
+        assert self.leave(UserError(text)) == 2
+        assert capsys.readouterr().err == "error: a.png cannot be read: remove it\n"
+
+    def test_user_error_as_cause_or_context(self, capsys: pytest.CaptureFixture[str]) -> None:
+        wrapped = RuntimeError("wrapped")
+        wrapped.__cause__ = UserError("the cause")
+        assert self.leave(wrapped) == 2
+        around = RuntimeError("while handling")
+        around.__context__ = UserError("the context")
+        assert self.leave(around) == 2
+        assert capsys.readouterr().err == "error: the cause\nerror: the context\n"
+
+    def test_disk(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.leave(PermissionError(13, "Permission denied", "/x/y")) == 2
+        assert capsys.readouterr().err.startswith("error: /x/y: Permission denied")
+
+    def test_a_fault_keeps_its_traceback(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.leave(ZeroDivisionError("a bug")) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("Traceback")
+        assert error.endswith("ZeroDivisionError: a bug\n")
+        assert error.count("Traceback") == 1
+
+    def test_interrupt(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.leave(KeyboardInterrupt()) == 130
+        assert capsys.readouterr().err == "interrupted: the same command goes on from the last checkpoint\n"
+
+    def test_exits_pass(self) -> None:
+        assert self.leave(SystemExit(7)) == 7
+
+    def test_traceback_on_request(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(core_main.FULL_ERROR, "1")
+        monkeypatch.delenv(core_main.OURS, raising=False)
+        raise_through_hydra()  # changes nothing about what the user asked for
+        assert self.leave(UserError("wrong")) == 2
+        assert "Traceback" in capsys.readouterr().err
+        environment = dict(os.environ)
+        as_the_user_had_it(environment)
+        assert environment[core_main.FULL_ERROR] == "1"
+
+    def test_hydras_variable_does_not_leak(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(core_main.FULL_ERROR, "0")
+        monkeypatch.setenv(core_main.OURS, "")
+        raise_through_hydra()
+        assert self.leave(UserError("wrong")) == 2
+        assert capsys.readouterr().err == "error: wrong\n"
+        environment = dict(os.environ)
+        as_the_user_had_it(environment)
+        assert core_main.FULL_ERROR not in environment
+        assert core_main.OURS not in environment

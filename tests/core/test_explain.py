@@ -1,0 +1,100 @@
+"""The tables of ``explain=true``: every place with its owner, every trick with its cost."""
+
+from itertools import pairwise
+
+import pytest
+from rich.console import Console
+
+from conf.schema import Config
+from core import explain
+from core.plan import Batch, make_plan
+from core.resolve import resolve
+from models.cost import cost_of
+from models.spec import spec_of
+from tricks import create
+
+
+def plan_of(tricks=(), **model):
+    cfg = Config()
+    cfg.model.name, cfg.model.width = "resnet50", 8
+    for key, value in model.items():
+        setattr(cfg.model, key, value)
+    return make_plan(cfg, create(tricks))
+
+
+def rows(plan) -> dict[str, tuple[str, str]]:
+    return {place: (filling, owner) for place, filling, owner in explain.places(plan)}
+
+
+def test_without_tricks_the_model_owns_every_place():
+    table = rows(plan_of())
+    assert {owner for place, (_, owner) in table.items() if place in explain.PLACES} == {"resnet50"}
+    assert table["operator"] == ("3x3 conv, batch norm, ReLU", "resnet50")
+    assert table["pool"] == ("none", "resnet50")  # 32x32 pictures: the small stem
+    assert table["stem"][0] == "small_stem"
+    assert table["targets"] == ("one-hot", "digits")
+    assert table["batch"] == ("as it is", "digits")
+
+
+def test_every_trick_is_at_its_place_with_its_parameters():
+    table = rows(
+        plan_of({"sk": {"reduction": 4}, "resnet_d": {}, "dropblock": {"block_size": 3}, "mixup": {"alpha": 0.3}})
+    )
+    assert table["operator"] == ("SelectiveKernel(reduction=4, min_attention=32)", "sk")
+    assert table["shortcut"] == ("pooled_shortcut(pool_stage1=True)", "resnet_d")
+    assert table["stem"][1] == "resnet50"
+    filling, owner = table["after_norm"]
+    assert owner == "dropblock"
+    assert "block_size=3" in filling
+    filling, owner = table["batch"]
+    assert owner == "mixup"
+    assert "alpha=0.3" in filling
+    assert table["run"][1] == "dropblock"
+
+
+def test_all_spec_places_are_shown():
+    """A new callable or flag of `Spec` must not be forgotten in the table."""
+    spec = spec_of("resnet50")
+    conventions = {"name", "block", "num_classes", "width", "residual", "bn_momentum", "bn_eps", "padding", "init"}
+    assert set(explain.PLACES) == set(spec.__dataclass_fields__) - conventions
+
+
+def test_plain_networks_say_that_there_is_no_shortcut():
+    assert rows(plan_of(name="plain20"))["shortcut"] == ("none (plain network)", "plain20")
+
+
+def test_costs_add_up():
+    plan = plan_of(["sk", "resnet_d", "anti_alias", "big_little"])
+    table = explain.costs(plan)
+    names = [name for name, _, _ in table]
+    assert names == ["resnet50", "anti_alias", "big_little", "resnet_d", "sk"]
+    for (_, before, _), (_, after, added) in pairwise(table):
+        assert after.params == before.params + added.params
+        assert after.macs == before.macs + added.macs
+    by_name = {name: (after, added) for name, after, added in table}
+    assert by_name["resnet_d"][1].params == by_name["resnet_d"][1].macs == 0  # yields to Big-Little
+    assert by_name["anti_alias"][1].params == 0
+    assert by_name["anti_alias"][1].macs > 0
+    spec = resolve(
+        create(["sk", "anti_alias", "big_little"]), spec_of("resnet50", width=8, num_classes=10, stem="small")
+    ).spec
+    assert by_name["sk"][0] == cost_of(spec, 32) == table[-1][1]
+
+
+@pytest.mark.parametrize("tricks", [[], ["resnet_d", "big_little", "sk", "mixup", "label_smoothing"]])
+def test_the_printed_tables(tricks, capsys):
+    console = Console(width=200)
+    console.print(explain.explain(plan_of(tricks)))
+    text = capsys.readouterr().out
+    for place in explain.PLACES:
+        assert place in text
+    for trick in tricks:
+        assert trick in text
+    assert "64 = 1 device x 64 pictures" in text
+    if tricks:
+        assert "resnet_d yields to big_little" in " ".join(text.split())
+        assert "2 drawn for each" in text
+
+
+def test_the_batch_in_words():
+    assert str(Batch(1024, 8, 2)) == "1024 = 8 devices x 2 accumulation steps x 64 pictures"

@@ -1,0 +1,247 @@
+"""The training and evaluation step: metrics by hand, seeding, accumulation, tricks reached, NaN."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from pytorch_lightning import Trainer
+from torch import nn
+from torch.utils.data import DataLoader
+
+from conf.schema import OptimConfig
+from core.errors import UserError
+from lit_modules.classifier import Classifier
+from lit_modules.losses import soft_cross_entropy
+from lit_modules.schedule import Schedule
+from models import create_model
+from tricks import create
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers",
+    "ignore:.*LeafSpec:FutureWarning",  # Lightning 2.6 with torch 2.14
+    "ignore:.*have no `val_dataloader`",
+)
+CLASSES = 7
+
+
+def pictures(n=16, size=16):
+    g = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (n, 3, size, size), generator=g, dtype=torch.uint8), torch.arange(n) % CLASSES
+
+
+def loader(batch=4, n=16) -> DataLoader:
+    return DataLoader(list(zip(*pictures(n), strict=True)), batch_size=batch)
+
+
+def classifier(model, tricks=(), lr=0.05, classes=CLASSES, **more) -> Classifier:
+    objects = create(tricks)
+    return Classifier(
+        model,
+        num_classes=classes,
+        optim=OptimConfig(lr=lr),
+        schedule=Schedule("constant", 4, 10),
+        mean=(120.0, 110.0, 100.0),
+        std=(60.0, 50.0, 40.0),
+        batch_tricks=[t for t in objects if hasattr(t, "mix")],
+        loss_tricks=[t for t in objects if hasattr(t, "targets")],
+        **more,
+    )
+
+
+def trainer(**more) -> Trainer:
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    return Trainer(accelerator="cpu", enable_model_summary=False, max_epochs=1, **quiet, **more)
+
+
+def linear() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(48, CLASSES))
+
+
+# --- pictures
+
+
+def test_normalise():
+    images, _ = pictures()
+    expected = (images.numpy().astype(np.float64) - [[[120]], [[110]], [[100]]]) / [[[60]], [[50]], [[40]]]
+    module = classifier(linear())
+    torch.testing.assert_close(module.normalise(images), torch.from_numpy(expected).float())
+    torch.testing.assert_close(module(images), module.model(torch.from_numpy(expected).float()))
+
+
+def test_normalise_leaves_the_callers_pictures_alone():
+    images, _ = pictures()
+    floats = images.float()
+    classifier(linear())(floats)
+    assert torch.equal(floats, images.float())
+
+
+def test_only_the_network_is_in_the_state_dict():
+    assert all(key.startswith("model.") for key in classifier(linear()).state_dict())
+
+
+# --- the loss, and the tricks that shape it
+
+
+def test_soft_cross_entropy_by_hand():
+    logits, targets = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.25, 0.75], [1.0, 0.0]])
+    first = -(0.25 * (1 - math.log(math.e + math.e**2)) + 0.75 * (2 - math.log(math.e + math.e**2)))
+    assert float(soft_cross_entropy(logits, targets)) == pytest.approx((first + math.log(2)) / 2)
+    assert soft_cross_entropy(logits.bfloat16(), targets).dtype == torch.float32
+
+
+def test_training_step_without_tricks_is_plain_cross_entropy():
+    images, labels = pictures()
+    module = classifier(linear())
+    torch.testing.assert_close(module.training_step((images, labels), 0), F.cross_entropy(module(images), labels))
+    shifted = classifier(linear(), label_offset=2, classes=CLASSES)
+    batch = (images, labels % 5)
+    torch.testing.assert_close(shifted.training_step(batch, 0), F.cross_entropy(shifted(images), labels % 5 + 2))
+
+
+def test_batch_and_loss_tricks_are_applied_in_training_only():
+    images, labels = pictures()
+    module = classifier(linear(), ["mixup", "label_smoothing"])
+    mixup, smoothing = module.batch_tricks[0], module.loss_tricks[0]
+    rng = np.random.default_rng(5)
+    onehot = F.one_hot(labels, CLASSES).float()
+    x, y = mixup.mix(module.normalise(images), onehot, np.random.default_rng(5))
+    assert len(x) == 8
+    expected = soft_cross_entropy(module.model(x), smoothing.targets(y))
+    torch.testing.assert_close(module.training_loss(module.normalise(images), onehot, rng), expected)
+
+    scores = trainer().test(module, loader(), verbose=False)[0]
+    assert scores["test/loss"] == pytest.approx(F.cross_entropy(module(images), labels).item(), rel=1e-5)
+
+
+def test_two_batch_tricks_take_turns():
+    class Marked(nn.Module):
+        def forward(self, images):
+            return images.mean((2, 3))
+
+    module = classifier(Marked(), {"mixup": {"kind": "permutation"}, "cutmix": {}}, classes=3)
+    seen = []
+    for trick in module.batch_tricks:
+        object.__setattr__(trick, "mix", lambda i, t, r, name=trick.name: (seen.append(name), (i, t))[1])
+    for i in range(200):
+        module.training_loss(torch.zeros(2, 3, 4, 4), torch.eye(2, 3), np.random.default_rng(i))
+    assert 70 < seen.count("mixup") < 130
+    assert seen.count("cutmix") == 200 - seen.count("mixup")
+
+
+def test_the_mixing_differs_from_batch_to_batch_and_epoch_to_epoch():
+    images, labels = pictures()
+    module = classifier(linear(), {"mixup": {"alpha": 1.0}})
+    losses = [module.training_step((images, labels), i).item() for i in range(3)]
+    assert len(set(losses)) == 3
+    assert losses[0] == module.training_step((images, labels), 0).item()
+    other = classifier(linear(), {"mixup": {"alpha": 1.0}}, seed=1)
+    assert losses[0] != other.training_step((images, labels), 0).item()
+
+
+# --- runs
+
+
+def run(seed: int) -> dict[str, torch.Tensor]:
+    tricks = ["mixup", "label_smoothing"]
+    torch.manual_seed(seed)
+    network = create_model(
+        "resnet20", {"dropblock": {"start": 0.8}, "stochastic_depth": {}}, num_classes=CLASSES, width=4
+    )
+    module = classifier(network, tricks, seed=seed)
+    torch.manual_seed(99)  # what came before must not matter
+    trainer().fit(module, loader())
+    return network.state_dict()
+
+
+def test_a_seed_gives_one_run_and_seed_0_is_a_seed():
+    first, torch_noise, other = run(0), run(0), run(1)
+    assert all(torch.equal(first[k], torch_noise[k]) for k in first)
+    assert not torch.equal(first["fc.weight"], other["fc.weight"])
+
+
+def test_accumulation_is_the_bigger_batch():
+    """Without batch norm: two batches of 4, accumulated, step as one of 8."""
+    results = []
+    for batch, accumulate in ((8, 1), (4, 2)):
+        module = classifier(linear())
+        fit = trainer(accumulate_grad_batches=accumulate)
+        fit.fit(module, loader(batch))
+        assert fit.global_step == 2
+        results.append(module.model[2].weight.detach())
+    torch.testing.assert_close(results[0], results[1])
+    module = classifier(linear())
+    trainer().fit(module, loader(4))
+    assert not torch.allclose(module.model[2].weight, results[0])
+
+
+@pytest.mark.parametrize("log_every", [1, 50])
+def test_a_nan_loss_is_a_user_error(log_every):
+    module = classifier(linear(), log_every=log_every)
+    nn.init.constant_(module.model[2].bias, float("nan"))
+    with pytest.raises(UserError, match=r"loss is nan.*optim\.lr"):
+        trainer().fit(module, loader())
+
+
+def test_last_loss_is_the_mean_since_the_last_logging():
+    module = classifier(linear(), lr=0.0)
+    trainer().fit(module, loader())
+    images, labels = pictures()
+    assert module.last_loss == pytest.approx(F.cross_entropy(module(images), labels).item(), rel=1e-5)
+
+
+# --- scores, by hand
+
+
+class Table(nn.Module):
+    """Answers picture i with row i of a table; pictures carry their number."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("logits", logits)
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images):
+        return self.logits[images[:, 0, 0, 0].round().long()]
+
+
+@pytest.mark.parametrize("bins", [10, 15])
+def test_scores(bins):
+    """top-1, top-5, loss and ECE over batches of unequal size."""
+    n = 50
+    g = torch.Generator().manual_seed(4)
+    logits, labels = torch.randn(n, CLASSES, generator=g) * 2, torch.randint(0, CLASSES, (n,), generator=g)
+    images = torch.arange(n, dtype=torch.uint8).reshape(n, 1, 1, 1).expand(n, 3, 2, 2).contiguous()
+    module = Classifier(
+        Table(logits),
+        num_classes=CLASSES,
+        optim=OptimConfig(),
+        schedule=Schedule("constant", 1, 1),
+        ece_bins=bins,
+    )
+    data = DataLoader(list(zip(images, labels, strict=True)), batch_size=16)
+    scores = trainer().test(module, data, verbose=False)[0]
+    order = logits.argsort(1, descending=True)
+    hit = order == labels[:, None]
+    assert scores["test/top1"] == pytest.approx(100 * float(hit[:, 0].float().mean()), rel=1e-5)
+    assert scores["test/top5"] == pytest.approx(100 * float(hit[:, :5].any(1).float().mean()), rel=1e-5)
+    assert scores["test/loss"] == pytest.approx(float(F.cross_entropy(logits, labels)), rel=1e-5)
+    confidence, correct = logits.softmax(1).amax(1).numpy(), hit[:, 0].numpy()
+    ece = 0.0
+    for i in range(bins):
+        inside = (confidence > i / bins) & (confidence <= (i + 1) / bins)
+        if inside.any():
+            ece += inside.mean() * abs(correct[inside].mean() - confidence[inside].mean())
+    assert scores["test/ece"] == pytest.approx(100 * ece, rel=1e-4)
+    validation = trainer().validate(module, data, verbose=False)[0]
+    assert validation["val/top1"] == scores["test/top1"]
+    assert validation["val/top5"] == scores["test/top5"]
+
+
+def test_few_classes_have_a_top5():
+    module = classifier(nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3)), classes=3)
+    images, labels = pictures()
+    data = DataLoader(list(zip(images, labels % 3, strict=True)), batch_size=8)
+    assert trainer().test(module, data, verbose=False)[0]["test/top5"] == 100

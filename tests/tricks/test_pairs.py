@@ -1,0 +1,126 @@
+"""Any two tricks compose, or are refused with both names; the order in which they are listed changes nothing."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from core.errors import UserError
+from core.names import trick_names
+from core.resolve import resolve
+from lit_modules.losses import soft_cross_entropy
+from models import create_model
+from models.spec import spec_of
+from tricks import create
+from tricks.base import BatchTrick, LossTrick, ModelTrick
+
+PAIRS = list(combinations(trick_names(), 2))
+MODEL_TRICKS = [t.name for t in create(list(trick_names())) if isinstance(t, ModelTrick)]
+REFUSED = {("cutmix", "mixup")}
+"""At their default parameters: mixup type1 draws two pictures for each one, cutmix one."""
+SIZES = {"resnet50": 64, "resnet20": 32}
+
+
+def step(tricks, name) -> list[torch.Tensor]:
+    """One training step; the weights after it."""
+    recipe = resolve(create(tricks), spec_of(name, num_classes=5, width=8))
+    torch.manual_seed(0)
+    model = recipe.spec.build()
+    rng = np.random.default_rng(0)
+    mixers = recipe.of(BatchTrick)
+    n = 4 * (mixers[0].images_per_target if mixers else 1)
+    images, targets = torch.randn(n, 3, SIZES[name], SIZES[name]), torch.eye(5)[torch.arange(n) % 5]
+    if mixers:
+        images, targets = mixers[rng.integers(len(mixers))].mix(images, targets, rng)
+    for trick in recipe.of(LossTrick):
+        targets = trick.targets(targets)
+    loss = soft_cross_entropy(model(images), targets)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    torch.optim.SGD(model.parameters(), 0.1).step()
+    return [v.detach() for v in model.state_dict().values()]
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("pair", PAIRS, ids="+".join)
+def test_pair(pair, name):
+    if pair in REFUSED:
+        for order in (pair, pair[::-1]):
+            with pytest.raises(UserError) as error:
+                resolve(create(order), spec_of(name))
+            assert all(trick in str(error.value) for trick in pair)
+        return
+    first, second = step(pair, name), step(pair[::-1], name)
+    assert len(first) == len(second)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_exactly_these_pairs_are_refused(name):
+    refused = set()
+    for pair in PAIRS:
+        try:
+            resolve(create(pair), spec_of(name))
+        except UserError:
+            refused.add(pair)
+    assert refused == REFUSED
+
+
+@pytest.mark.parametrize(
+    ("tricks", "place"),
+    [
+        ({"anti_alias": {"positions": ["projection"]}, "resnet_d": {}}, "shortcut"),
+        ({"anti_alias": {"positions": ["projection"]}, "big_little": {}}, "shortcut"),
+        ({"anti_alias": {"positions": ["max_pool"]}, "big_little": {}}, "pool"),
+        ({"mixup": {}, "cutmix": {}}, ""),
+    ],
+)
+def test_parameters_that_make_tricks_collide(tricks, place):
+    for order in (tricks, dict(reversed(tricks.items()))):
+        with pytest.raises(UserError, match=f"(?s)(?=.*{'.*)(?=.*'.join(tricks)}).*{place}"):
+            create_model("resnet50", order)
+
+
+@pytest.mark.parametrize("kind", ["type2", "permutation"])
+def test_cutmix_goes_with_the_kinds_of_mixup_that_draw_alike(kind):
+    step({"mixup": {"kind": kind}, "cutmix": {}}, "resnet20")
+
+
+def test_yielding_is_recorded_with_its_reason():
+    for order in (["resnet_d", "big_little"], ["big_little", "resnet_d"]):
+        recipe = resolve(create(order), spec_of("resnet50"))
+        steps = {s.trick: s for s in recipe.steps}
+        assert steps["resnet_d"].places == ()
+        assert steps["resnet_d"].reason.startswith("yields to big_little: ")
+        assert set(steps["big_little"].places) == {"pool", "stage", "shortcut"}
+        assert steps["big_little"].reason == ""
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_all_model_tricks_together_train(name):
+    step(MODEL_TRICKS, name)
+
+
+@pytest.mark.parametrize(
+    ("trick", "model"),
+    [("zero_gamma", "plain20"), ("stochastic_depth", "plain34"), ("resnet_d", "plain20")],
+)
+def test_a_trick_that_finds_nothing_to_change_is_refused(trick, model):
+    with pytest.raises(UserError, match=f"{trick}.*{model}"):
+        create_model(model, [trick])
+
+
+@pytest.mark.parametrize("model", ["plain20", "plain18", "resnet18"])
+def test_every_other_model_trick_works_there(model):
+    works = set()
+    for trick in MODEL_TRICKS:
+        try:
+            network = create_model(model, [trick], num_classes=5, width=8)
+        except UserError:
+            continue
+        assert network(torch.randn(2, 3, 64, 64)).isfinite().all()
+        works.add(trick)
+    nothing = {"plain20": {"zero_gamma", "stochastic_depth", "resnet_d"}, "plain18": {"zero_gamma", "stochastic_depth"}}
+    assert works == set(MODEL_TRICKS) - nothing.get(model, set())

@@ -1,0 +1,296 @@
+"""Every trick of the registry: documented, typed, effective, trainable, reloadable, and gone when it is off."""
+
+import ast
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+from torch import nn
+
+from core.errors import UserError
+from core.names import trick_names
+from core.resolve import resolve
+from models import create_model
+from models.spec import spec_of
+from tricks import create, load
+from tricks.base import TRICKS, BatchTrick, CallbackTrick, DataTrick, LossTrick, ModelTrick
+
+load()
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = list(trick_names())
+MODEL_TRICKS = [name for name in NAMES if issubclass(TRICKS[name], ModelTrick)]
+
+# trick -> parameter -> another value (and, where one network cannot show it, the parameters beside it)
+OTHER: dict[str, dict[str, object]] = {
+    "anti_alias": {"filter_size": 5, "positions": ["conv", "projection"]},
+    "big_little": {"alpha": 4, "beta": 1},
+    "cutmix": {"alpha": 0.1},
+    "dropblock": {"block_size": 3, "start": 0.5, "end": 0.5, "stage_scales": [1.0, 0.25]},
+    "label_smoothing": {"smoothing": 0.3},
+    "mixup": {"alpha": 1.0, "kind": "permutation"},
+    "resnet_d": {"pool_stage1": False},
+    "se": {"reduction": 4},
+    "sk": {"reduction": 4, "min_attention": 64},
+    "stochastic_depth": {"rate": 0.5},
+}
+ROWS = [(trick, parameter, value) for trick, row in OTHER.items() for parameter, value in row.items()]
+BESIDE = {("sk", "reduction"): {"min_attention": 1}}
+"""Parameters that both sides of a comparison need (32 channels of attention at least hide r in a narrow network)."""
+
+
+def build(tricks, **fields) -> nn.Module:
+    torch.manual_seed(0)
+    return create_model("resnet50", tricks, num_classes=5, width=8, **fields)
+
+
+def images(n=4) -> torch.Tensor:
+    return torch.randn(n, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+
+
+def fill(model: nn.Module) -> nn.Module:
+    """Gammas away from zero, so that a branch cannot hide behind zero gamma."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.0)
+    return model
+
+
+def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
+    """All that a trick decides, as numbers."""
+    (trick,) = create({name: parameters})
+    numbers: list[torch.Tensor] = []
+    if isinstance(trick, ModelTrick):
+        model = build({name: parameters})
+        state = model.state_dict()
+        numbers += [torch.tensor(list(map(len, state))), *(state[key] for key in sorted(state))]
+        for training in (False, True):
+            torch.manual_seed(2)
+            with torch.no_grad():
+                numbers.append(model.train(training)(images()))
+    if isinstance(trick, BatchTrick):
+        numbers += trick.mix(images(), torch.eye(4, 5), np.random.default_rng(3))
+    if isinstance(trick, LossTrick):
+        numbers.append(trick.targets(torch.eye(4, 5)))
+    if isinstance(trick, DataTrick):
+        rng = np.random.default_rng(3)
+        picture = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        numbers += [
+            torch.from_numpy(np.asarray(fn(picture, np.random.default_rng([4, i]))))
+            for fn in trick.transforms().values()
+            for i in range(16)
+        ]
+    if isinstance(trick, CallbackTrick):
+        for callback in trick.callbacks():
+            settings = {k: v for k, v in vars(callback).items() if isinstance(v, int | float)}
+            numbers.append(torch.tensor([float(v) for _, v in sorted(settings.items())]))
+    return numbers
+
+
+def equal(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return len(a) == len(b) and all(x.shape == y.shape and torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+# --- what a trick's file says
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_cites_its_paper(name):
+    text = ast.get_docstring(ast.parse((ROOT / "tricks" / f"{name}.py").read_text())) or ""
+    paper = re.search(r"^Paper: .*?(?=^Changes:|\Z)", text, re.M | re.S)
+    assert paper, "no Paper: section"
+    assert re.search(r"arXiv \d{4}\.\d{4,5}", paper[0]), "no arXiv number"
+    assert re.search(r"^Changes: ", text, re.M), "no Changes: section"
+    assert re.search(r"^Differs: ", text, re.M), "no Differs: section"
+    assert text.partition("\n")[0].endswith("."), "the first line is the one shown by --help"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_registered_under_the_file_name(name):
+    cls = TRICKS[name]
+    assert cls.name == name
+    assert cls.__module__ == f"tricks.{name}"
+    assert dataclasses.is_dataclass(cls)
+    assert cls.__dataclass_params__.frozen
+    node = ConfigStore.instance().load(f"tricks/{name}.yaml")
+    assert (node.group, node.package) == ("tricks", f"tricks.{name}")
+    assert OmegaConf.to_object(node.node) == cls()
+
+
+def test_nothing_else_is_registered():
+    assert sorted(TRICKS) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_is_documented(name):
+    """A string below each field of the dataclass says what it is."""
+    tree = ast.parse((ROOT / "tricks" / f"{name}.py").read_text())
+    (cls,) = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == TRICKS[name].__name__]
+    for field in dataclasses.fields(TRICKS[name]):
+        (i,) = [i for i, n in enumerate(cls.body) if isinstance(n, ast.AnnAssign) and n.target.id == field.name]
+        below = cls.body[i + 1]
+        assert isinstance(below, ast.Expr), field.name
+        assert isinstance(ast.literal_eval(below.value), str), field.name
+
+
+# --- every parameter reaches its place
+
+
+def test_the_table_has_a_row_for_every_parameter():
+    fields = {(name, field.name) for name in NAMES for field in dataclasses.fields(TRICKS[name])}
+    assert {(trick, parameter) for trick, parameter, _ in ROWS} == fields
+
+
+@pytest.mark.parametrize(("name", "parameter", "value"), ROWS)
+def test_every_parameter_changes_something(name, parameter, value):
+    beside = BESIDE.get((name, parameter), {})
+    if name == "dropblock" and parameter != "start":
+        beside = {"start": 0.8}  # at the default of 1 the first step drops nothing yet
+    default = fingerprint(name, beside)
+    assert equal(default, fingerprint(name, beside)), "the comparison is not deterministic"
+    assert not equal(default, fingerprint(name, {**beside, parameter: value}))
+
+
+# --- model tricks in a network
+
+
+@pytest.mark.parametrize("name", MODEL_TRICKS)
+def test_changes_the_forward_pass(name):
+    """In training mode, with the same weights where both networks have them: other logits than the plain network."""
+    parameters = {"start": 0.8} if name == "dropblock" else {}
+    plain, tricked = fill(build({})), fill(build({name: parameters}))
+    torch.manual_seed(2)
+    expected = plain(images())
+    torch.manual_seed(2)
+    if name == "zero_gamma":  # it changes the initial state alone
+        assert not equal(list(build({}).parameters()), list(build({name: {}}).parameters()))
+        return
+    assert not torch.allclose(tricked(images()), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("base", ["resnet50", "resnet20"])
+@pytest.mark.parametrize("name", MODEL_TRICKS)
+def test_trains_a_step_and_reloads(name, base):
+    torch.manual_seed(0)
+    make = {"name": base, "tricks": [name], "num_classes": 5, "width": 8}
+    model = create_model(**make)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    for step in range(2):  # behind a gamma of zero the gradient comes with the second step
+        loss = F.cross_entropy(model(images()), torch.arange(4))
+        optimizer.zero_grad()
+        loss.backward()
+        assert loss.isfinite(), step
+        optimizer.step()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+    still = [k for k, p in model.named_parameters() if not p.grad.any()]
+    assert len(still) <= 0.1 * len(list(model.parameters())), still
+    assert not equal(list(before.values()), list(model.state_dict().values()))
+    again = create_model(**make)
+    again.load_state_dict(model.state_dict(), strict=True)
+    with torch.no_grad():
+        assert torch.equal(model.eval()(images()), again.eval()(images()))
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnet20", "plain20"])
+def test_with_every_trick_off_the_network_is_the_plain_one(name):
+    """create_model, resolve without tricks and the bare spec: one network, bit by bit."""
+    models = []
+    for make in (
+        lambda: create_model(name, num_classes=5, width=8),
+        lambda: create_model(name, {}, num_classes=5, width=8),
+        lambda: resolve([], spec_of(name, num_classes=5, width=8)).spec.build(),
+        lambda: spec_of(name, num_classes=5, width=8).build(),
+    ):
+        torch.manual_seed(7)
+        models.append(make().eval())
+    for other in models[1:]:
+        assert other.state_dict().keys() == models[0].state_dict().keys()
+        assert equal(list(models[0].state_dict().values()), list(other.state_dict().values()))
+        assert torch.equal(models[0](images()), other(images()))
+
+
+@pytest.mark.parametrize("name", MODEL_TRICKS)
+def test_building_with_a_trick_leaves_no_trace(name):
+    """A plain network built after a tricked one is the plain one, and the base spec is untouched."""
+    base = spec_of("resnet50", num_classes=5, width=8)
+    expected = build({})
+    spec = spec_of("resnet50", num_classes=5, width=8)
+    recipe = resolve(create([name]), base)
+    recipe.spec.build()
+    assert base == spec
+    assert recipe.base is base
+    assert recipe.spec != base
+    assert equal(list(expected.state_dict().values()), list(build({}).state_dict().values()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_kinds_are_of_the_base_module(name):
+    kinds = (ModelTrick, DataTrick, BatchTrick, LossTrick, CallbackTrick)
+    assert issubclass(TRICKS[name], kinds)
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_misspelt_parameter_names_the_trick(name):
+    with pytest.raises(UserError, match=f"unknown parameter of trick {name} 'nonsense'"):
+        create({name: {"nonsense": 1}})
+
+
+def test_a_misspelt_trick_gets_a_suggestion():
+    with pytest.raises(UserError, match=r"unknown trick 'mixp'. Did you mean 'mixup'"):
+        create(["mixp"])
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("anti_alias", {"filter_size": 9}),
+        ("anti_alias", {"positions": []}),
+        ("anti_alias", {"positions": ["stem"]}),
+        ("big_little", {"alpha": 0}),
+        ("big_little", {"beta": 0}),
+        ("cutmix", {"alpha": 0.0}),
+        ("dropblock", {"block_size": 0}),
+        ("dropblock", {"start": 0.0}),
+        ("dropblock", {"end": 1.5}),
+        ("dropblock", {"start": 1.0, "end": 1.0}),
+        ("dropblock", {"stage_scales": [0.0, 0.0]}),
+        ("label_smoothing", {"smoothing": 0.0}),
+        ("label_smoothing", {"smoothing": 1.0}),
+        ("mixup", {"alpha": -1.0}),
+        ("se", {"reduction": 0}),
+        ("sk", {"reduction": 0}),
+        ("sk", {"min_attention": 0}),
+        ("stochastic_depth", {"rate": 0.0}),
+        ("stochastic_depth", {"rate": 1.0}),
+    ],
+)
+def test_ill_values_are_user_errors_that_name_the_trick(name, parameters):
+    with pytest.raises(UserError, match=name):
+        create({name: parameters})
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("mixup", {"kind": "type3"}),
+        ("dropblock", {"stage_scales": [-1.0, 1.0]}),
+        ("sk", {"reduction": "four"}),
+        ("cutmix", {"alpha": float("nan")}),
+        ("mixup", {"alpha": float("inf")}),
+    ],
+)
+def test_values_of_another_kind_are_user_errors_too(name, parameters):
+    """create_model is called from Python, where Hydra does not check the types."""
+    with pytest.raises(UserError, match=name):
+        create({name: parameters})

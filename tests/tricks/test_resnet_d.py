@@ -1,0 +1,59 @@
+"""ResNet-D: the stem of three convolutions and the pooled shortcut."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from core.errors import UserError
+from models import create_model
+from models.layers import ZeroPadShortcut
+
+
+def test_stem():
+    """3x3/2, 3x3, 3x3 with 32, 32, 64 channels (FACTS A.9)."""
+    with torch.device("meta"):
+        stem = create_model("resnet50", ["resnet_d"]).conv1
+    convs = [m for m in stem if isinstance(m, nn.Conv2d)]
+    assert [(c.kernel_size[0], c.stride[0], c.out_channels) for c in convs] == [(3, 2, 32), (3, 1, 32), (3, 1, 64)]
+    assert [type(m) for m in stem] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 2 + [nn.Conv2d]
+
+
+@pytest.mark.parametrize(("pool_stage1", "stride", "layer"), [(True, 1, 1), (False, 1, 1), (True, 2, 2), (False, 2, 2)])
+def test_shortcut(pool_stage1, stride, layer):
+    model = create_model("resnet50", {"resnet_d": {"pool_stage1": pool_stage1}}, width=8).eval()
+    shortcut = getattr(model, f"layer{layer}")[0].downsample
+    _, conv, norm = shortcut
+    x = torch.randn(2, conv.in_channels, 8, 8)
+    if stride == 2:
+        pooled = F.avg_pool2d(x, 2)
+    elif pool_stage1:
+        outside = F.pad(x, (0, 1, 0, 1), value=float("nan"))
+        pooled = outside.unfold(2, 2, 1).unfold(3, 2, 1).flatten(-2).nanmean(-1)  # SAME: only what lies inside
+    else:
+        pooled = x
+    assert conv.stride == (1, 1)
+    torch.testing.assert_close(shortcut(x), norm(conv(pooled)))
+
+
+def test_small_pictures_keep_their_stem_and_get_the_shortcut():
+    model = create_model("resnet20", ["resnet_d"])
+    assert isinstance(model.conv1, nn.Conv2d)
+    assert not [m for m in model.modules() if isinstance(m, ZeroPadShortcut)]
+    assert isinstance(create_model("plain18", ["resnet_d"], width=8).conv1, nn.Sequential)
+
+
+def test_nothing_to_change():
+    with pytest.raises(UserError, match="resnet_d finds nothing to change in plain20"):
+        create_model("plain20", ["resnet_d"])
+
+
+def test_beside_big_little_it_changes_nothing():
+    torch.manual_seed(0)
+    with_d = create_model("resnet50", ["resnet_d", "big_little"], width=8, num_classes=3)
+    torch.manual_seed(0)
+    without = create_model("resnet50", ["big_little"], width=8, num_classes=3)
+    assert with_d.state_dict().keys() == without.state_dict().keys()
+    assert all(
+        torch.equal(a, b) for a, b in zip(with_d.state_dict().values(), without.state_dict().values(), strict=True)
+    )
