@@ -52,14 +52,11 @@ class TurnTaking:
     def __init__(self, batch: Batch, steps: int, blocks: int, others: dict[str, Callable[[Batch, int], None]]) -> None:
         self.batch, self.steps, self.blocks, self.others = batch, steps, blocks, others
         self.times: dict[str, list[float]] = {name: [] for name in ("ours", *others)}
-        self.on = True
 
     def __len__(self) -> int:
         return self.steps * (self.blocks + 1) + 1
 
     def __iter__(self) -> Iterator[Batch]:
-        if not self.on:
-            return
         for _ in range(self.steps):  # to warm up; the others have warmed up before
             yield self.batch
         for _ in range(self.blocks):
@@ -140,12 +137,12 @@ def bare_loop(plan: Any, module: Any) -> Callable[[Batch, int], None]:
 
 def train(plan: Any, loader_of: Callable[[Any], TurnTaking]) -> TurnTaking:
     """As `core.fit.fit` does, on a loader of ours."""
+    from pytorch_lightning.callbacks import ModelCheckpoint, Timer
     from torch.utils.data import DataLoader
 
     from core.fit import ConfigInCheckpoint, build_module, build_trainer
     from core.loggers import CsvLogger
     from core.progress import Progress
-    from pytorch_lightning.callbacks import ModelCheckpoint, Timer
     from tricks.base import CallbackTrick
 
     module = build_module(plan)

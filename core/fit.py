@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from conf.schema import TrainerConfig, Weights
+from core.environment import describe_environment
 from core.errors import UserError
 from core.explain import summary
 from core.loggers import build_loggers, close_loggers
 from core.plan import Plan
 from core.progress import Progress
-from core.runs import describe_environment, write_result
+from core.runs import write_result
 from lit_modules.classifier import Classifier
 from models.cost import cost_of
 from models.weights import load_weights
@@ -171,7 +172,8 @@ def _result(plan: Plan, run: Run, recipe: str | None, scores: Any, seconds: floa
         "macs": cost.macs,
         "epochs": plan.cfg.trainer.max_epochs,
         "train_seconds": round(seconds, 2),
-        **describe_environment(run),
+        "config_hash": run.config_hash,
+        **describe_environment(),
     }
 
 

@@ -61,6 +61,7 @@ class Classifier(LightningModule):
         self.test_metrics = self._metrics(ece=MulticlassCalibrationError(num_classes, n_bins=ece_bins))
         # Summed on the device and read only when logged: reading every step would wait for the device every step.
         self._loss_sum, self._loss_count = torch.zeros(()), 0
+        self._logged_step = 0
         self.last_loss = float("nan")
         """Mean training loss at the last logging, for the progress bar."""
 
@@ -114,14 +115,15 @@ class Classifier(LightningModule):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        due = self.global_step % self.log_every == 0 and self.global_step > self._logged_step
         # The end of an epoch comes before its validation and checkpoint: a lost run must not overwrite a good one.
-        if self.global_step % self.log_every == 0 or self.trainer.is_last_batch:
+        if due or self.trainer.is_last_batch:
             self._log_training()
 
     def _log_training(self) -> None:
         self.last_loss = float(self._loss_sum) / self._loss_count
         self._loss_sum.zero_()
-        self._loss_count = 0
+        self._loss_count, self._logged_step = 0, self.global_step
         if not np.isfinite(self.last_loss):
             raise UserError(
                 f"the training loss is {self.last_loss} at step {self.global_step} (epoch {self.current_epoch}): "

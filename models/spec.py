@@ -105,7 +105,7 @@ def spec_of(
     """The untouched spec of a catalogue model.
 
     Raises:
-        UserError: there is no model of that name.
+        UserError: there is no model, or no field of a model, of that name.
     """
     from core.errors import UserError
     from core.names import suggest
@@ -113,6 +113,9 @@ def spec_of(
 
     if name not in CATALOGUE:
         raise UserError(suggest("model", name, CATALOGUE))
+    unknown = sorted(set(fields) - set(Spec.__dataclass_fields__))
+    if unknown:
+        raise UserError(suggest("field of a model", unknown[0], Spec.__dataclass_fields__))
     entry = CATALOGUE[name]
     small = (stem or entry.stem) == "small"
     return Spec(

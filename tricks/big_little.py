@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from core.errors import UserError
 from models.layers import conv, norm
 from models.resnet import block_row, plain_stage, stage_sites
-from models.spec import Site, Spec
+from models.spec import Spec
 from tricks.base import ModelTrick, register
 
 DEPTHS = {"resnet101": (4, 8, 18, 3), "resnet152": (5, 12, 30, 3)}
@@ -71,11 +71,7 @@ class BigLittleStage(nn.Module):
         self.little = block_row(spec, in_channels, slim, 1, little_sites, always_project=True)
         self.expand = nn.Sequential(conv(slim * spec.expansion, channels, 1), norm(spec, channels))
         self.act = nn.ReLU(inplace=True)
-        self.merge = self._merge(spec, channels, width, stride, merge_site)
-
-    @staticmethod
-    def _merge(spec: Spec, channels: int, width: int, stride: int, site: Site) -> nn.Module:
-        return block_row(spec, channels, width, stride, [site], always_project=True)
+        self.merge = block_row(spec, channels, width, stride, [merge_site], always_project=True)
 
     def forward(self, x: Tensor) -> Tensor:
         big = self.big(x)

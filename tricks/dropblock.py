@@ -43,7 +43,8 @@ def drop_block(
     if uniform is None:
         uniform = torch.rand(1, c, h - block + 1, w - block + 1, device=x.device)
     gamma = scale * (1.0 - keep_prob) * (h * w) / block**2 / ((h - block + 1) * (w - block + 1))
-    mask = (~_squares(uniform < gamma, block)).to(x.dtype)
+    # In the layout of x: to multiply channels-last maps by another takes three times as long.
+    mask = torch.empty_like(x[:1]).copy_(~_squares(uniform < gamma, block))
     return x * (mask * (mask.numel() / (mask.sum(dtype=torch.float32) + 1e-8)).to(x.dtype))
 
 

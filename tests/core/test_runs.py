@@ -13,10 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 
 import tricks
 from conf.schema import Config
-from core import runs
 from core.errors import UserError
 from core.names import ROOT
-from core.runs import EXCLUDED, describe_environment, describe_result, open_run, plain_config, run_id, write_result
+from core.runs import EXCLUDED, describe_result, open_run, plain_config, run_id, write_result
 
 RESULT = {"metrics": {"top1": 97.5, "loss": 0.125}}
 
@@ -217,35 +216,3 @@ def test_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             holder.wait()
     with open_run(config(tmp_path)) as run:  # killed: free again at once
         assert run.checkpoint is not None
-
-
-def test_environment(tmp_path: Path) -> None:
-    with open_run(config(tmp_path)) as run:
-        environment = describe_environment(run)
-    assert environment["config_hash"] == run.config_hash
-    assert set(environment["versions"]) == {"python", "torch", "pytorch_lightning", "timm", "hydra"}
-    assert all(environment["versions"].values())
-    assert environment["hardware"]["cpu"]
-    assert environment["hardware"]["cpu_count"] >= 1
-    json.dumps(environment)
-
-
-def test_git_commit(tmp_path: Path) -> None:
-    def git(*arguments: str) -> None:
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
-
-    assert runs._git_commit(tmp_path) is None
-    git("init")
-    (tmp_path / "file").write_text("1")
-    git("add", "file")
-    git("commit", "-m", "one")
-    commit = runs._git_commit(tmp_path)
-    assert commit is not None
-    assert len(commit) == 40
-    (tmp_path / "other").write_text("not tracked")
-    assert runs._git_commit(tmp_path) == commit
-    (tmp_path / "file").write_text("2")
-    assert runs._git_commit(tmp_path) == f"{commit}-dirty"
-    (tmp_path / "inside").mkdir()
-    assert runs._git_commit(tmp_path / "inside") is None  # somebody else's repository
