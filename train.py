@@ -34,15 +34,18 @@ def task(cfg: DictConfig) -> float | None:
         from core.runs import describe_result, open_run
 
         if cfg.explain:
-            from core.explain import print_explanation
+            with _uncollected():
+                from core.explain import print_explanation
 
-            print_explanation(_plan(cfg))
+                plan = _plan(cfg)
+            print_explanation(plan)
             return None
         with open_run(cfg) as run:
             if run.finished:
                 print(describe_result(run))
             else:
-                from core.fit import fit
+                with _uncollected():
+                    from core.fit import fit
 
                 fit(_plan(cfg), run, run.config, run.recipe)
     return None

@@ -13,16 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from core.errors import UserError
 from models.spec import Site, Spec
 from tricks.base import CallbackTrick, ModelTrick, register
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Callback
 
 
 def drop_block(
@@ -83,24 +85,6 @@ def keep_prob_at(step: int, total_steps: int, start: float, end: float) -> float
     return start + (end - start) * min(step / total_steps, 1.0)
 
 
-class KeepProbSchedule(Callback):
-    """Sets the keep probability of every DropBlock before each step."""
-
-    def __init__(self, start: float, end: float) -> None:
-        self.start, self.end = start, end
-        self.layers: list[DropBlock] = []
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.layers = [m for m in pl_module.modules() if isinstance(m, DropBlock)]
-        schedule: Any = pl_module.schedule
-        self.total_steps: int = schedule.total_steps  # the same as the learning rate's
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
-        value = keep_prob_at(trainer.global_step, self.total_steps, self.start, self.end)
-        for layer in self.layers:
-            layer.keep_prob.fill_(value)
-
-
 @register
 @dataclass(frozen=True)
 class DropBlockTrick(ModelTrick, CallbackTrick):
@@ -136,5 +120,14 @@ class DropBlockTrick(ModelTrick, CallbackTrick):
     def convert(self, spec: Spec) -> Spec:
         return spec.replace(after_norm=self._after_norm)
 
+    def set_keep_prob(self, network: nn.Module, step: int, total_steps: int) -> None:
+        """Give every DropBlock of the network the keep probability of this step."""
+        value = keep_prob_at(step, total_steps, self.start, self.end)
+        for module in network.modules():
+            if isinstance(module, DropBlock):
+                module.keep_prob.fill_(value)
+
     def callbacks(self) -> Sequence[Callback]:
-        return [KeepProbSchedule(self.start, self.end)]
+        from lit_modules.callbacks import BeforeEachStep  # needs Lightning, which networks alone do not
+
+        return [BeforeEachStep(self.set_keep_prob)]

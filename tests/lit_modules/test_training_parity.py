@@ -136,12 +136,14 @@ def test_losses_before_the_first_update_tells(run, term):
 def test_size_of_the_updates(run):
     """The L2 term shows how far the weights went: learning rate, momentum, decay and gradients together.
 
-    From step 2 on, this run is chaotic: weights perturbed by 1e-7, float32's rounding, spread the cross-entropy by 6 %
-    (largest minus smallest of 9 runs) at step 2 and by 16 to 38 % at step 3, in float64 alike; the L2 term by 1e-4,
-    0.3 %, 1.3 % and 2.8 % at steps 2 to 5. TensorFlow's numbers lie inside that spread; no bound below it can be held.
+    From step 2 on, these runs are chaotic. 24 float32 runs of ours whose initial weights differ by 1e-7, float32's
+    rounding, spread (largest minus smallest, relative; without, with Big-Little) at steps 2 to 5 by 7, 27, 23, 36 % and
+    10, 30, 70, 96 % in the cross-entropy, by 0.004, 0.2, 0.7, 1.6 % and 0.1, 0.8, 2.1, 3.3 % in the L2 term.
+    TensorFlow's float32 numbers lie inside that range at every step, so the bounds are that wide. (Of 12 float64 runs
+    the spread is smaller at step 2, and TensorFlow lies outside of it in some terms: its own rounding.)
     """
     reference, ours, _ = run
-    for step, bound in ((2, 2e-4), (3, 0.006), (4, 0.03), (5, 0.06)):
+    for step, bound in ((2, 0.001), (3, 0.01), (4, 0.03), (5, 0.06)):
         assert ours[step]["l2"] == pytest.approx(reference["trajectory"][step]["l2"], rel=bound), step
 
 

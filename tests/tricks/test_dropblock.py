@@ -4,11 +4,13 @@ import official
 import pytest
 import torch
 
+from conf.schema import OptimConfig
 from core.resolve import resolve
+from lit_modules.classifier import Classifier
 from lit_modules.schedule import Schedule
 from models import create_model
 from models.spec import Site, spec_of
-from tricks.dropblock import DropBlock, DropBlockTrick, KeepProbSchedule, drop_block, keep_prob_at
+from tricks.dropblock import DropBlock, DropBlockTrick, drop_block, keep_prob_at
 
 V = official.values()
 CASES = sorted({k.split("/")[1] for k in V if k.startswith("dropblock/")})
@@ -119,18 +121,17 @@ def test_official_keep_probability():
     schedule = Schedule("cosine", 1_281_167 / 1024, 120, 5)
     spec = resolve([DropBlockTrick(block_size=3)], spec_of("resnet20", num_classes=4, width=4)).spec
     model = spec.build()
-    model.schedule = schedule
+    module = Classifier(model, num_classes=4, optim=OptimConfig(), schedule=schedule)
     (callback,) = DropBlockTrick().callbacks()
 
     class At:
         global_step = 0
 
-    callback.on_train_start(At, model)
     layers = [m for m in model.modules() if isinstance(m, DropBlock)]
     assert layers
     for step, expected in official.load("schedules")["keep_prob"].items():
         At.global_step = int(step)
-        callback.on_train_batch_start(At, model, None, 0)
+        callback.on_train_batch_start(At, module, None, 0)
         assert [float(layer.keep_prob) for layer in layers] == pytest.approx([expected] * len(layers), abs=1e-5)
 
 
@@ -138,7 +139,9 @@ def test_keep_probability_ends_where_it_should():
     assert keep_prob_at(0, 10, 0.9, 0.7) == 0.9
     assert keep_prob_at(10, 10, 0.9, 0.7) == pytest.approx(0.7)
     assert keep_prob_at(11, 10, 0.9, 0.7) == pytest.approx(0.7)
-    first, second = (DropBlockTrick(start=s, end=e).callbacks()[0] for s, e in ((0.9, 0.7), (1.0, 0.8)))
-    assert isinstance(first, KeepProbSchedule)
-    assert isinstance(second, KeepProbSchedule)
-    assert ((first.start, first.end), (second.start, second.end)) == ((0.9, 0.7), (1.0, 0.8))
+    layer = DropBlock(1.0, 7, 1.0)
+    for start, end in ((0.9, 0.7), (1.0, 0.8)):
+        trick = DropBlockTrick(start=start, end=end)
+        for step, expected in ((0, start), (5, (start + end) / 2), (10, end)):
+            trick.set_keep_prob(layer, step, 10)
+            assert float(layer.keep_prob) == pytest.approx(expected)

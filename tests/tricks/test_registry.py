@@ -15,7 +15,9 @@ from torch import nn
 
 from core.errors import UserError
 from core.names import trick_names
+from core.register import register
 from core.resolve import resolve
+from lit_modules.callbacks import BeforeEachStep
 from models import create_model
 from models.spec import spec_of
 from tricks import create, load
@@ -86,9 +88,12 @@ def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
             for i in range(16)
         ]
     if isinstance(trick, CallbackTrick):
+        network = build({name: parameters})
         for callback in trick.callbacks():
-            settings = {k: v for k, v in vars(callback).items() if isinstance(v, int | float)}
-            numbers.append(torch.tensor([float(v) for _, v in sorted(settings.items())]))
+            assert isinstance(callback, BeforeEachStep)  # another kind needs another look here
+            for step in (0, 5, 10):
+                callback.function(network, step, 10)
+                numbers += [buffer.clone() for buffer in network.buffers()]
     return numbers
 
 
@@ -117,6 +122,8 @@ def test_registered_under_the_file_name(name):
     assert cls.__module__ == f"tricks.{name}"
     assert dataclasses.is_dataclass(cls)
     assert cls.__dataclass_params__.frozen
+    register()
+    register()
     node = ConfigStore.instance().load(f"tricks/{name}.yaml")
     assert (node.group, node.package) == ("tricks", f"tricks.{name}")
     assert OmegaConf.to_object(node.node) == cls()
