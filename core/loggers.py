@@ -92,7 +92,11 @@ def _of_run(name: str, run: Run, tags: Sequence[str], group: str | None) -> dict
     if name == "tensorboard":
         return {"save_dir": directory, "name": "tensorboard", "version": ""}
     if name == "mlflow":
-        return {"run_name": run.run_id, "tags": {"tricks": ",".join(tags), "group": group or ""}}
+        same = {"run_name": run.run_id, "tags": {"tricks": ",".join(tags), "group": group or ""}}
+        if "MLFLOW_TRACKING_URI" in os.environ:
+            return same
+        runs = run.directory.parent.resolve()  # MLflow's own default, a folder of files, is no longer supported by it
+        return {**same, "tracking_uri": f"sqlite:///{runs}/mlflow.db", "artifact_location": f"{runs}/mlartifacts"}
     if name == "wandb":
         mode = {} if "WANDB_MODE" in os.environ or _wandb_key() else {"mode": "offline"}
         same = {"save_dir": directory, "id": run.run_id, "name": run.run_id, "config": run.config}
