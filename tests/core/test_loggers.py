@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from conf.schema import Config
 from core.errors import UserError
-from core.loggers import CsvLogger, build_loggers, close_loggers
+from core.loggers import CsvLogger, _of_run, build_loggers, close_loggers
 from core.names import ROOT
 from core.runs import Run
 
@@ -146,3 +146,12 @@ def test_a_setting_it_does_not_know(run: Run) -> None:
         build_loggers(config("csv", csv={"colour": "red"}), run, [], None)
     with pytest.raises(UserError, match="logger 'mine' has no _target_"):
         build_loggers(config("csv", mine={"x": 1}), run, [], None)
+
+
+def test_mlflow_keeps_its_runs_beside_ours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    told = _of_run("mlflow", run, ["sk"], "assemble_e06")
+    assert told["tracking_uri"] == f"sqlite:///{run.directory.parent.resolve()}/mlflow.db"
+    assert (told["run_name"], told["tags"]) == (run.run_id, {"tricks": "sk", "group": "assemble_e06"})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
+    assert "tracking_uri" not in _of_run("mlflow", run, [], None)  # MLflow reads it itself
