@@ -1,0 +1,89 @@
+"""What the options of the trainer and the model make of the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from conf.schema import Config, Init, Padding
+from core.errors import UserError
+from core.fit import build_module, build_trainer
+from core.plan import make_plan
+
+
+def config() -> Config:
+    cfg = Config()
+    cfg.data.image_size = 16
+    return cfg
+
+
+def network(cfg: Config) -> nn.Module:
+    return build_module(make_plan(cfg, [])).model
+
+
+def norms(model: nn.Module) -> set[type]:
+    return {type(m) for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)}
+
+
+def test_sync_batchnorm_over_several_devices_only() -> None:
+    cfg = config()
+    cfg.trainer.sync_batchnorm = True
+    assert norms(network(cfg)) == {nn.BatchNorm2d}
+    cfg.trainer.devices = 2
+    converted = network(cfg)
+    assert norms(converted) == {nn.SyncBatchNorm}
+    assert converted.state_dict().keys() == network(config()).state_dict().keys()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_channels_last(wanted: bool) -> None:
+    cfg = config()
+    cfg.trainer.channels_last = wanted
+    weight = next(m for m in network(cfg).modules() if isinstance(m, nn.Conv2d) and m.in_channels > 3).weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) is wanted
+
+
+def test_the_model_options_reach_the_network() -> None:
+    cfg = config()
+    cfg.model.bn_momentum, cfg.model.bn_eps, cfg.model.width = 0.003, 1e-3, 4
+    cfg.model.padding, cfg.model.init, cfg.model.num_classes = Padding.tensorflow, Init.torchvision, 12
+    model = network(cfg)
+    settings = {(m.momentum, m.eps) for m in model.modules() if isinstance(m, nn.BatchNorm2d)}
+    assert settings == {(0.003, 1e-3)}
+    assert "tf_padding" in model.state_dict()
+    assert model.get_submodule("fc").get_parameter("weight").shape == (12, 16)
+    same = config()
+    same.model.width = 4
+    first = network(same).state_dict()["conv1.weight"]
+    assert not torch.equal(first, model.state_dict()["conv1.weight"])  # drawn by another rule
+
+
+def test_the_seed_decides_the_weights_and_0_is_a_seed() -> None:
+    def first(seed: int) -> torch.Tensor:
+        cfg = config()
+        cfg.seed = seed
+        return network(cfg).state_dict()["conv1.weight"]
+
+    assert torch.equal(first(0), first(0))
+    assert not torch.equal(first(0), first(1))
+
+
+def test_starting_from_a_checkpoint(tmp_path: Path) -> None:
+    cfg = config()
+    cfg.seed = 1
+    trained = network(cfg)
+    torch.save(trained.state_dict(), tmp_path / "weights.pt")
+    cfg.seed, cfg.model.checkpoint = 2, str(tmp_path / "weights.pt")
+    for name, value in network(cfg).state_dict().items():
+        assert torch.equal(value, trained.state_dict()[name])
+
+
+@pytest.mark.parametrize(("key", "value"), [("precision", "8"), ("accelerator", "abacus"), ("strategy", "hope")])
+def test_what_the_machine_has_not(key: str, value: str) -> None:
+    cfg = config().trainer
+    setattr(cfg, key, value)
+    with pytest.raises(UserError, match=f"trainer.{key}={value}"):
+        build_trainer(cfg, logger=False)
