@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from conf.schema import TrainerConfig, Weights
@@ -130,7 +132,8 @@ def fit(plan: Plan, run: Run, config: dict[str, Any], recipe: str | None) -> dic
         )
         if trainer.is_global_zero:
             console.print(summary(plan))
-            console.print(f"[bold]run[/bold]            {run.directory}" + (" (going on)" if run.checkpoint else ""))
+            going_on = " (going on)" if run.checkpoint else ""
+            console.print(f"[bold]run[/bold]            {escape(str(run.directory))}{going_on}")
         _train(trainer, module, plan, run)
         best = run.directory / "best.ckpt"
         chosen = str(best) if cfg.eval.weights is Weights.best else None
@@ -149,9 +152,11 @@ def fit(plan: Plan, run: Run, config: dict[str, Any], recipe: str | None) -> dic
 
 def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
     """`Trainer.fit`, whose own answer to Ctrl-C is to leave with exit code 1."""
-    checkpoint = str(run.checkpoint) if run.checkpoint else None
+    checkpoint = run.checkpoint
+    if checkpoint and not zipfile.is_zipfile(checkpoint):
+        raise UserError(f"{checkpoint} is damaged: remove it, and the same command begins the run again")
     try:
-        trainer.fit(module, datamodule=plan.data, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(module, datamodule=plan.data, ckpt_path=checkpoint and str(checkpoint), weights_only=True)
     except SystemExit:
         raise KeyboardInterrupt from None
 
@@ -193,7 +198,7 @@ def result_table(result: dict[str, Any], run: Run) -> Table:
         str(result["epochs"]),
         f"{result['train_seconds']:.0f}",
     )
-    table.caption = f"one run, seed {result['seed']}; {run.directory / 'result.json'}"
+    table.caption = f"one run, seed {result['seed']}; {escape(str(run.directory / 'result.json'))}"
     return table
 
 

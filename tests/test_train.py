@@ -99,6 +99,17 @@ def test_killed_and_run_again_it_ends_where_it_would_have_ended(tmp_path: Path) 
         assert torch.equal(expected[name], found[name]), name
 
 
+def test_a_damaged_checkpoint_is_named_and_kept(tmp_path: Path) -> None:
+    overrides = ("trainer.max_epochs=1", *QUICK)
+    assert train(tmp_path, *overrides).returncode == 0
+    run = only_run(tmp_path)
+    (run / "result.json").unlink()
+    half = (run / "last.ckpt").read_bytes()[:1000]
+    (run / "last.ckpt").write_bytes(half)
+    assert_mistake(train(tmp_path, *overrides), "last.ckpt is damaged: remove it")
+    assert (run / "last.ckpt").read_bytes() == half
+
+
 def test_ctrl_c(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command("trainer.max_epochs=1000", *QUICK), cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
