@@ -125,7 +125,7 @@ def read_digits() -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits  # the file is elsewhere in this version
 
     images, labels = load_digits(return_X_y=True)
-    return images.reshape(-1, 8, 8), labels.astype(np.int64)
+    return np.asarray(images).reshape(-1, 8, 8), np.asarray(labels, dtype=np.int64)
 
 
 def split_digits(labels: np.ndarray, held_out: int = 300) -> dict[str, np.ndarray]:
