@@ -117,9 +117,9 @@ def fit(plan: Plan, run: Run, config: dict[str, Any], recipe: str | None) -> dic
         ConfigInCheckpoint(config),
         *([Progress()] if cfg.trainer.progress_bar else []),
         *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
-        ModelCheckpoint(
-            run.directory, "best", monitor="val/top1", mode="max", save_last=True, enable_version_counter=False
-        ),
+        ModelCheckpoint(run.directory, "best", monitor="val/top1", mode="max", enable_version_counter=False),
+        # Not save_last=True of the first: that follows the best epoch, so a stopped run would lose all since then.
+        ModelCheckpoint(run.directory, "last", enable_version_counter=False),
     ]
     exit_code = 1
     try:

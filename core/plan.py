@@ -123,6 +123,10 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
     from tricks.base import BatchTrick, DataTrick
 
     batch = batch_of(cfg)
+    if not 0 < cfg.trainer.limit_train_batches <= 1:
+        raise UserError(
+            f"trainer.limit_train_batches={cfg.trainer.limit_train_batches:g} is a share: above 0, at most 1"
+        )
     mixers = [trick for trick in tricks if isinstance(trick, BatchTrick)]
     for mixer in mixers:
         mixer.check_batch(batch.micro)

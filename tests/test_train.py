@@ -63,6 +63,7 @@ def test_from_the_command_line_to_a_result(tmp_path: Path) -> None:
     assert 0 <= result["metrics"]["top1"] <= result["metrics"]["top5"] <= 100
     assert result["params"] == 74_162
     assert {"macs", "train_seconds", "hardware", "versions", "git_commit", "config_hash"} <= set(result)
+    assert {path.name for path in run.glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
     assert torch.load(run / "last.ckpt", weights_only=True)["config"]["tricks"]["sk"] == {
         "reduction": 2,
         "min_attention": 32,
@@ -93,6 +94,7 @@ def test_killed_and_run_again_it_ends_where_it_would_have_ended(tmp_path: Path) 
     done = train(tmp_path / "killed", *overrides)
     assert done.returncode == 0, done.stderr
     assert "(going on)" in " ".join(done.stdout.split())
+    assert torch.load(run / "last.ckpt", weights_only=True)["epoch"] == 3  # the last epoch, not the best
     expected, found = weights(only_run(tmp_path / "whole")), weights(run)
     assert expected.keys() == found.keys()
     for name in expected:

@@ -44,8 +44,8 @@ class Blur(nn.Module):
         self.stride = stride
         near, far = (filter_size - 1) // 2, filter_size // 2
         self.pad = (near, far, near, far)
-        # One plane for each channel of a depth-wise convolution, without copies; not in the state_dict.
-        kernel = binomial(filter_size).expand(channels, 1, -1, -1)
+        # One plane for each channel of a depth-wise convolution; not in the state_dict.
+        kernel = binomial(filter_size).repeat(channels, 1, 1, 1)
         self.register_buffer("kernel", kernel, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
