@@ -127,6 +127,7 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
         raise UserError(
             f"trainer.limit_train_batches={cfg.trainer.limit_train_batches:g} is a share: above 0, at most 1"
         )
+    _check_ranges(cfg)
     mixers = [trick for trick in tricks if isinstance(trick, BatchTrick)]
     for mixer in mixers:
         mixer.check_batch(batch.micro)
@@ -154,6 +155,25 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
     if data:
         _ = plan.schedule  # refuses a warm-up longer than the run
     return plan
+
+
+def _check_ranges(cfg: Config) -> None:
+    """Numbers that have a type but no meaning."""
+    clip, eval_batch = cfg.trainer.gradient_clip_val, cfg.eval.batch_size
+    for fine, what in (
+        (cfg.seed >= 0, "seed must be 0 or above"),
+        (cfg.optim.lr > 0, "optim.lr must be above 0"),
+        (0 <= cfg.optim.momentum < 1, "optim.momentum must be at least 0 and below 1"),
+        (cfg.optim.weight_decay >= 0, "optim.weight_decay must be 0 or above"),
+        (0 < cfg.model.bn_momentum <= 1, "model.bn_momentum must be above 0, at most 1"),
+        (cfg.trainer.log_every_n_steps >= 1, "trainer.log_every_n_steps must be at least 1"),
+        (clip is None or clip > 0, "trainer.gradient_clip_val must be above 0, or null"),
+        (cfg.eval.ece_bins >= 1, "eval.ece_bins must be at least 1"),
+        (eval_batch is None or eval_batch >= 1, "eval.batch_size must be at least 1, or null"),
+        (cfg.data.label_offset >= 0, "data.label_offset must be 0 or above"),
+    ):
+        if not fine:
+            raise UserError(what)
 
 
 def _open_data(cfg: DataConfig, batch: Batch, images_per_target: int, augment: list, whole: Config) -> ClassifierData:

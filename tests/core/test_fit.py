@@ -87,3 +87,25 @@ def test_what_the_machine_has_not(key: str, value: str) -> None:
     setattr(cfg, key, value)
     with pytest.raises(UserError, match=f"trainer.{key}={value}"):
         build_trainer(cfg, logger=False)
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value"),
+    [
+        ("optim", "lr", -1.0),
+        ("optim", "momentum", 1.0),
+        ("optim", "weight_decay", -1.0),
+        ("model", "bn_momentum", 2.0),
+        ("trainer", "log_every_n_steps", 0),
+        ("trainer", "gradient_clip_val", -1.0),
+        ("trainer", "limit_train_batches", 0.0),
+        ("eval", "ece_bins", 0),
+        ("eval", "batch_size", 0),
+        ("data", "label_offset", -1),
+    ],
+)
+def test_numbers_without_a_meaning(group: str, key: str, value: float) -> None:
+    cfg = config()
+    setattr(getattr(cfg, group), key, value)
+    with pytest.raises(UserError, match=f"{group}.{key}"):
+        make_plan(cfg, [])
