@@ -47,7 +47,7 @@ def task(cfg: DictConfig) -> float | None:
                 with _uncollected():
                     from core.fit import fit
 
-                fit(_plan(cfg), run, run.config, run.recipe)
+                fit(_plan(cfg), run)
     return None
 
 

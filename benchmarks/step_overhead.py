@@ -135,34 +135,27 @@ def bare_loop(plan: Any, module: Any) -> Callable[[Batch, int], None]:
     return run
 
 
-def train(plan: Any, loader_of: Callable[[Any], TurnTaking]) -> TurnTaking:
-    """As `core.fit.fit` does, on a loader of ours."""
-    from pytorch_lightning.callbacks import ModelCheckpoint, Timer
+def turns(plan: Any, batch: Batch, steps: int, blocks: int) -> dict[str, list[float]]:
+    """Train as `core.fit.fit` does, in turn with the bare loop: milliseconds a step of each block, by loop."""
     from torch.utils.data import DataLoader
 
-    from core.fit import ConfigInCheckpoint, build_module, build_trainer
+    from core.fit import build_callbacks, build_module, build_trainer
     from core.loggers import CsvLogger
-    from core.progress import Progress
-    from tricks.base import CallbackTrick
 
     module = build_module(plan)
-    loader: Any = loader_of(module)
+    bare = bare_loop(plan, module)
+    bare(batch, steps)
+    loader: Any = TurnTaking(batch, steps, blocks, {"bare": bare})
     with tempfile.TemporaryDirectory() as folder:
         trainer = build_trainer(
             plan.cfg.trainer,
             logger=[CsvLogger(folder, "", "")],
-            callbacks=[
-                Timer(),
-                ConfigInCheckpoint({}),
-                Progress(),
-                *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
-                ModelCheckpoint(folder, "best", monitor="val/top1", mode="max", save_last=True),
-            ],
+            callbacks=build_callbacks(plan, Path(folder), {}),
             default_root_dir=folder,
         )
-        validation = DataLoader([(loader.batch[0][0], loader.batch[1][0])] * 2, batch_size=2)  # type: ignore[arg-type]
+        validation = DataLoader([(batch[0][0], batch[1][0])] * 2, batch_size=2)  # type: ignore[arg-type]
         trainer.fit(module, train_dataloaders=loader, val_dataloaders=validation)
-    return loader
+    return loader.times
 
 
 def host(steps: int, blocks: int) -> None:
@@ -173,14 +166,7 @@ def host(steps: int, blocks: int) -> None:
     plan = configuration("tiny", 8, 8, 10, TRICKS)
     # Two blocks instead of six: a bare step of about 1.4 ms on an idle core.
     plan = replace(plan, recipe=resolve(create(TRICKS), plan.recipe.base.replace(depths=(1, 1))))
-    batch = pictures(8, 8, 10)
-
-    def loader(module: Any) -> TurnTaking:
-        bare = bare_loop(plan, module)
-        bare(batch, steps)
-        return TurnTaking(batch, steps, blocks, {"bare": bare})
-
-    times = train(plan, loader).times
+    times = turns(plan, pictures(8, 8, 10), steps, blocks)
     added = differences(times["ours"], times["bare"])
     print(f"tiny network, batch 8, {', '.join(plan.recipe.names)}: {blocks} blocks of {steps} steps")
     print(f"  ms a step: bare loop {spread(times['bare'])}, ours {spread(times['ours'])}, added {spread(added)}")
@@ -190,14 +176,7 @@ def host(steps: int, blocks: int) -> None:
 def resnet50(steps: int, blocks: int) -> None:
     """Ratio of step times where the network is the work."""
     plan = configuration("resnet50", 128, 16, 1000, TRICKS)
-    batch = pictures(16, 128, 1000)
-
-    def loader(module: Any) -> TurnTaking:
-        bare = bare_loop(plan, module)
-        bare(batch, steps)
-        return TurnTaking(batch, steps, blocks, {"bare": bare})
-
-    times = train(plan, loader).times
+    times = turns(plan, pictures(16, 128, 1000), steps, blocks)
     ratio = ratios(times["ours"], times["bare"])
     print(f"ResNet-50 at 128x128, batch 16, {', '.join(plan.recipe.names)}: {blocks} blocks of {steps} steps")
     print(f"  ms a step: bare loop {spread(times['bare'], 1)}, ours {spread(times['ours'], 1)}, ratio {spread(ratio)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -104,23 +105,28 @@ def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
         ) from error
 
 
-def fit(plan: Plan, run: Run, config: dict[str, Any], recipe: str | None) -> dict[str, Any]:
+def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any]) -> list[Callback]:
+    """All of a run's callbacks, those of its tricks included; checkpoints go to ``directory``."""
+    return [
+        Timer(),
+        ConfigInCheckpoint(config),
+        *([Progress()] if plan.cfg.trainer.progress_bar else []),
+        *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
+        ModelCheckpoint(directory, "best", monitor="val/top1", mode="max", enable_version_counter=False),
+        # Not save_last=True of the first: that follows the best epoch, so a stopped run would lose all since then.
+        ModelCheckpoint(directory, "last", enable_version_counter=False),
+    ]
+
+
+def fit(plan: Plan, run: Run) -> dict[str, Any]:
     """Train, score, write result.json; returns its content. Goes on from ``last.ckpt`` where the run has one."""
     _quiet()
     assert plan.data is not None
     cfg, console = plan.cfg, Console()
     module = build_module(plan)
-    timer = Timer()
-    loggers = build_loggers(config, run, plan.recipe.names, recipe)
-    callbacks = [
-        timer,
-        ConfigInCheckpoint(config),
-        *([Progress()] if cfg.trainer.progress_bar else []),
-        *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
-        ModelCheckpoint(run.directory, "best", monitor="val/top1", mode="max", enable_version_counter=False),
-        # Not save_last=True of the first: that follows the best epoch, so a stopped run would lose all since then.
-        ModelCheckpoint(run.directory, "last", enable_version_counter=False),
-    ]
+    loggers = build_loggers(run.config, run, plan.recipe.names, run.recipe)
+    callbacks = build_callbacks(plan, run.directory, run.config)
+    timer = next(callback for callback in callbacks if isinstance(callback, Timer))
     exit_code = 1
     try:
         trainer = build_trainer(
@@ -138,7 +144,7 @@ def fit(plan: Plan, run: Run, config: dict[str, Any], recipe: str | None) -> dic
         best = run.directory / "best.ckpt"
         chosen = str(best) if cfg.eval.weights is Weights.best else None
         scores = trainer.test(module, datamodule=plan.data, ckpt_path=chosen, verbose=False)[0]
-        result = _result(plan, run, recipe, scores, timer.time_elapsed("train"))
+        result = _result(plan, run, scores, timer.time_elapsed("train"))
         if trainer.is_global_zero:
             for logger in loggers:
                 logger.log_metrics(dict(scores), step=trainer.global_step)
@@ -161,17 +167,16 @@ def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
         raise KeyboardInterrupt from None
 
 
-def _result(plan: Plan, run: Run, recipe: str | None, scores: Any, seconds: float) -> dict[str, Any]:
+def _result(plan: Plan, run: Run, scores: Any, seconds: float) -> dict[str, Any]:
     cost = cost_of(plan.recipe.spec, plan.cfg.data.image_size)
     return {
         "run_id": run.run_id,
-        "recipe": recipe,
+        "recipe": run.recipe,
         "tricks": plan.recipe.names,
         "model": plan.recipe.spec.name,
         "data": plan.cfg.data.name,
         "seed": plan.cfg.seed,
-        "metrics": {name: float(scores[f"test/{name}"]) for name in ("top1", "top5", "loss")}
-        | {"ece": float(scores["test/ece"])},
+        "metrics": {name: float(scores[f"test/{name}"]) for name in ("top1", "top5", "loss", "ece")},
         "weights": plan.cfg.eval.weights.value,
         "params": cost.params,
         "macs": cost.macs,
