@@ -6,3 +6,10 @@ class UserError(Exception):
 
     The message says what is wrong and what to do about it.
     """
+
+
+def require(*rules: tuple[bool, str]) -> None:
+    """Raise `UserError` with the message of the first rule (whether it holds, message) that does not hold."""
+    for holds, message in rules:
+        if not holds:
+            raise UserError(message)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from conf.schema import Config, DataConfig, Stem
-from core.errors import UserError
+from conf.schema import Config, Stem
+from core.errors import UserError, require
 from core.resolve import Recipe, resolve
 
 if TYPE_CHECKING:
@@ -67,8 +67,6 @@ def base_spec(cfg: Config, num_classes: int) -> Spec:
     stem = cfg.model.stem
     if stem is Stem.auto:
         stem = Stem.small if cfg.data.image_size <= SMALL_PICTURE else Stem.imagenet
-    if cfg.model.width is not None and cfg.model.width < 2:
-        raise UserError(f"model.width must be at least 2, not {cfg.model.width}")
     return spec_of(
         cfg.model.name,
         num_classes=num_classes,
@@ -123,10 +121,6 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
     from tricks.base import BatchTrick, DataTrick
 
     batch = batch_of(cfg)
-    if not 0 < cfg.trainer.limit_train_batches <= 1:
-        raise UserError(
-            f"trainer.limit_train_batches={cfg.trainer.limit_train_batches:g} is a share: above 0, at most 1"
-        )
     _check_ranges(cfg)
     mixers = [trick for trick in tricks if isinstance(trick, BatchTrick)]
     for mixer in mixers:
@@ -136,7 +130,7 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
         fn for t in tricks if isinstance(t, DataTrick) for place, fn in t.transforms().items() if place == "augment"
     ]
     try:
-        data = _open_data(cfg.data, batch, images_per_target, augment, cfg)
+        data = _open_data(cfg, batch, images_per_target, augment)
     except UserError:
         if need_data:
             raise
@@ -148,8 +142,6 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
             f"model.num_classes={num_classes} is too few: the data has {data.num_classes} classes"
             + (f" and data.label_offset={cfg.data.label_offset}" if cfg.data.label_offset else "")
         )
-    if cfg.trainer.max_epochs < 1:
-        raise UserError(f"trainer.max_epochs must be at least 1, not {cfg.trainer.max_epochs}")
     recipe = resolve(tricks, base_spec(cfg, num_classes))
     plan = Plan(cfg, recipe, batch, images_per_target, data, num_classes)
     if data:
@@ -159,8 +151,12 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
 
 def _check_ranges(cfg: Config) -> None:
     """Numbers that have a type but no meaning."""
-    clip, eval_batch = cfg.trainer.gradient_clip_val, cfg.eval.batch_size
-    for fine, what in (
+    clip, share, epochs = cfg.trainer.gradient_clip_val, cfg.trainer.limit_train_batches, cfg.trainer.max_epochs
+    width, eval_batch = cfg.model.width, cfg.eval.batch_size
+    require(
+        (0 < share <= 1, f"trainer.limit_train_batches={share:g} is a share: above 0, at most 1"),
+        (epochs >= 1, f"trainer.max_epochs must be at least 1, not {epochs}"),
+        (width is None or width >= 2, f"model.width must be at least 2, not {width}"),
         (cfg.seed >= 0, "seed must be 0 or above"),
         (cfg.optim.lr > 0, "optim.lr must be above 0"),
         (0 <= cfg.optim.momentum < 1, "optim.momentum must be at least 0 and below 1"),
@@ -171,20 +167,18 @@ def _check_ranges(cfg: Config) -> None:
         (cfg.eval.ece_bins >= 1, "eval.ece_bins must be at least 1"),
         (eval_batch is None or eval_batch >= 1, "eval.batch_size must be at least 1, or null"),
         (cfg.data.label_offset >= 0, "data.label_offset must be 0 or above"),
-    ):
-        if not fine:
-            raise UserError(what)
+    )
 
 
-def _open_data(cfg: DataConfig, batch: Batch, images_per_target: int, augment: list, whole: Config) -> ClassifierData:
+def _open_data(cfg: Config, batch: Batch, images_per_target: int, augment: list) -> ClassifierData:
     from lit_modules.datamodule import ClassifierData
 
     return ClassifierData(
-        cfg,
+        cfg.data,
         micro_batch=batch.micro,
         accumulate=batch.accumulate,
         images_per_target=images_per_target,
         augment=augment,
-        seed=whole.seed,
-        eval_batch=whole.eval.batch_size,
+        seed=cfg.seed,
+        eval_batch=cfg.eval.batch_size,
     )

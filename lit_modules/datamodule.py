@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from conf.schema import DataConfig
-from core.errors import UserError
+from core.errors import UserError, require
 from lit_modules.datasets import EvalSet, Split, TrainSet, open_source
 from lit_modules.sampler import EpochSampler, eval_batches
 from lit_modules.transforms import Augment
@@ -165,7 +165,7 @@ def check(cfg: DataConfig) -> None:
     """Raise `UserError` for settings no data set can have."""
     low, high = cfg.crop_scale
     narrow, wide = cfg.crop_ratio
-    for fine, message in (
+    require(
         (cfg.image_size > 0, f"data.image_size={cfg.image_size} must be at least 1"),
         (cfg.num_workers >= 0, f"data.num_workers={cfg.num_workers} must be 0 or more"),
         (0 <= cfg.flip <= 1, f"data.flip={cfg.flip} is a probability: choose it between 0 and 1"),
@@ -173,6 +173,4 @@ def check(cfg: DataConfig) -> None:
         (0 < narrow <= wide, f"data.crop_ratio=[{narrow},{wide}] must be two rising positive numbers"),
         (cfg.crop_pad >= 0, f"data.crop_pad={cfg.crop_pad} must be 0 or more"),
         (0 < cfg.eval_crop <= 1, f"data.eval_crop={cfg.eval_crop} must be above 0, and at most 1"),
-    ):
-        if not fine:
-            raise UserError(message)
+    )
