@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.paired import conditions, differences, ratios, spread, verdict  # noqa: E402
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, Tensor]
 TRICKS = {"mixup": {"kind": "permutation"}, "cutmix": {}, "label_smoothing": {}, "dropblock": {}}
 
 
@@ -40,7 +40,8 @@ def pictures(number: int, size: int, classes: int) -> Batch:
     """A batch as the data module's ``collate`` makes it: uint8, channels last in memory."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (number, size, size, 3), dtype=torch.uint8, generator=generator)
-    return images.permute(0, 3, 1, 2), torch.randint(0, classes, (number,), generator=generator)
+    labels = torch.randint(0, classes, (number,), generator=generator)
+    return images.permute(0, 3, 1, 2), labels, torch.arange(number)
 
 
 class TurnTaking:
@@ -91,7 +92,7 @@ def bare_loop(plan: Any, module: Any) -> Callable[[Batch, int], None]:
     """The same training as plain PyTorch, with a copy of the network."""
     from lit_modules.optim import build_optimizer
     from tricks.cutmix import cutmix, rectangle
-    from tricks.dropblock import DropBlock, keep_prob_at
+    from tricks.dropblock import DropBlock
     from tricks.label_smoothing import smooth
     from tricks.mixup import mixup
 
@@ -107,9 +108,9 @@ def bare_loop(plan: Any, module: Any) -> Callable[[Batch, int], None]:
     def run(batch: Batch, steps: int) -> None:
         nonlocal done
         for _ in range(steps):
-            images, labels = batch
+            images, labels, _ = batch
             for layer in layers:
-                layer.keep_prob.fill_(keep_prob_at(done, total, 1.0, 0.9))
+                layer.keep_prob.fill_(1.0 - 0.1 * min(done / total, 1.0))
             images = images.float().sub_(mean).div_(std)
             targets = F.one_hot(labels, classes).float()
             kind = kinds[rng.integers(len(kinds))] if kinds else None

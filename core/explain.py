@@ -10,7 +10,7 @@ from rich.table import Table
 
 from core.plan import Plan
 from models.cost import Cost, cost_of
-from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, Trick
+from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, OptimTrick, Trick
 
 PLACES = (
     "depths",
@@ -25,6 +25,14 @@ PLACES = (
     "branch",
     "zero_gamma",
 )
+KINDS: tuple[tuple[type[Trick], str, str], ...] = (
+    (DataTrick, "picture", "as it is"),
+    (BatchTrick, "batch", "as it is"),
+    (LossTrick, "loss", "cross-entropy with one-hot targets"),
+    (OptimTrick, "optimizer", ""),
+    (CallbackTrick, "run", ""),
+)
+"""What tricks fill beside the network's places, and what is there without one (nothing worth a line, if empty)."""
 EMPTY = {
     "pool": "none",
     "stage": "row of blocks",
@@ -56,11 +64,11 @@ def places(plan: Plan) -> list[tuple[str, str, str]]:
         if place == "shortcut" and not spec.residual:
             filling = "none (plain network)"
         rows.append((place, filling, owner.get(place, spec.name)))
-    for kind, place in ((DataTrick, "picture"), (BatchTrick, "batch"), (LossTrick, "targets"), (CallbackTrick, "run")):
+    for kind, place, empty in KINDS:
         tricks = recipe.of(kind)
         rows += [(place, repr(trick), trick.name) for trick in tricks]
-        if not tricks and kind is not CallbackTrick:
-            rows.append((place, {"targets": "one-hot"}.get(place, "as it is"), plan.cfg.data.name))
+        if not tricks and empty:
+            rows.append((place, empty, plan.cfg.data.name))
     return rows
 
 

@@ -24,10 +24,11 @@ from core.loggers import build_loggers, close_loggers
 from core.plan import Plan
 from core.progress import Progress
 from core.runs import write_result
+from lit_modules.callbacks import MovingStrengths
 from lit_modules.classifier import Classifier
 from models.cost import cost_of
 from models.weights import load_weights
-from tricks.base import BatchTrick, CallbackTrick, LossTrick
+from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, ModelTrick, OptimTrick
 
 if TYPE_CHECKING:
     from core.runs import Run
@@ -61,13 +62,16 @@ def build_module(plan: Plan) -> Classifier:
     return Classifier(
         network,
         num_classes=plan.num_classes,
-        optim=cfg.optim,
+        optim=plan.optim,
         schedule=plan.schedule,
         mean=cfg.data.mean,
         std=cfg.data.std,
         label_offset=cfg.data.label_offset,
+        data_tricks=plan.recipe.of(DataTrick),
         batch_tricks=plan.recipe.of(BatchTrick),
         loss_tricks=plan.recipe.of(LossTrick),
+        optim_tricks=plan.recipe.of(OptimTrick),
+        companions=[trick.companion(plan) for trick in plan.recipe.of(LossTrick)],
         seed=cfg.seed,
         log_every=cfg.trainer.log_every_n_steps,
         ece_bins=cfg.eval.ece_bins,
@@ -110,6 +114,7 @@ def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any]) -> list
     return [
         Timer(),
         ConfigInCheckpoint(config),
+        MovingStrengths(plan.recipe.of(ModelTrick)),
         *([Progress()] if plan.cfg.trainer.progress_bar else []),
         *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
         ModelCheckpoint(directory, "best", monitor="val/top1", mode="max", enable_version_counter=False),

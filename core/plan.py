@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from conf.schema import Config, Stem
+from conf.schema import Config, OptimConfig, Stem
 from core.errors import UserError, require
 from core.resolve import Recipe, resolve
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lit_modules.datamodule import ClassifierData
     from lit_modules.schedule import Schedule
     from models.spec import Spec
-    from tricks.base import Trick
+    from tricks.base import DataTrick, Trick
 
 SMALL_PICTURE = 64
 """Pixels up to which ``model.stem=auto`` means small."""
@@ -99,12 +99,22 @@ class Plan:
         return max(1, int(self.data.steps_per_epoch(self.batch.devices) * self.cfg.trainer.limit_train_batches))
 
     @property
+    def optim(self) -> OptimConfig:
+        """The optimizer's settings with those tricks in them that change them."""
+        from tricks.base import OptimTrick
+
+        optim = self.cfg.optim
+        for trick in self.recipe.of(OptimTrick):
+            optim = trick.settings(optim)
+        return optim
+
+    @property
     def schedule(self) -> Schedule:
         """Learning rate by step. Pictures over batch is left a fraction, as in the official code."""
         from lit_modules.schedule import Schedule
 
         assert self.data is not None
-        optim = self.cfg.optim
+        optim = self.optim
         limit = self.cfg.trainer.limit_train_batches
         batches = self.data.train_size / self.batch.total if limit == 1 else float(self.steps_per_epoch or 1)
         return Schedule(
@@ -126,11 +136,8 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
     for mixer in mixers:
         mixer.check_batch(batch.micro)
     images_per_target = mixers[0].images_per_target if mixers else 1
-    augment = [
-        fn for t in tricks if isinstance(t, DataTrick) for place, fn in t.transforms().items() if place == "augment"
-    ]
     try:
-        data = _open_data(cfg, batch, images_per_target, augment)
+        data = _open_data(cfg, batch, images_per_target, [t for t in tricks if isinstance(t, DataTrick)])
     except UserError:
         if need_data:
             raise
@@ -170,7 +177,7 @@ def _check_ranges(cfg: Config) -> None:
     )
 
 
-def _open_data(cfg: Config, batch: Batch, images_per_target: int, augment: list) -> ClassifierData:
+def _open_data(cfg: Config, batch: Batch, images_per_target: int, tricks: Sequence[DataTrick]) -> ClassifierData:
     from lit_modules.datamodule import ClassifierData
 
     return ClassifierData(
@@ -178,7 +185,8 @@ def _open_data(cfg: Config, batch: Batch, images_per_target: int, augment: list)
         micro_batch=batch.micro,
         accumulate=batch.accumulate,
         images_per_target=images_per_target,
-        augment=augment,
+        tricks=tricks,
+        epochs=cfg.trainer.max_epochs,
         seed=cfg.seed,
         eval_batch=cfg.eval.batch_size,
     )

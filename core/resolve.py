@@ -57,7 +57,7 @@ def resolve(tricks: Iterable[Trick], base: Spec) -> Recipe:
     Raises:
         UserError: a trick twice, two tricks for one place, a missing partner, a trick that finds nothing to change.
     """
-    from tricks.base import BatchTrick, ModelTrick
+    from tricks.base import BatchTrick, ModelTrick, hooks_of
 
     ordered = sorted(tricks, key=lambda trick: (trick.order, trick.name))
     names = {trick.name for trick in ordered}
@@ -73,7 +73,15 @@ def resolve(tricks: Iterable[Trick], base: Spec) -> Recipe:
 
     steps: list[Step] = []
     claimed: dict[str, str] = {}
+
+    def claim(place: str, trick: Trick) -> None:
+        other = claimed.setdefault(place, trick.name)
+        if other != trick.name:
+            raise UserError(f"tricks {other} and {trick.name} both change the {place}. Drop one of them")
+
     for trick in ordered:
+        for hook in hooks_of(trick):
+            claim(hook, trick)
         if not isinstance(trick, ModelTrick):
             continue
         before = steps[-1].spec if steps else base
@@ -84,11 +92,7 @@ def resolve(tricks: Iterable[Trick], base: Spec) -> Recipe:
         # A trick looks at the untouched network, so what it claims does not depend on who came first.
         places = _changed(base, trick.convert(base))
         for place in places:
-            if place in claimed:
-                raise UserError(
-                    f"tricks {claimed[place]} and {trick.name} both change the {place} of {base.name}. Drop one of them"
-                )
-            claimed[place] = trick.name
+            claim(f"{place} of {base.name}", trick)
         if not places:
             raise UserError(f"trick {trick.name} finds nothing to change in {base.name}: drop it")
         steps.append(Step(trick.name, trick.convert(before), places))

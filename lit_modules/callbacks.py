@@ -1,24 +1,25 @@
-"""Callbacks that tricks share."""
+"""Callbacks of every run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import nn
 
 from lit_modules.classifier import Classifier
 
+if TYPE_CHECKING:
+    from tricks.base import ModelTrick
 
-class BeforeEachStep(Callback):
-    """Calls ``function(network, step, total_steps)`` before each batch; steps are optimizer steps, counted from 0.
 
-    ``total_steps`` is the learning rate schedule's, so that both end together.
-    """
+class MovingStrengths(Callback):
+    """Gives the live network, before each batch, the strengths that its tricks have at that moment."""
 
-    def __init__(self, function: Callable[[nn.Module, int, int], None]) -> None:
-        self.function = function
+    def __init__(self, tricks: Sequence[ModelTrick]) -> None:
+        self.tricks = [trick for trick in tricks if trick.ramps]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         assert isinstance(pl_module, Classifier)
-        self.function(pl_module.model, trainer.global_step, pl_module.schedule.total_steps)
+        for trick in self.tricks:
+            trick.at(pl_module.progress).update(pl_module.model)

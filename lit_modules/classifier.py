@@ -1,6 +1,7 @@
 """The training step of every classifier. Knows no trick: it asks whatever batch and loss tricks it was given.
 
-Shapes: pictures uint8 (N, 3, H, W), labels (N,), targets (B, K), logits (B, K).
+Shapes: pictures uint8 (N, 3, H, W), or (N, V, 3, H, W) with V views of each; labels and positions in the training set
+(N,); targets (B, K), logits (B, K).
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from core.errors import UserError
 from lit_modules.losses import soft_cross_entropy
 from lit_modules.optim import build_optimizer
 from lit_modules.schedule import Schedule
+from tricks.base import hooks_of
 
 if TYPE_CHECKING:
-    from tricks.base import BatchTrick, LossTrick
+    from tricks.base import BatchTrick, Companion, DataTrick, LossTrick, OptimTrick
 
 
 class Classifier(LightningModule):
@@ -42,8 +44,11 @@ class Classifier(LightningModule):
         mean: Sequence[float] = (0.0, 0.0, 0.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
         label_offset: int = 0,
+        data_tricks: Sequence[DataTrick] = (),
         batch_tricks: Sequence[BatchTrick] = (),
         loss_tricks: Sequence[LossTrick] = (),
+        companions: Sequence[Companion | None] = (),
+        optim_tricks: Sequence[OptimTrick] = (),
         seed: int = 0,
         log_every: int = 50,
         ece_bins: int = 15,
@@ -53,7 +58,10 @@ class Classifier(LightningModule):
         self.num_classes = num_classes
         self.optim, self.schedule = optim, schedule
         self.label_offset = label_offset
-        self.batch_tricks, self.loss_tricks = list(batch_tricks), list(loss_tricks)
+        self.data_tricks, self.batch_tricks = list(data_tricks), list(batch_tricks)
+        self.loss_tricks, self.optim_tricks = list(loss_tricks), list(optim_tricks)
+        self.criterion = next((trick for trick in self.loss_tricks if "loss" in hooks_of(trick)), None)
+        self.companions = list(companions) or [None] * len(self.loss_tricks)  # one for each loss trick
         self.seed, self.log_every = seed, log_every
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -94,22 +102,56 @@ class Classifier(LightningModule):
         state = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank]).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]) >> 1)
 
-    def training_loss(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> Tensor:
-        """The loss of a batch of normalised pictures (N, 3, H, W) with dense targets (N, K)."""
-        if self.batch_tricks:
-            n = len(self.batch_tricks)
-            trick = self.batch_tricks[rng.integers(n) if n > 1 else 0]
-            images, targets = trick.mix(images, targets, rng)
-        for loss_trick in self.loss_tricks:
-            targets = loss_trick.targets(targets)
-        return soft_cross_entropy(self.model(images), targets)
+    @property
+    def progress(self) -> float:
+        """The share of the training that is over, by optimizer steps: where moving strengths are."""
+        return min(self.global_step / self.schedule.total_steps, 1.0)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, labels = batch
+    def training_loss(
+        self, images: Tensor, targets: Tensor, index: Tensor, rng: np.random.Generator, progress: float
+    ) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            images: normalised pictures (N * V, 3, H, W), the V views of each one after the other.
+            targets: dense targets (N, K).
+            index: the pictures' positions in the training set (N,).
+            rng: draws everything the tricks draw.
+            progress: the share of the training that is over.
+        """
+        views = len(images) // len(targets)
+        for data_trick in self.data_tricks:
+            images = data_trick.at(progress).on_device(images, rng)
+        # Targets that tricks bring along stand beside the labels' while pictures are mixed, and so get the same shares.
+        beside = [companion and companion(images[::views], index) for companion in self.companions]
+        rows = torch.cat([targets, *(b for b in beside if b is not None)], 1) if any(self.companions) else targets
+        if views > 1:  # mixed together
+            images = images.unflatten(0, (-1, views)).flatten(1, 2)
+        if self.batch_tricks:
+            count = len(self.batch_tricks)
+            trick = self.batch_tricks[rng.integers(count) if count > 1 else 0]
+            images, rows = trick.at(progress).mix(images, rows, rng)
+        if views > 1:  # (B, V * 3, H, W) -> (V * B, 3, H, W), all first views first
+            images = images.unflatten(1, (views, -1)).transpose(0, 1).flatten(0, 1)
+        logits = self.model(images).unflatten(0, (views, -1)).float()
+        targets, *mixed = rows.split(self.num_classes, 1)
+        loss_tricks = [trick.at(progress) for trick in self.loss_tricks]
+        for loss_trick in loss_tricks:
+            targets = loss_trick.targets(targets)
+        criterion = self.criterion.at(progress).loss if self.criterion else soft_cross_entropy
+        loss = criterion(logits[0], targets)
+        for loss_trick, companion in zip(loss_tricks, self.companions, strict=True):
+            term = loss_trick.term(logits, mixed.pop(0) if companion else None)
+            loss = loss if term is None else loss + term
+        return loss
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, labels, index = batch
         # The last number keeps this key apart from those of the pictures' augmentations (lit_modules.sampler).
         rng = np.random.default_rng([self.seed, self.current_epoch, batch_idx, self.global_rank, 1])
         targets = F.one_hot(labels + self.label_offset, self.num_classes).float()
-        loss = self.training_loss(self.normalise(images), targets, rng)
+        images = self.normalise(images.flatten(0, 1) if images.ndim == 5 else images)
+        loss = self.training_loss(images, targets, index, rng, self.progress)
         self._loss_sum += loss.detach()
         self._loss_count += 1
         return loss
@@ -142,8 +184,8 @@ class Classifier(LightningModule):
     def _items(metrics: nn.ModuleDict) -> list[tuple[str, Metric]]:
         return [(name, cast(Metric, metric)) for name, metric in metrics.items()]
 
-    def _score(self, metrics: nn.ModuleDict, batch: tuple[Tensor, Tensor]) -> None:
-        images, labels = batch
+    def _score(self, metrics: nn.ModuleDict, batch: tuple[Tensor, ...]) -> None:
+        images, labels = batch[:2]
         labels = labels + self.label_offset
         logits = self(images).float()
         for name, metric in self._items(metrics):
@@ -176,5 +218,7 @@ class Classifier(LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = build_optimizer(self.model, self.optim)
+        for trick in self.optim_tricks:
+            optimizer = trick.wrap(optimizer)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -1,14 +1,16 @@
 """The data module: which pictures each device gets, when, and how they become a batch.
 
-Batches are uint8 images (N, 3, H, W), channels last in memory, and int64 labels (N,). They are normalised on the
-device: a quarter of the bytes travels. Training batches have N = images_per_target * micro_batch.
+Batches are uint8 images (N, 3, H, W), channels last in memory, int64 labels (N,) and, in training, the pictures'
+positions in the training set (N,). They are normalised on the device: a quarter of the bytes travels. Training batches
+have N = images_per_target * micro_batch, and images (N, V, 3, H, W) where a trick makes V views of each picture.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,13 +22,15 @@ from conf.schema import DataConfig
 from core.errors import UserError, require
 from lit_modules.datasets import EvalSet, Split, TrainSet, open_source
 from lit_modules.sampler import EpochSampler, eval_batches
-from lit_modules.transforms import Augment
+
+if TYPE_CHECKING:
+    from tricks.base import DataTrick
 
 
-def collate(items: Sequence[tuple[np.ndarray, int]]) -> tuple[Tensor, Tensor]:
-    """Pictures (H, W, 3) and labels -> uint8 (N, 3, H, W) in channels_last format, int64 (N,)."""
-    images = torch.from_numpy(np.stack([picture for picture, _ in items])).permute(0, 3, 1, 2)
-    return images, torch.tensor([label for _, label in items])
+def collate(items: Sequence[tuple[Any, ...]]) -> tuple[Tensor, ...]:
+    """Pictures (..., H, W, 3) and integers -> images (N, ..., 3, H, W), channels last in memory, and int64 (N,)s."""
+    pictures, *numbers = zip(*items, strict=True)
+    return torch.from_numpy(np.stack(pictures)).movedim(-1, -3), *map(torch.tensor, numbers)
 
 
 class TrainLoader(DataLoader):
@@ -64,7 +68,8 @@ class ClassifierData(LightningDataModule):
         accumulate: micro-batches per optimizer step.
         images_per_target: pictures drawn per picture the network sees (2 for the official mixup). A training batch is
             that many runs of ``micro_batch`` pictures; an epoch has the same number of steps whatever it is.
-        augment: functions on uint8 pictures (H, W, 3), after crop and flip.
+        tricks: the tricks on single pictures.
+        epochs: the length of the training, which their moving strengths go by.
         seed: with the epoch it fixes the order and every augmentation, whatever the number of workers.
         eval_batch: pictures per device in evaluation; None: ``micro_batch``.
 
@@ -82,7 +87,8 @@ class ClassifierData(LightningDataModule):
         micro_batch: int,
         accumulate: int = 1,
         images_per_target: int = 1,
-        augment: Sequence[Augment] = (),
+        tricks: Sequence[DataTrick] = (),
+        epochs: int = 1,
         seed: int = 0,
         eval_batch: int | None = None,
     ) -> None:
@@ -95,7 +101,10 @@ class ClassifierData(LightningDataModule):
         self.seed = seed
         self.eval_batch = micro_batch if eval_batch is None else eval_batch
         self.source = open_source(cfg)
-        self.train_set = TrainSet(self.source.train, self.source.train_crop, flip=cfg.flip, augment=augment, seed=seed)
+        self.tricks = tricks
+        self.train_set = TrainSet(
+            self.source.train, self.source.train_crop, flip=cfg.flip, tricks=tricks, epochs=epochs, seed=seed
+        )
         self.classes = self.source.classes
         self.num_classes = len(self.classes)
         self.train_size = len(self.train_set)
@@ -118,6 +127,7 @@ class ClassifierData(LightningDataModule):
             self.micro_batch,
             accumulate=self.accumulate,
             images_per_target=self.images_per_target,
+            repeats=math.prod(trick.repeats for trick in self.tricks),
             seed=self.seed,
             rank=rank,
             world=world,

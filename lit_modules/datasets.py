@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -22,7 +22,10 @@ from conf.schema import DataConfig
 from core.errors import UserError
 from core.names import suggest
 from lit_modules.sampler import Draw, picture_rng
-from lit_modules.transforms import Augment, center_crop_resize, pad_and_shift, random_flip, random_resized_crop
+from lit_modules.transforms import center_crop_resize, pad_and_shift, random_flip, random_resized_crop
+
+if TYPE_CHECKING:
+    from tricks.base import DataTrick
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm")
 LAYOUT = "expected DIR/train/<class>/*.jpg and DIR/val/<class>/*.jpg (test/ is optional)"
@@ -53,7 +56,11 @@ class Source:
 
 
 class TrainSet:
-    """Augmented pictures, by (epoch, draw, index): crop, flip, then ``augment`` -> (uint8 (H, W, 3), label)."""
+    """Augmented pictures, by (epoch, draw, index): crop, flip, then tricks -> (uint8 (H, W, 3), label, index).
+
+    Everything follows from these three numbers and the seed. So does the strength of a trick that moves: it goes by the
+    epoch, and no worker need be told.
+    """
 
     def __init__(
         self,
@@ -61,25 +68,29 @@ class TrainSet:
         crop: RandomCrop,
         *,
         flip: float = 0.0,
-        augment: Sequence[Augment] = (),
+        tricks: Sequence[DataTrick] = (),
+        epochs: int = 1,
         seed: int = 0,
     ) -> None:
         self.split = split
         self.crop = crop
         self.flip = flip
-        self.augment = tuple(augment)
+        self.tricks = tuple(tricks)
+        self.epochs = epochs
         self.seed = seed
 
     def __len__(self) -> int:
         return len(self.split.labels)
 
-    def __getitem__(self, draw: Draw) -> tuple[np.ndarray, int]:
-        rng, index = picture_rng(self.seed, draw), draw[2]
+    def __getitem__(self, draw: Draw) -> tuple[np.ndarray, int, int]:
+        epoch, _, index = draw
+        rng = picture_rng(self.seed, draw)
+        tricks = [trick.at(epoch / self.epochs) for trick in self.tricks]
         picture = self.split.load(index, lambda whole: self.crop(whole, rng))
         picture = random_flip(picture, rng, probability=self.flip)
-        for transform in self.augment:
-            picture = transform(picture, rng)
-        return picture, int(self.split.labels[index])
+        for trick in tricks:
+            picture = trick.augment(picture, rng)
+        return picture, int(self.split.labels[index]), index
 
 
 class EvalSet:

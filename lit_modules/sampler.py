@@ -1,7 +1,7 @@
 """Which picture goes where: the epoch's order, cut into optimizer steps, devices and micro-batches.
 
 Legend: k pictures drawn per picture the network sees, a micro-batches per optimizer step, w devices (ranks),
-b pictures the network sees per micro-batch.
+b pictures the network sees per micro-batch, r appearances of a picture in a row (repeated augmentation).
 """
 
 from __future__ import annotations
@@ -30,9 +30,12 @@ class EpochSampler(Sampler[Draw]):
     """Yields this rank's (epoch, draw, index) triples, micro-batch by micro-batch.
 
     An epoch is a permutation of the data set, k of them one after the other, cut into whole optimizer steps of
-    k*a*w*b pictures; the rest is dropped. Within a step the pictures have the layout (k, a, w, b): the step's pictures,
+    k*a*w*b pictures; the rest is dropped. Within a step the pictures have the layout (k, a, b, w): the step's pictures,
     and which of them are partners in mixup, are the same however the global batch is split over ranks and
     micro-batches. A micro-batch is k runs of b pictures, partners b apart.
+
+    With r repeats each picture of a permutation appears r times in a row, which spreads its appearances over the ranks
+    (as in DeiT's sampler). The epoch keeps its length, so it sees one r-th of the pictures.
     """
 
     def __init__(
@@ -42,12 +45,14 @@ class EpochSampler(Sampler[Draw]):
         *,
         accumulate: int = 1,
         images_per_target: int = 1,
+        repeats: int = 1,
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.length = length
-        self.layout = (images_per_target, accumulate, world, micro_batch)
+        self.layout = (images_per_target, accumulate, micro_batch, world)
+        self.repeats = repeats
         self.steps = length // (accumulate * world * micro_batch)
         self.seed = seed
         self.rank = rank
@@ -59,15 +64,14 @@ class EpochSampler(Sampler[Draw]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        draws, accumulate, _, micro_batch = self.layout
+        draws, accumulate, micro_batch, _ = self.layout
         return self.steps * draws * accumulate * micro_batch
 
     def __iter__(self) -> Iterator[Draw]:
-        draws = self.layout[0]
-        order = np.concatenate(
-            [np.random.default_rng([self.seed, self.epoch, d, ORDER]).permutation(self.length) for d in range(draws)]
-        )
-        draw = np.repeat(np.arange(draws), self.length)
+        draws, r = self.layout[0], self.repeats
+        rngs = [np.random.default_rng([self.seed, self.epoch, d, ORDER]) for d in range(draws)]
+        order = np.concatenate([rng.permutation(self.length).repeat(r)[: self.length] for rng in rngs])
+        draw = np.concatenate([d * r + np.arange(self.length) % r for d in range(draws)])
         epoch = self.epoch
         for d, i in zip(self._share(draw).tolist(), self._share(order).tolist(), strict=True):
             yield epoch, d, i
@@ -75,7 +79,7 @@ class EpochSampler(Sampler[Draw]):
     def _share(self, stream: np.ndarray) -> np.ndarray:
         """This rank's part of the epoch's stream (k * length,), in the order in which it is loaded."""
         used = stream[: self.steps * int(np.prod(self.layout))]
-        mine = used.reshape(self.steps, *self.layout)[:, :, :, self.rank]  # (steps, k, a, b)
+        mine = used.reshape(self.steps, *self.layout)[..., self.rank]  # (steps, k, a, b)
         return mine.swapaxes(1, 2).reshape(-1)[self.start :]
 
 

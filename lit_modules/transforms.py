@@ -7,13 +7,9 @@ Pictures are PIL images as they come from disk, or uint8 arrays (H, W, 3).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
-
-Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""uint8 (H, W, 3) -> uint8 (H, W, 3)."""
 
 
 def random_crop_box(

@@ -85,8 +85,7 @@ class AntiAlias(ModelTrick):
     positions: tuple[str, ...] = ("conv",)
     """Any of conv, projection, max_pool."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "positions", tuple(self.positions))
+    def check(self) -> None:
         if not 1 <= self.filter_size <= 7:
             raise UserError(f"tricks.anti_alias.filter_size must be 1 to 7, not {self.filter_size}")
         if not self.positions or set(self.positions) - set(POSITIONS):

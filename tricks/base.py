@@ -3,35 +3,56 @@
 A trick is one file in this folder. Its dataclass is at once the Hydra config (typed, with its defaults) and the object
 that acts; ``@register`` makes it selectable under the file's name. A class may have several bases.
 
-| base            | hook                               | acts on                                        |
-|-----------------|------------------------------------|------------------------------------------------|
-| `ModelTrick`    | `convert(spec) -> spec`            | the frozen spec, before anything is built      |
-| `DataTrick`     | `transforms() -> {place: fn}`      | one picture, in the loader's workers           |
-| `BatchTrick`    | `mix(images, targets, rng)`        | one batch on the device, with dense targets    |
-| `LossTrick`     | `targets(targets)`                 | the dense targets the loss compares with       |
-| `CallbackTrick` | `callbacks() -> [Callback]`        | the run                                        |
+| base            | hooks                                             | acts on                                        |
+|-----------------|---------------------------------------------------|------------------------------------------------|
+| `ModelTrick`    | `convert(spec)`, `update(network)`                | the frozen spec, before anything is built      |
+| `DataTrick`     | `augment`, `size`, `repeats`, `views`; `on_device`| one picture in the loader's workers; the batch |
+| `BatchTrick`    | `mix(images, targets, rng)`                       | one batch on the device, with dense targets    |
+| `LossTrick`     | `targets`, `loss`, `companion`, `term`            | what the logits are compared with, and how     |
+| `OptimTrick`    | `settings(optim)`, `wrap(optimizer)`              | the optimizer                                  |
+| `CallbackTrick` | `callbacks()`                                     | the run                                        |
 
-Shapes: images (B, 3, H, W), targets (B, K) rows that sum to one, logits (B, K).
+Shapes: images (B, 3, H, W), targets (B, K) rows that sum to one, logits (B, K); N pictures are drawn for B that the
+network sees, in V views each (1 but for consistency losses).
+
+A parameter that is a *strength* may move during training: it is declared ``alpha: Strength = strength(0.2)`` and given
+as a number or as ``{from: 0, to: 0.2}`` (`Ramp`). The object that acts is `Trick.at`, with plain numbers.
 """
 
 from __future__ import annotations
 
+import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_origin, get_type_hints
+
+from core.errors import UserError, require
+from core.names import suggest
 
 if TYPE_CHECKING:
     import numpy as np
     from pytorch_lightning import Callback
-    from torch import Tensor
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
 
+    from conf.schema import OptimConfig
+    from core.plan import Plan
     from models.spec import Spec
+
+    Strength = float
+else:
+    Strength = Any  # for OmegaConf, whose float fields take no mapping; `_strength` checks what is given
 
 TRICKS: dict[str, type[Trick]] = {}
 """Every registered trick, by name. Filled by importing the files of this folder (`tricks.load`)."""
 
 T = TypeVar("T", bound="type[Trick]")
+
+Companion = Callable[["Tensor", "Tensor"], "Tensor"]
+"""Normalised images (N, 3, H, W) and their positions in the training set (N,) -> dense targets (N, K)."""
 
 
 def register(cls: T) -> T:
@@ -42,8 +63,46 @@ def register(cls: T) -> T:
 
 
 @dataclass(frozen=True)
+class Ramp:
+    """A strength that moves linearly from ``start`` to ``end`` while training goes from ``begin`` to ``finish``.
+
+    On the command line and in recipes: ``{from: 0, to: 0.2, begin: 0, end: 1, stages: 4}``; the last three may be left
+    out. ``begin`` and ``end`` are shares of the training. With ``stages`` the strength climbs in that many equal steps,
+    from ``from`` in the first to ``to`` in the last (EfficientNetV2, arXiv 2104.00298, section 4.2).
+    """
+
+    KEYS: ClassVar = {"from": "start", "to": "end", "begin": "begin", "end": "finish", "stages": "stages"}
+
+    start: float
+    end: float
+    begin: float = 0.0
+    finish: float = 1.0
+    stages: int = 0
+
+    def at(self, progress: float) -> float:
+        """The strength when ``progress`` (0 to 1) of the training is over."""
+        share = min(max((progress - self.begin) / (self.finish - self.begin), 0.0), 1.0)
+        if self.stages > 1:
+            share = min(int(share * self.stages), self.stages - 1) / (self.stages - 1)
+        return self.start + (self.end - self.start) * share
+
+    def __repr__(self) -> str:
+        window = "" if (self.begin, self.finish) == (0, 1) else f" from {self.begin:.0%} to {self.finish:.0%} of it"
+        steps = f" in {self.stages} stages" if self.stages else ""
+        return f"{self.start:g} to {self.end:g} over training{steps}{window}"
+
+
+def strength(default: float | Mapping[str, float], *, neutral: float | None = None) -> Any:
+    """A field for a strength. At ``neutral`` the trick does nothing, so a constant of that value is refused."""
+    metadata = {"strength": True, "neutral": neutral}
+    if isinstance(default, Mapping):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
 class Trick(ABC):
-    """Base of all tricks. Parameters are checked in ``__post_init__``; raise `UserError` there."""
+    """Base of all tricks."""
 
     name: ClassVar[str]
     order: ClassVar[int] = 50
@@ -55,6 +114,73 @@ class Trick(ABC):
     conflicts: ClassVar[Mapping[str, str]] = {}
     """Tricks that cannot be selected together with this one, each with the reason."""
 
+    def __post_init__(self) -> None:
+        self._take_plain_types()
+        for f in (f for f in fields(self) if f.metadata.get("strength")):
+            value = _strength(f"tricks.{self.name}.{f.name}", getattr(self, f.name))
+            object.__setattr__(self, f.name, value)
+            ends = {value.start, value.end} if isinstance(value, Ramp) else {value}
+            if ends == {f.metadata["neutral"]}:
+                raise UserError(f"tricks.{self.name}.{f.name}={value} does nothing: choose another, or drop the trick")
+        for progress in (0.0, 1.0):
+            self.at(progress).check()
+
+    def _take_plain_types(self) -> None:
+        """Names for enums and lists for tuples, which is what YAML and callers from Python give."""
+        hints = get_type_hints(type(self))
+        for f in fields(self):
+            hint, value = hints[f.name], getattr(self, f.name)
+            if isinstance(hint, type) and issubclass(hint, Enum):
+                object.__setattr__(self, f.name, hint(value))
+            elif get_origin(hint) is tuple and isinstance(value, list):
+                object.__setattr__(self, f.name, tuple(value))
+
+    def check(self) -> None:  # noqa: B027 - most tricks have nothing to check
+        """Raise `UserError` where the parameters, all plain numbers here, make no sense."""
+
+    @property
+    def ramps(self) -> dict[str, Ramp]:
+        """The strengths that move."""
+        return {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Ramp)}
+
+    def at(self, progress: float) -> Self:
+        """This trick as it is when ``progress`` (0 to 1) of the training is over: every strength a number."""
+        ramps = self.ramps
+        if not ramps:
+            return self
+        moment = copy.copy(self)
+        for name, ramp in ramps.items():
+            object.__setattr__(moment, name, ramp.at(progress))
+        return moment
+
+
+def _strength(key: str, value: Any) -> float | Ramp:
+    """A number, or the `Ramp` that a mapping describes.
+
+    Raises:
+        UserError: neither.
+    """
+    if isinstance(value, Ramp):
+        return value
+    parts = value if isinstance(value, Mapping) else {"": value}
+    for name, number in parts.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            where = f"{key}.{name}" if name else key
+            raise UserError(f"{where}: '{number}' is not a number (a strength is a number or {{from: .., to: ..}})")
+    if not isinstance(value, Mapping):
+        return value
+    for name in value:
+        if name not in Ramp.KEYS:
+            raise UserError(suggest(f"key of {key}", str(name), Ramp.KEYS))
+    if "from" not in value or "to" not in value:
+        raise UserError(f"{key}: a strength that moves has both ends: {{from: .., to: ..}}")
+    ramp = Ramp(**{Ramp.KEYS[name]: number for name, number in value.items()})
+    require(
+        (0 <= ramp.begin < ramp.finish <= 1, f"{key}: begin and end are rising shares of the training, 0 to 1"),
+        (ramp.stages == int(ramp.stages) >= 0, f"{key}.stages must be a whole number"),
+    )
+    return ramp
+
 
 class ModelTrick(Trick):
     """Edits the spec of the network before anything is built, never a live model."""
@@ -63,13 +189,35 @@ class ModelTrick(Trick):
     def convert(self, spec: Spec) -> Spec:
         """The spec with this trick in it. Raise `UserError` where the network has no place for it."""
 
+    def update(self, network: nn.Module) -> None:
+        """Give the live network the strengths of this moment. Called before each step where a strength moves."""
+        raise NotImplementedError(f"{self.name} has strengths and must say how a built network takes them")
+
 
 class DataTrick(Trick):
-    """Works on single pictures in the loader's workers."""
+    """Works on pictures before they are mixed. Two tricks cannot override the same hook of this class."""
 
-    @abstractmethod
-    def transforms(self) -> Mapping[str, Callable[[Any, np.random.Generator], Any]]:
-        """Functions by place: ``augment`` takes a uint8 picture (H, W, 3) after crop and flip, and its generator."""
+    @property
+    def repeats(self) -> int:
+        """Appearances of each chosen picture in a global batch, each augmented on its own."""
+        return 1
+
+    @property
+    def views(self) -> int:
+        """V: pictures that `augment` makes of one."""
+        return 1
+
+    def size(self, size: int) -> int:
+        """Side of the training pictures in pixels; ``size`` is that of the configuration."""
+        return size
+
+    def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """In a loader's worker, after crop and flip: uint8 (H, W, 3) -> the same, or (V, H, W, 3)."""
+        return picture
+
+    def on_device(self, images: Tensor, rng: np.random.Generator) -> Tensor:
+        """Normalised images (N, 3, H, W) -> the same shape."""
+        return images
 
 
 class BatchTrick(Trick):
@@ -85,15 +233,46 @@ class BatchTrick(Trick):
 
     @abstractmethod
     def mix(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Images (N, 3, H, W) float and targets (N, K) -> the same kinds with B = N / images_per_target rows."""
+        """Images (N, C, H, W) float and targets (N, K) -> the same kinds with B = N / images_per_target rows.
+
+        Rows are mixed linearly, whole: C may be several views of three channels, K several distributions in a row.
+        """
 
 
 class LossTrick(Trick):
-    """Shapes what the loss compares the logits with."""
+    """Shapes what the loss compares the logits with, and how. Two tricks cannot both override `loss`."""
 
-    @abstractmethod
     def targets(self, targets: Tensor) -> Tensor:
-        """Dense targets (B, K) -> dense targets (B, K). Training only."""
+        """Dense targets (B, K), mixed already -> dense targets (B, K). Training only."""
+        return targets
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss itself, a number, in the place of cross-entropy: logits and targets (B, K)."""
+        raise NotImplementedError
+
+    def companion(self, plan: Plan) -> Companion | None:
+        """Made once before training: targets of its own for each picture, which are mixed as the labels are.
+
+        Raises:
+            UserError: it cannot be had for this run.
+        """
+        return None
+
+    def term(self, logits: Tensor, companion: Tensor | None) -> Tensor | None:
+        """A number that is added to the loss: logits (V, B, K) of all views, mixed targets (B, K) of `companion`."""
+        return None
+
+
+class OptimTrick(Trick):
+    """Changes how the weights are updated. Two tricks cannot override the same hook of this class."""
+
+    def settings(self, optim: OptimConfig) -> OptimConfig:
+        """The ``optim`` part of the configuration with this trick in it (a new object)."""
+        return optim
+
+    def wrap(self, optimizer: Optimizer) -> Optimizer:
+        """Something around the optimizer."""
+        return optimizer
 
 
 class CallbackTrick(Trick):
@@ -102,3 +281,22 @@ class CallbackTrick(Trick):
     @abstractmethod
     def callbacks(self) -> Sequence[Callback]:
         """Fresh Lightning callbacks for one run."""
+
+
+EXCLUSIVE: dict[type[Trick], tuple[str, ...]] = {
+    DataTrick: ("repeats", "views", "size", "augment"),
+    LossTrick: ("loss",),
+    OptimTrick: ("settings", "wrap"),
+}
+"""Hooks that only one trick of a run may fill."""
+
+
+def hooks_of(trick: Trick) -> list[str]:
+    """The exclusive hooks that a trick fills."""
+    return [
+        hook
+        for base, hooks in EXCLUSIVE.items()
+        if isinstance(trick, base)
+        for hook in hooks
+        if getattr(type(trick), hook) is not getattr(base, hook)
+    ]

@@ -105,7 +105,7 @@ class BigLittle(ModelTrick):
     beta: int = 4
     """Blocks of a stage over blocks of the little branch. The paper: 4 for ResNet-50, 2 for ResNet-152."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.alpha < 1 or self.beta < 1:
             raise UserError("tricks.big_little.alpha and tricks.big_little.beta must be at least 1")
 

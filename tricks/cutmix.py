@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
-from tricks.base import BatchTrick, register
+from tricks.base import BatchTrick, Strength, register, strength
 
 
 def rectangle(height: int, width: int, lam: float, cy: int, cx: int) -> tuple[int, int, int, int]:
@@ -39,12 +39,12 @@ def cutmix(images: Tensor, targets: Tensor, order: Tensor, box: tuple[int, int, 
 class CutMix(BatchTrick):
     """Parameters of CutMix."""
 
-    alpha: float = 1.0
-    """Both parameters of the Beta distribution of the area that stays."""
+    alpha: Strength = strength(1.0, neutral=0.0)
+    """Both parameters of the Beta distribution of the area that stays; 0: all of it stays."""
 
-    def __post_init__(self) -> None:
-        if not 0 < self.alpha < float("inf"):
-            raise UserError(f"tricks.cutmix.alpha must be a number above 0, not {self.alpha}")
+    def check(self) -> None:
+        if self.alpha < 0:
+            raise UserError(f"tricks.cutmix.alpha must be 0 or above, not {self.alpha}")
 
     def check_batch(self, size: int) -> None:
         if size < 2:
@@ -52,7 +52,7 @@ class CutMix(BatchTrick):
 
     def mix(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         height, width = images.shape[-2:]
-        lam = rng.beta(self.alpha, self.alpha)
+        lam = rng.beta(self.alpha, self.alpha) if self.alpha else 1.0
         box = rectangle(height, width, lam, int(rng.integers(height)), int(rng.integers(width)))
         order = torch.from_numpy(rng.permutation(len(images))).to(images.device)
         return cutmix(images, targets, order, box)

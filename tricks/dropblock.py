@@ -11,9 +11,7 @@ the map's smaller side, as in the DropBlock authors' TPU code; the official code
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +19,7 @@ from torch import Tensor, nn
 
 from core.errors import UserError
 from models.spec import Site, Spec
-from tricks.base import CallbackTrick, ModelTrick, register
-
-if TYPE_CHECKING:
-    from pytorch_lightning import Callback
+from tricks.base import ModelTrick, Strength, register, strength
 
 
 def drop_block(
@@ -80,54 +75,37 @@ class DropBlock(nn.Module):
         return f"block_size={self.block_size}, scale={self.scale}"
 
 
-def keep_prob_at(step: int, total_steps: int, start: float, end: float) -> float:
-    """Keep probability of optimizer step ``step`` (from 0) of ``total_steps``: linear from start to end."""
-    return start + (end - start) * min(step / total_steps, 1.0)
-
-
 @register
 @dataclass(frozen=True)
-class DropBlockTrick(ModelTrick, CallbackTrick):
+class DropBlockTrick(ModelTrick):
     """Parameters of DropBlock."""
 
     block_size: int = 7
     """Side of a square in pixels of the feature map."""
-    start: float = 1.0
-    """Keep probability at the first step (fine-tuning in the paper: 0.9)."""
-    end: float = 0.9
-    """Keep probability at the last step (fine-tuning in the paper: 0.7)."""
+    keep_prob: Strength = strength({"from": 1.0, "to": 0.9}, neutral=1.0)
+    """Share of activations that is kept, before ``stage_scales`` (fine-tuning in the paper: from 0.9 to 0.7)."""
     stage_scales: tuple[float, ...] = (0.25, 1.0)
     """Factors of the seed probability in the last stages; 0 leaves a stage alone."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stage_scales", tuple(self.stage_scales))
+    def check(self) -> None:
         if self.block_size < 1:
             raise UserError(f"tricks.dropblock.block_size must be at least 1, not {self.block_size}")
-        if not (0 < self.start <= 1 and 0 < self.end <= 1):
-            raise UserError("tricks.dropblock.start and tricks.dropblock.end must lie in (0, 1]")
+        if not 0 < self.keep_prob <= 1:
+            raise UserError(f"tricks.dropblock.keep_prob must be above 0, at most 1, not {self.keep_prob}")
         if any(not 0 <= scale < float("inf") for scale in self.stage_scales):
             raise UserError(f"tricks.dropblock.stage_scales must be 0 or above, not {list(self.stage_scales)}")
-        if self.start == self.end == 1 or not any(self.stage_scales):
-            raise UserError(
-                "these parameters of dropblock drop nothing: lower tricks.dropblock.end or raise a stage scale"
-            )
+        if not any(self.stage_scales):
+            raise UserError("tricks.dropblock.stage_scales are all 0, which drops nothing: raise one")
 
     def _after_norm(self, site: Site) -> nn.Module | None:
         from_last = site.stages - site.stage
         scale = self.stage_scales[-1 - from_last] if from_last < len(self.stage_scales) else 0.0
-        return DropBlock(self.start, self.block_size, scale) if scale else None
+        return DropBlock(self.at(0.0).keep_prob, self.block_size, scale) if scale else None
 
     def convert(self, spec: Spec) -> Spec:
         return spec.replace(after_norm=self._after_norm)
 
-    def set_keep_prob(self, network: nn.Module, step: int, total_steps: int) -> None:
-        """Give every DropBlock of the network the keep probability of this step."""
-        value = keep_prob_at(step, total_steps, self.start, self.end)
+    def update(self, network: nn.Module) -> None:
         for module in network.modules():
             if isinstance(module, DropBlock):
-                module.keep_prob.fill_(value)
-
-    def callbacks(self) -> Sequence[Callback]:
-        from lit_modules.callbacks import BeforeEachStep  # needs Lightning, which networks alone do not
-
-        return [BeforeEachStep(self.set_keep_prob)]
+                module.keep_prob.fill_(self.keep_prob)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from core.errors import UserError
-from tricks.base import LossTrick, register
+from tricks.base import LossTrick, Strength, register, strength
 
 
 def smooth(targets: Tensor, smoothing: float) -> Tensor:
@@ -25,12 +25,12 @@ def smooth(targets: Tensor, smoothing: float) -> Tensor:
 class LabelSmoothing(LossTrick):
     """Parameters of label smoothing."""
 
-    smoothing: float = 0.1
+    smoothing: Strength = strength(0.1, neutral=0.0)
     """Share of the target that is spread evenly over all classes."""
 
-    def __post_init__(self) -> None:
-        if not 0 < self.smoothing < 1:
-            raise UserError(f"tricks.label_smoothing.smoothing must lie between 0 and 1, not {self.smoothing}")
+    def check(self) -> None:
+        if not 0 <= self.smoothing < 1:
+            raise UserError(f"tricks.label_smoothing.smoothing must be at least 0 and below 1, not {self.smoothing}")
 
     def targets(self, targets: Tensor) -> Tensor:
         return smooth(targets, self.smoothing)

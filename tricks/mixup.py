@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
-from tricks.base import BatchTrick, register
+from tricks.base import BatchTrick, Strength, register, strength
 
 
 class Kind(Enum):
@@ -61,15 +61,14 @@ def mixup(
 class Mixup(BatchTrick):
     """Parameters of mixup."""
 
-    alpha: float = 0.2
-    """Both parameters of the Beta distribution: the larger, the more even the mixtures."""
+    alpha: Strength = strength(0.2, neutral=0.0)
+    """Both parameters of the Beta distribution: the larger, the more even the mixtures; 0: none are mixed."""
     kind: Kind = Kind.type1
     """type1, type2 or permutation (see above)."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "kind", Kind(self.kind))
-        if not 0 < self.alpha < float("inf"):
-            raise UserError(f"tricks.mixup.alpha must be a number above 0, not {self.alpha}")
+    def check(self) -> None:
+        if self.alpha < 0:
+            raise UserError(f"tricks.mixup.alpha must be 0 or above, not {self.alpha}")
 
     @property
     def images_per_target(self) -> int:
@@ -85,7 +84,7 @@ class Mixup(BatchTrick):
 
     def mix(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         rows = len(images) // self.images_per_target
-        lam = torch.from_numpy(rng.beta(self.alpha, self.alpha, rows)).to(images)
+        lam = torch.from_numpy(rng.beta(self.alpha, self.alpha, rows) if self.alpha else np.ones(rows)).to(images)
         order = None
         if self.kind is Kind.permutation:
             order = torch.from_numpy(rng.permutation(rows)).to(images.device)

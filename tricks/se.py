@@ -40,7 +40,7 @@ class SE(ModelTrick):
     reduction: int = 16
     """Channels over channels of the bottleneck between the two layers."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.reduction < 1:
             raise UserError(f"tricks.se.reduction must be at least 1, not {self.reduction}")
 

@@ -59,7 +59,7 @@ class SK(ModelTrick):
     min_attention: int = 32
     """L: the least number of channels inside the attention."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.reduction < 1 or self.min_attention < 1:
             raise UserError("tricks.sk.reduction and tricks.sk.min_attention must be at least 1")
 

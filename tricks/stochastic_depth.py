@@ -10,28 +10,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from core.errors import UserError
 from models.spec import Site, Spec
-from tricks.base import ModelTrick, register
+from tricks.base import ModelTrick, Strength, register, strength
 
 
 class DropPath(nn.Module):
-    """Zeroes the whole branch (B, C, H, W) of some pictures and scales up the others."""
+    """Zeroes the whole branch (B, C, H, W) of some pictures and scales up the others.
 
-    def __init__(self, rate: float) -> None:
+    ``depth`` is the block's share of the last block's rate. ``rate`` is a tensor: compiled code follows it.
+    """
+
+    rate: Tensor
+
+    def __init__(self, rate: float, depth: float = 1.0) -> None:
         super().__init__()
-        self.rate = rate
+        self.depth = depth
+        self.register_buffer("rate", torch.tensor(rate * depth), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        keep = x.new_empty((x.shape[0], 1, 1, 1)).bernoulli_(1 - self.rate)
-        return x * keep.div_(1 - self.rate)
+        survival = 1 - self.rate
+        keep = torch.bernoulli(survival.expand(x.shape[0], 1, 1, 1))
+        return x * (keep / survival).to(x.dtype)
 
     def extra_repr(self) -> str:
-        return f"rate={self.rate:.3f}"
+        return f"depth={self.depth:.3f}"
 
 
 @register
@@ -39,17 +47,22 @@ class DropPath(nn.Module):
 class StochasticDepth(ModelTrick):
     """Parameters of stochastic depth."""
 
-    rate: float = 0.1
+    rate: Strength = strength(0.1, neutral=0.0)
     """Probability that the last block is skipped; earlier ones proportionally less."""
 
-    def __post_init__(self) -> None:
-        if not 0 < self.rate < 1:
-            raise UserError(f"tricks.stochastic_depth.rate must lie between 0 and 1, not {self.rate}")
+    def check(self) -> None:
+        if not 0 <= self.rate < 1:
+            raise UserError(f"tricks.stochastic_depth.rate must be at least 0 and below 1, not {self.rate}")
 
     def _branch(self, site: Site) -> nn.Module:
-        return DropPath(self.rate * site.depth)
+        return DropPath(self.at(0.0).rate, site.depth)
 
     def convert(self, spec: Spec) -> Spec:
         if not spec.residual:
             raise UserError(f"stochastic_depth needs shortcuts to take instead of a block: {spec.name} has none")
         return spec.replace(branch=self._branch)
+
+    def update(self, network: nn.Module) -> None:
+        for module in network.modules():
+            if isinstance(module, DropPath):
+                module.rate.fill_(self.rate * module.depth)

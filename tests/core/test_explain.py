@@ -32,7 +32,7 @@ def test_without_tricks_the_model_owns_every_place():
     assert table["operator"] == ("3x3 conv, batch norm, ReLU", "resnet50")
     assert table["pool"] == ("none", "resnet50")  # 32x32 pictures: the small stem
     assert table["stem"][0] == "small_stem"
-    assert table["targets"] == ("one-hot", "digits")
+    assert table["loss"] == ("cross-entropy with one-hot targets", "digits")
     assert table["batch"] == ("as it is", "digits")
 
 
@@ -46,10 +46,10 @@ def test_every_trick_is_at_its_place_with_its_parameters():
     filling, owner = table["after_norm"]
     assert owner == "dropblock"
     assert "block_size=3" in filling
+    assert "keep_prob=1 to 0.9 over training" in filling
     filling, owner = table["batch"]
     assert owner == "mixup"
     assert "alpha=0.3" in filling
-    assert table["run"][1] == "dropblock"
 
 
 def test_all_spec_places_are_shown():

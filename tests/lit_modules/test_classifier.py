@@ -17,6 +17,7 @@ from lit_modules.losses import soft_cross_entropy
 from lit_modules.schedule import Schedule
 from models import create_model
 from tricks import create
+from tricks.base import LossTrick
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers",
@@ -32,7 +33,7 @@ def pictures(n=16, size=16):
 
 
 def loader(batch=4, n=16) -> DataLoader:
-    return DataLoader(list(zip(*pictures(n), strict=True)), batch_size=batch)
+    return DataLoader(list(zip(*pictures(n), torch.arange(n), strict=True)), batch_size=batch)
 
 
 def classifier(model, tricks=(), lr=0.05, classes=CLASSES, **more) -> Classifier:
@@ -95,9 +96,11 @@ def test_soft_cross_entropy_by_hand():
 def test_training_step_without_tricks_is_plain_cross_entropy():
     images, labels = pictures()
     module = classifier(linear())
-    torch.testing.assert_close(module.training_step((images, labels), 0), F.cross_entropy(module(images), labels))
+    index = torch.arange(len(images))
+    expected = F.cross_entropy(module(images), labels)
+    torch.testing.assert_close(module.training_step((images, labels, index), 0), expected)
     shifted = classifier(linear(), label_offset=2, classes=CLASSES)
-    batch = (images, labels % 5)
+    batch = (images, labels % 5, index)
     torch.testing.assert_close(shifted.training_step(batch, 0), F.cross_entropy(shifted(images), labels % 5 + 2))
 
 
@@ -110,10 +113,51 @@ def test_batch_and_loss_tricks_are_applied_in_training_only():
     x, y = mixup.mix(module.normalise(images), onehot, np.random.default_rng(5))
     assert len(x) == 8
     expected = soft_cross_entropy(module.model(x), smoothing.targets(y))
-    torch.testing.assert_close(module.training_loss(module.normalise(images), onehot, rng), expected)
+    index = torch.arange(len(images))
+    torch.testing.assert_close(module.training_loss(module.normalise(images), onehot, index, rng, 0.0), expected)
 
     scores = trainer().test(module, loader(), verbose=False)[0]
     assert scores["test/loss"] == pytest.approx(F.cross_entropy(module(images), labels).item(), rel=1e-5)
+
+
+class Spy(LossTrick):
+    """Brings targets of its own, and adds a term that shows all it was given."""
+
+    seen: tuple[torch.Tensor, torch.Tensor]
+
+    def companion(self, plan):
+        return lambda images, index: images.mean((1, 2, 3))[:, None] + index[:, None] * torch.ones(1, CLASSES)
+
+    def term(self, logits, companion):
+        object.__setattr__(self, "seen", (logits.detach(), companion))
+        return logits[1:].sum() + companion.sum()
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("views", [1, 3])
+def test_views_and_companions_travel_through_mixing_with_their_picture(views, mixed):
+    """By hand: each view and each companion is mixed with the same lambda as picture and label."""
+    n, model = 6, linear()
+    spy = Spy()
+    module = classifier(model, {"mixup": {"kind": "type1", "alpha": 1.0}} if mixed else {})
+    module.loss_tricks, module.companions = [spy], [spy.companion(None)]
+    images = torch.randn(n, views, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    targets, index = torch.eye(CLASSES)[torch.arange(n) % CLASSES], torch.arange(n) + 10
+    loss = module.training_loss(images.flatten(0, 1), targets, index, np.random.default_rng(2), 0.0)
+
+    own = images[:, 0].mean((1, 2, 3))[:, None] + index[:, None] * torch.ones(1, CLASSES)
+    if mixed:
+        lam = torch.from_numpy(np.random.default_rng(2).beta(1.0, 1.0, 3)).float()
+
+        def halves(x):
+            weight = lam.reshape(-1, *[1] * (x.ndim - 1))
+            return weight * x[:3] + (1 - weight) * x[3:]
+
+        images, targets, own = halves(images), halves(targets), halves(own)
+    logits = torch.stack([model(images[:, v]) for v in range(views)])
+    torch.testing.assert_close(spy.seen[0], logits.detach())
+    torch.testing.assert_close(spy.seen[1], own)
+    torch.testing.assert_close(loss, soft_cross_entropy(logits[0], targets) + logits[1:].sum() + own.sum())
 
 
 def test_two_batch_tricks_take_turns():
@@ -126,19 +170,19 @@ def test_two_batch_tricks_take_turns():
     for trick in module.batch_tricks:
         object.__setattr__(trick, "mix", lambda i, t, r, name=trick.name: (seen.append(name), (i, t))[1])
     for i in range(200):
-        module.training_loss(torch.zeros(2, 3, 4, 4), torch.eye(2, 3), np.random.default_rng(i))
+        module.training_loss(torch.zeros(2, 3, 4, 4), torch.eye(2, 3), torch.arange(2), np.random.default_rng(i), 0.0)
     assert 70 < seen.count("mixup") < 130
     assert seen.count("cutmix") == 200 - seen.count("mixup")
 
 
 def test_the_mixing_differs_from_batch_to_batch_and_epoch_to_epoch():
-    images, labels = pictures()
+    batch = (*pictures(), torch.arange(16))
     module = classifier(linear(), {"mixup": {"alpha": 1.0}})
-    losses = [module.training_step((images, labels), i).item() for i in range(3)]
+    losses = [module.training_step(batch, i).item() for i in range(3)]
     assert len(set(losses)) == 3
-    assert losses[0] == module.training_step((images, labels), 0).item()
+    assert losses[0] == module.training_step(batch, 0).item()
     other = classifier(linear(), {"mixup": {"alpha": 1.0}}, seed=1)
-    assert losses[0] != other.training_step((images, labels), 0).item()
+    assert losses[0] != other.training_step(batch, 0).item()
 
 
 # --- runs
@@ -148,7 +192,7 @@ def run(seed: int) -> dict[str, torch.Tensor]:
     tricks = ["mixup", "label_smoothing"]
     torch.manual_seed(seed)
     network = create_model(
-        "resnet20", {"dropblock": {"start": 0.8}, "stochastic_depth": {}}, num_classes=CLASSES, width=4
+        "resnet20", {"dropblock": {"keep_prob": 0.8}, "stochastic_depth": {}}, num_classes=CLASSES, width=4
     )
     module = classifier(network, tricks, seed=seed)
     torch.manual_seed(99)  # what came before must not matter

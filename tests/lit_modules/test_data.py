@@ -4,6 +4,7 @@ import gc
 import io
 import math
 import multiprocessing
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from lit_modules.transforms import (
     random_flip,
     random_resized_crop,
 )
+from tricks.base import DataTrick
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "data"
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
@@ -54,7 +56,7 @@ def folder_config(root: Path, /, **changes) -> DataConfig:
 
 
 def batches(loader) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    return [(images.clone(), labels.clone()) for images, labels in loader]
+    return [tuple(part.clone() for part in batch) for batch in loader]
 
 
 def same(a, b) -> bool:
@@ -187,6 +189,24 @@ def test_a_step_has_the_same_pictures_and_partners_for_any_number_of_ranks(k):
     assert [len(step) for step in reference] == [16] * 3
     for world, accumulate in [(2, 1), (4, 1), (1, 2), (2, 2), (1, 16)]:
         assert steps(world, accumulate) == reference
+
+
+def test_repeats_are_other_draws_of_the_same_picture_in_one_step_on_several_ranks():
+    """Repeated augmentation: an epoch of unchanged length sees one r-th of the pictures, each r times in a step."""
+    whole = triples(length=48, micro_batch=12, repeats=3)
+    assert len(whole) == 48
+    for step in range(4):
+        drawn = whole[step * 12 : (step + 1) * 12]
+        pictures = {i for _, _, i in drawn}
+        assert len(pictures) == 4
+        assert sorted(drawn) == sorted((0, d, i) for i in pictures for d in range(3))
+    assert len({i for _, _, i in whole}) == 16
+    ranks = [triples(length=48, micro_batch=4, repeats=3, rank=rank, world=3) for rank in range(3)]
+    assert sorted(chain(*ranks)) == sorted(whole)
+    for rank in ranks:
+        assert all(len({i for _, _, i in rank[s : s + 4]}) == 4 for s in range(0, 16, 4)), "spread over the ranks"
+    both = triples(length=48, images_per_target=2, repeats=3)
+    assert len(set(both)) == 96
 
 
 def test_partners_are_different_pictures():
@@ -406,7 +426,7 @@ def test_attributes_are_known_without_a_trainer():
 def test_images_per_target_keeps_the_number_of_steps():
     plain, double = (ClassifierData(digits_config(), micro_batch=64, images_per_target=k) for k in (1, 2))
     assert len(plain.train_dataloader()) == len(double.train_dataloader()) == 18
-    images, labels = next(iter(double.train_dataloader()))
+    images, labels, _ = next(iter(double.train_dataloader()))
     assert (len(images), len(labels)) == (128, 128)
 
 
@@ -419,8 +439,9 @@ def test_a_batch_larger_than_the_data_set_is_refused():
 
 def test_batches_are_uint8_channels_last_with_the_pictures_own_labels(tmp_path):
     data = ClassifierData(folder_config(picture_folder(tmp_path)), micro_batch=3)
-    images, labels = collate([data.train_set[0, 0, i] for i in (7, 0, 3)])
-    assert (images.dtype, labels.dtype) == (torch.uint8, torch.int64)
+    images, labels, index = collate([data.train_set[0, 0, i] for i in (7, 0, 3)])
+    assert (images.dtype, labels.dtype, index.dtype) == (torch.uint8, torch.int64, torch.int64)
+    assert index.tolist() == [7, 0, 3]
     assert images.shape == (3, 3, 16, 16)
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert np.array_equal(images[1].permute(1, 2, 0), data.train_set[0, 0, 0][0])
@@ -436,25 +457,27 @@ def test_evaluation_gives_every_picture_once_and_unchanged(tmp_path):
     assert np.array_equal(torch.cat([images for images, _ in found])[3].permute(1, 2, 0), expected)
 
 
-def noise(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+class Noise(DataTrick):
     """An augmentation that shows every difference of the generator."""
-    return (picture.astype(int) + rng.integers(0, 20, picture.shape)).clip(0, 255).astype(np.uint8)
+
+    def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return (picture.astype(int) + rng.integers(0, 20, picture.shape)).clip(0, 255).astype(np.uint8)
 
 
 def test_augment_comes_after_crop_and_flip_and_draws_from_the_pictures_generator(tmp_path):
-    data = ClassifierData(folder_config(picture_folder(tmp_path), flip=1.0), micro_batch=2, augment=[noise], seed=5)
+    data = ClassifierData(folder_config(picture_folder(tmp_path), flip=1.0), micro_batch=2, tricks=[Noise()], seed=5)
     rng = np.random.default_rng([5, 3, 1, 6])
     with Image.open(tmp_path / "train" / "dog" / "2.jpg") as picture:
         crop = random_resized_crop(picture, rng, size=16, scale=SCALE, ratio=(0.75, 1.3333333333333333))
     assert rng.random() < 1.0  # the flip's draw
-    assert np.array_equal(data.train_set[3, 1, 6][0], noise(crop[:, ::-1], rng))
+    assert np.array_equal(data.train_set[3, 1, 6][0], Noise().augment(crop[:, ::-1], rng))
 
 
 def test_the_number_of_workers_changes_nothing(monkeypatch):
     monkeypatch.setattr(datamodule, "cores", lambda: 2)
     loaded = []
     for workers in (0, 2):
-        data = ClassifierData(digits_config(num_workers=workers), micro_batch=64, images_per_target=2, augment=[noise])
+        data = ClassifierData(digits_config(num_workers=workers), micro_batch=64, images_per_target=2, tricks=[Noise()])
         loader = data.train_dataloader()
         assert loader.num_workers == workers
         epochs = []
@@ -493,7 +516,7 @@ class Recorder(LightningModule):
         self.seen: list[tuple[int, torch.Tensor, torch.Tensor]] = []
 
     def training_step(self, batch, batch_idx):
-        images, labels = batch
+        images, labels, _ = batch
         if len(self.seen) == self.stop_after:
             raise RuntimeError("killed")
         self.seen.append((self.current_epoch, images.clone(), labels.clone()))
@@ -531,7 +554,7 @@ def quiet(test):
 
 def tiny_data(workers: int = 0) -> ClassifierData:
     """Five batches per epoch."""
-    return ClassifierData(digits_config(image_size=8, num_workers=workers), micro_batch=200, augment=[noise])
+    return ClassifierData(digits_config(image_size=8, num_workers=workers), micro_batch=200, tricks=[Noise()])
 
 
 @quiet

@@ -25,10 +25,10 @@ class Distilled(Classifier):
     temperature = 1.0
     teacher: torch.Tensor
 
-    def training_loss(self, images, targets, rng):
+    def training_loss(self, images, targets, *rest):
         student: list[torch.Tensor] = []
         hook = self.model.register_forward_hook(lambda m, a, y: student.append(y))
-        self.hard = super().training_loss(images, targets, rng)
+        self.hard = super().training_loss(images, targets, *rest)
         hook.remove()
         t = self.temperature
         teacher = self.teacher[self.global_step]
@@ -100,7 +100,7 @@ def train(case: str) -> tuple[dict, list[dict[str, float]], nn.Module]:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, DataLoader(list(zip(xs, labels, strict=True)), batch_size=None))
+    trainer.fit(module, DataLoader(list(zip(xs, labels, labels, strict=True)), batch_size=None))
     return reference, recorder.steps, network
 
 

@@ -18,7 +18,7 @@ EVERYTHING = {
     "big_little": {},
     "sk": {},
     "anti_alias": {},
-    "dropblock": {"start": 0.9},
+    "dropblock": {"keep_prob": 0.9},
     "stochastic_depth": {},
 }
 VARIANTS = [
@@ -30,7 +30,7 @@ VARIANTS = [
             "se": {},
             "zero_gamma": {},
             "anti_alias": {"positions": ["conv", "max_pool"], "filter_size": 4},
-            "dropblock": {"start": 0.9},
+            "dropblock": {"keep_prob": 0.9},
             "stochastic_depth": {},
         },
     ),

@@ -3,14 +3,16 @@
 import official
 import pytest
 import torch
+from pytorch_lightning import Trainer
 
 from conf.schema import OptimConfig
 from core.resolve import resolve
+from lit_modules.callbacks import MovingStrengths
 from lit_modules.classifier import Classifier
 from lit_modules.schedule import Schedule
 from models import create_model
 from models.spec import Site, spec_of
-from tricks.dropblock import DropBlock, DropBlockTrick, drop_block, keep_prob_at
+from tricks.dropblock import DropBlock, DropBlockTrick, drop_block
 
 V = official.values()
 CASES = sorted({k.split("/")[1] for k in V if k.startswith("dropblock/")})
@@ -116,32 +118,24 @@ def test_stage_scales_count_from_the_last_stage():
     assert [getattr(layer, "scale", None) for layer in layers] == [None, 0.5, None, 2.0]
 
 
-def test_official_keep_probability():
+def test_official_keep_probability(monkeypatch):
     """Through the callback that sets it, with the run's own number of steps."""
     schedule = Schedule("cosine", 1_281_167 / 1024, 120, 5)
-    spec = resolve([DropBlockTrick(block_size=3)], spec_of("resnet20", num_classes=4, width=4)).spec
-    model = spec.build()
+    model = resolve([DropBlockTrick(block_size=3)], spec_of("resnet20", num_classes=4, width=4)).spec.build()
     module = Classifier(model, num_classes=4, optim=OptimConfig(), schedule=schedule)
-    (callback,) = DropBlockTrick().callbacks()
-
-    class At:
-        global_step = 0
-
+    callback = MovingStrengths([DropBlockTrick()])
     layers = [m for m in model.modules() if isinstance(m, DropBlock)]
     assert layers
     for step, expected in official.load("schedules")["keep_prob"].items():
-        At.global_step = int(step)
-        callback.on_train_batch_start(At, module, None, 0)
+        monkeypatch.setattr(Classifier, "global_step", int(step))
+        callback.on_train_batch_start(Trainer, module, None, 0)
         assert [float(layer.keep_prob) for layer in layers] == pytest.approx([expected] * len(layers), abs=1e-5)
 
 
-def test_keep_probability_ends_where_it_should():
-    assert keep_prob_at(0, 10, 0.9, 0.7) == 0.9
-    assert keep_prob_at(10, 10, 0.9, 0.7) == pytest.approx(0.7)
-    assert keep_prob_at(11, 10, 0.9, 0.7) == pytest.approx(0.7)
-    layer = DropBlock(1.0, 7, 1.0)
-    for start, end in ((0.9, 0.7), (1.0, 0.8)):
-        trick = DropBlockTrick(start=start, end=end)
-        for step, expected in ((0, start), (5, (start + end) / 2), (10, end)):
-            trick.set_keep_prob(layer, step, 10)
-            assert float(layer.keep_prob) == pytest.approx(expected)
+def test_the_network_starts_with_the_first_keep_probability():
+    trick = DropBlockTrick(keep_prob={"from": 0.9, "to": 0.7})
+    layer = trick._after_norm(Site(4, 4, 1.0))
+    assert float(layer.keep_prob) == pytest.approx(0.9)
+    for progress, expected in ((0.0, 0.9), (0.5, 0.8), (1.0, 0.7)):
+        trick.at(progress).update(layer)
+        assert float(layer.keep_prob) == pytest.approx(expected)
