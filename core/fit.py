@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from torch import nn
 
 from conf.schema import TrainerConfig, Weights
 from core.environment import describe_environment
@@ -28,7 +30,7 @@ from lit_modules.callbacks import MovingStrengths
 from lit_modules.classifier import Classifier
 from models.cost import cost_of
 from models.weights import load_weights
-from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, ModelTrick, OptimTrick
+from tricks.base import BatchTrick, CallbackTrick, Companion, DataTrick, LossTrick, ModelTrick, OptimTrick
 
 if TYPE_CHECKING:
     from core.runs import Run
@@ -59,6 +61,12 @@ def build_module(plan: Plan) -> Classifier:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if cfg.trainer.compile:
         network.compile()
+    return build_classifier(plan, network, [trick.companion(plan) for trick in plan.recipe.of(LossTrick)])
+
+
+def build_classifier(plan: Plan, network: nn.Module, companions: Sequence[Companion | None]) -> Classifier:
+    """The LightningModule around a network: the training step of the plan."""
+    cfg = plan.cfg
     return Classifier(
         network,
         num_classes=plan.num_classes,
@@ -70,8 +78,8 @@ def build_module(plan: Plan) -> Classifier:
         data_tricks=plan.recipe.of(DataTrick),
         batch_tricks=plan.recipe.of(BatchTrick),
         loss_tricks=plan.recipe.of(LossTrick),
+        companions=companions,
         optim_tricks=plan.recipe.of(OptimTrick),
-        companions=[trick.companion(plan) for trick in plan.recipe.of(LossTrick)],
         seed=cfg.seed,
         log_every=cfg.trainer.log_every_n_steps,
         ece_bins=cfg.eval.ece_bins,

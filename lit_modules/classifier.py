@@ -94,6 +94,11 @@ class Classifier(LightningModule):
 
     # --- training
 
+    def network_scale(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """A loaded batch -> normalised pictures (N * V, 3, H, W) and dense targets (N, K)."""
+        images = self.normalise(images.flatten(0, 1) if images.ndim == 5 else images)
+        return images, F.one_hot(labels + self.label_offset, self.num_classes).float()
+
     def on_train_start(self) -> None:
         self._loss_sum = torch.zeros((), device=self.device)
 
@@ -119,6 +124,24 @@ class Classifier(LightningModule):
             rng: draws everything the tricks draw.
             progress: the share of the training that is over.
         """
+        images, targets, mixed = self.inputs(images, targets, index, rng, progress)
+        logits = self.model(images).unflatten(0, (-1, len(targets))).float()
+        criterion = self.criterion.at(progress).loss if self.criterion else soft_cross_entropy
+        loss = criterion(logits[0], targets)
+        for loss_trick, companion in zip(self.loss_tricks, self.companions, strict=True):
+            term = loss_trick.at(progress).term(logits, mixed.pop(0) if companion else None)
+            loss = loss if term is None else loss + term
+        return loss
+
+    def inputs(
+        self, images: Tensor, targets: Tensor, index: Tensor, rng: np.random.Generator, progress: float
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """What the network sees and what it is compared with; arguments as in `training_loss`.
+
+        Returns:
+            pictures (V * B, 3, H, W), all first views first; shaped targets (B, K); the mixed targets (B, K) of each
+            companion.
+        """
         views = len(images) // len(targets)
         for data_trick in self.data_tricks:
             images = data_trick.at(progress).on_device(images, rng)
@@ -133,25 +156,16 @@ class Classifier(LightningModule):
             images, rows = trick.at(progress).mix(images, rows, rng)
         if views > 1:  # (B, V * 3, H, W) -> (V * B, 3, H, W), all first views first
             images = images.unflatten(1, (views, -1)).transpose(0, 1).flatten(0, 1)
-        logits = self.model(images).unflatten(0, (views, -1)).float()
         targets, *mixed = rows.split(self.num_classes, 1)
-        loss_tricks = [trick.at(progress) for trick in self.loss_tricks]
-        for loss_trick in loss_tricks:
-            targets = loss_trick.targets(targets)
-        criterion = self.criterion.at(progress).loss if self.criterion else soft_cross_entropy
-        loss = criterion(logits[0], targets)
-        for loss_trick, companion in zip(loss_tricks, self.companions, strict=True):
-            term = loss_trick.term(logits, mixed.pop(0) if companion else None)
-            loss = loss if term is None else loss + term
-        return loss
+        for loss_trick in self.loss_tricks:
+            targets = loss_trick.at(progress).targets(targets)
+        return images, targets, mixed
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels, index = batch
         # The last number keeps this key apart from those of the pictures' augmentations (lit_modules.sampler).
         rng = np.random.default_rng([self.seed, self.current_epoch, batch_idx, self.global_rank, 1])
-        targets = F.one_hot(labels + self.label_offset, self.num_classes).float()
-        images = self.normalise(images.flatten(0, 1) if images.ndim == 5 else images)
-        loss = self.training_loss(images, targets, index, rng, self.progress)
+        loss = self.training_loss(*self.network_scale(images, labels), index, rng, self.progress)
         self._loss_sum += loss.detach()
         self._loss_count += 1
         return loss
