@@ -58,7 +58,12 @@ def _plan(cfg: DictConfig) -> Plan:
     from core.plan import make_plan
 
     config: Any = OmegaConf.to_object(cfg)
-    return make_plan(config, list(selected_tricks(cfg).values()), need_data=not cfg.explain)
+    plan = make_plan(config, list(selected_tricks(cfg).values()), need_data=not cfg.explain)
+    if cfg.plot:
+        from core.plot import draw
+
+        print(*draw(plan, cfg.plot), sep="\n")
+    return plan
 
 
 @contextmanager

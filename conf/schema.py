@@ -140,5 +140,6 @@ class Config:
     drop: list[str] = field(default_factory=list)  # tricks of the recipe to leave out
     seed: int = 0
     explain: bool = False  # print what would be built, and stop
+    plot: str | None = None  # a folder for pictures of the schedule, the moving strengths and a training batch
     output_dir: str = "runs"
     reported: dict[str, Any] = field(default_factory=dict)  # a recipe's published numbers

@@ -27,6 +27,7 @@ EXCLUDED = (
     # What changes nothing about the result, and so must not begin another run.
     "logger",
     "explain",
+    "plot",
     "output_dir",
     "reported",
     "data.num_workers",
