@@ -21,7 +21,7 @@ def trick_names() -> dict[str, str]:
     return {
         f.stem: (ast.get_docstring(ast.parse(f.read_text(encoding="utf-8"))) or "").partition("\n")[0]
         for f in files
-        if f.stem not in {"__init__", "base"} and not f.stem.startswith("_")
+        if f.stem not in {"__init__", "base", "gallery"} and not f.stem.startswith("_")
     }
 
 

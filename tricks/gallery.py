@@ -1,0 +1,115 @@
+"""``python -m tricks.gallery gallery.png``: what each trick makes of real pictures, side by side.
+
+A row for every trick that can be seen: those on single pictures, on batches (with the soft labels), and DropBlock's
+masks. Parameters are the defaults; the pictures are crops of the two photographs that scikit-learn ships.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from tricks import load
+from tricks.base import BatchTrick, DataTrick, Trick
+from tricks.dropblock import DropBlockTrick, drop_block
+
+SIDE, COLUMNS, LABEL = 112, 8, 14
+"""Pixels of a picture, pictures of a row, pixels of a line of text."""
+NAMES = ("temple", "flower")
+
+Row = tuple[str, np.ndarray, Sequence[str]]
+"""A title, uint8 pictures (COLUMNS, SIDE, SIDE, 3), a caption for each or none."""
+
+
+def photographs(count: int = 2 * COLUMNS) -> tuple[np.ndarray, Tensor]:
+    """Crops (count, SIDE, SIDE, 3) of two photographs in turn, and their one-hot labels (count, 2)."""
+    package = importlib.util.find_spec("sklearn")
+    assert package and package.origin, "scikit-learn is a dependency of the project"
+    folder = Path(package.origin).parent / "datasets" / "images"
+    whole = [Image.open(folder / name) for name in ("china.jpg", "flower.jpg")]
+    motifs = [(i + i // COLUMNS) % 2 for i in range(count)]  # partners one row apart differ
+    rng = np.random.default_rng(0)
+    crops = []
+    for motif in motifs:
+        picture = whole[motif]
+        side = int(rng.integers(260, 400))
+        left, top = (int(rng.integers(length - side + 1)) for length in picture.size)
+        crops.append(picture.resize((SIDE, SIDE), box=(left, top, left + side, top + side)))
+    return np.stack([np.asarray(crop) for crop in crops]), torch.eye(2)[motifs]
+
+
+def row_of(trick: Trick, pictures: np.ndarray, targets: Tensor) -> Row | None:
+    """What a trick makes of the pictures; None where it leaves them as they are."""
+    trick = trick.at(1.0)
+    if isinstance(trick, DropBlockTrick):
+        return trick.name, _masked(pictures[:COLUMNS], trick), ()
+    if isinstance(trick, BatchTrick):
+        number = COLUMNS * trick.images_per_target
+        images, rows = trick.mix(_to_images(pictures[:number]), targets[:number], np.random.default_rng(1))
+        return trick.name, _to_pictures(images), [_caption(row) for row in rows]
+    if isinstance(trick, DataTrick):
+        shown = pictures[:COLUMNS]
+        augmented = [trick.augment(p.copy(), np.random.default_rng([2, i])) for i, p in enumerate(shown)]
+        last = np.stack([a[-1] if a.ndim == 4 else a for a in augmented])  # the last of several views
+        last = _to_pictures(trick.on_device(_to_images(last), np.random.default_rng(3)))
+        return None if np.array_equal(last, shown) else (trick.name, last, ())
+    return None
+
+
+def rows() -> Iterator[Row]:
+    """The pictures as they are, and a row for each trick that shows."""
+    pictures, targets = photographs()
+    yield "as they are", pictures[:COLUMNS], [_caption(target) for target in targets[:COLUMNS]]
+    for _, cls in sorted(load().items()):
+        row = row_of(cls(), pictures, targets)
+        if row:
+            yield row
+
+
+def draw(file: Path) -> None:
+    """Write the gallery as one picture."""
+    bands = []
+    for title, pictures, captions in rows():
+        band = Image.new("RGB", (COLUMNS * SIDE, LABEL + SIDE + (LABEL if captions else 0)), "white")
+        text = ImageDraw.Draw(band)
+        text.text((2, 1), title, fill="black")
+        for i, picture in enumerate(pictures):
+            band.paste(Image.fromarray(picture), (i * SIDE, LABEL))
+        for i, caption in enumerate(captions):
+            text.text((i * SIDE + 2, LABEL + SIDE + 1), caption, fill="black")
+        bands.append(np.asarray(band))
+    Image.fromarray(np.concatenate(bands)).quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(file, optimize=True)
+
+
+def _to_images(pictures: np.ndarray) -> Tensor:
+    """uint8 (N, H, W, 3) -> float (N, 3, H, W) about zero, as after normalisation."""
+    return torch.from_numpy(pictures).movedim(-1, 1).float() / 64 - 2
+
+
+def _to_pictures(images: Tensor) -> np.ndarray:
+    return ((images + 2) * 64).round().clamp(0, 255).byte().movedim(1, -1).numpy()
+
+
+def _masked(pictures: np.ndarray, trick: DropBlockTrick) -> np.ndarray:
+    """The masks of some channels of a 14x14 map, laid over the pictures."""
+    torch.manual_seed(0)
+    kept = drop_block(torch.ones(1, len(pictures), 14, 14), trick.keep_prob, trick.block_size) > 0
+    large = kept[0].repeat_interleave(SIDE // 14, 1).repeat_interleave(SIDE // 14, 2).numpy()
+    return np.where(large[..., None], pictures, 0).astype(np.uint8)
+
+
+def _caption(target: Tensor) -> str:
+    return " ".join(f"{name} {share:.2f}" for name, share in zip(NAMES, target.tolist(), strict=True) if share > 0.005)
+
+
+if __name__ == "__main__":
+    output = Path(sys.argv[1] if len(sys.argv) > 1 else "gallery.png")
+    draw(output)
+    print(output)
