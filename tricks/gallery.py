@@ -6,12 +6,12 @@ masks. Parameters are the defaults; the pictures are crops of the two photograph
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import sklearn
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
@@ -30,10 +30,8 @@ Row = tuple[str, np.ndarray, Sequence[str]]
 
 def photographs(count: int = 2 * COLUMNS) -> tuple[np.ndarray, Tensor]:
     """Crops (count, SIDE, SIDE, 3) of two photographs in turn, and their one-hot labels (count, 2)."""
-    package = importlib.util.find_spec("sklearn")
-    assert package and package.origin, "scikit-learn is a dependency of the project"
-    folder = Path(package.origin).parent / "datasets" / "images"
-    whole = [Image.open(folder / name) for name in ("china.jpg", "flower.jpg")]
+    folder = Path(sklearn.__file__).parent / "datasets" / "images"
+    whole = [Image.open(folder / name).convert("RGB") for name in ("china.jpg", "flower.jpg")]
     motifs = [(i + i // COLUMNS) % 2 for i in range(count)]  # partners one row apart differ
     rng = np.random.default_rng(0)
     crops = []

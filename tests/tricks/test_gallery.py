@@ -29,4 +29,5 @@ def test_soft_labels_are_below_mixed_pictures():
 
 def test_one_file(tmp_path):
     draw(tmp_path / "gallery.png")
-    assert Image.open(tmp_path / "gallery.png").width == COLUMNS * SIDE
+    with Image.open(tmp_path / "gallery.png") as picture:
+        assert picture.width == COLUMNS * SIDE
