@@ -1,6 +1,6 @@
 """Compose training tricks, train, evaluate. ``python train.py --help`` lists what can be named.
 
-Imports are late on purpose: a typo or ``--help`` is answered without importing torch.
+Imports are late on purpose: a typo or ``--help`` is answered without importing torch, and Ctrl-C at once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from core.cli import check
 from core.main import one_line_errors, raise_through_hydra
 
 if TYPE_CHECKING:
@@ -54,11 +53,13 @@ def task(cfg: DictConfig) -> float | None:
 def _plan(cfg: DictConfig) -> Plan:
     from omegaconf import OmegaConf
 
-    from core.cli import selected_tricks
+    from core.cli import check_used, selected_tricks
     from core.plan import make_plan
 
+    check_used(cfg)
+    tricks = list(selected_tricks(cfg).values())
     config: Any = OmegaConf.to_object(cfg)
-    plan = make_plan(config, list(selected_tricks(cfg).values()), need_data=not cfg.explain)
+    plan = make_plan(config, tricks, need_data=not cfg.explain)
     if cfg.plot:
         from core.plot import draw
 
@@ -80,6 +81,8 @@ def _uncollected() -> Iterator[None]:
 def main() -> None:
     """The command line."""
     with one_line_errors():
+        from core.cli import check
+
         sweep = check(sys.argv[1:])
         import hydra
 
@@ -91,13 +94,13 @@ def main() -> None:
         run = hydra.main(version_base="1.3", config_path="conf", config_name="config")(task)
         if not sweep:
             return run()
-        from core.sweep import journal, summarise
+        from core.sweep import journal, print_table, summarise
 
         with journal() as noted:
             try:
                 run()
-            except KeyboardInterrupt:
-                summarise(noted)
+            except (KeyboardInterrupt, SystemExit):
+                print_table(noted)
                 raise
             raise SystemExit(summarise(noted))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from core.errors import UserError
+from core.main import quoted
 from core.names import group_names, recipe_names, suggest, trick_names
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from tricks.base import Trick
+
+LISTS = {"tricks", "logger", "drop"}
+"""Keys that take several names at once."""
 
 
 def check(argv: Sequence[str]) -> bool:
@@ -54,7 +58,23 @@ def check(argv: Sequence[str]) -> bool:
         _check_sweep(override, sweep)
         _check_elements(override, elements, options)
     _check_selection(values)
-    return sweep
+    return sweep and not (arguments.cfg or arguments.info)
+
+
+def check_used(cfg: DictConfig) -> None:
+    """Refuse keys of the user's which the chosen data set or schedule never reads: they would change nothing."""
+    from lit_modules.datasets import OWN_KEYS
+
+    name, schedule = cfg.data.name, cfg.optim.schedule
+    if name not in OWN_KEYS:
+        raise UserError(suggest("data set", name, OWN_KEYS))
+    for key in _command_line_keys():
+        group, _, field = key.partition(".")
+        users = [other for other, keys in OWN_KEYS.items() if group == "data" and field in keys]
+        if users and name not in users:
+            raise UserError(f"data={name} takes no {key}: leave it out, or add data={' or data='.join(users)}")
+        if key in {"optim.milestones", "optim.gamma"} and schedule != "step":
+            raise UserError(f"optim.schedule={schedule} takes no {key}: leave it out, or add optim.schedule=step")
 
 
 def selected_tricks(cfg: DictConfig) -> dict[str, Trick]:
@@ -66,6 +86,11 @@ def selected_tricks(cfg: DictConfig) -> dict[str, Trick]:
     from omegaconf import OmegaConf
 
     names = active_tricks(cfg)
+    for name in names:  # +tricks.<name>.<key> adds keys of which the dataclass knows nothing
+        known = [field.name for field in dataclasses.fields(OmegaConf.get_type(cfg.tricks, name))]
+        for key in cfg.tricks[name]:
+            if key not in known:
+                raise UserError(suggest(f"parameter of trick {name}", key, known))
     objects: Any = {name: OmegaConf.to_object(cfg.tricks[name]) for name in names}
     return objects
 
@@ -74,20 +99,25 @@ def active_tricks(cfg: DictConfig) -> list[str]:
     """The names of the chosen tricks in the order of the config, without those of ``drop``.
 
     A recipe's parameters for a trick which ``tricks=[..]`` took away are still in the config, as a plain mapping where
-    a trick is a dataclass: they are passed over. The user's own parameters for such a trick are a mistake.
+    a trick is a dataclass: they are passed over. Parameters for a trick that nobody selected are a mistake.
     """
     from omegaconf import OmegaConf
 
+    keys = _command_line_keys()
     typed = []
     for name in map(str, cfg.tricks):
         if name not in trick_names():
             raise UserError(suggest("trick", name, trick_names()))
         if dataclasses.is_dataclass(OmegaConf.get_type(cfg.tricks, name)):
             typed.append(name)
-        else:
-            for key in _command_line_keys():
-                if key.startswith(f"tricks.{name}."):
-                    _not_selected(name, key)
+            continue
+        for key in keys:
+            if f"{key}.".startswith(f"tricks.{name}."):
+                _not_selected(name, key)
+        if "tricks" not in keys:
+            raise UserError(
+                f"the recipe has {name} under tricks, but does not select it: add - /tricks/{name} to its defaults"
+            )
     for name in cfg.drop:
         if name not in trick_names():
             raise UserError(suggest("trick", name, trick_names()))
@@ -97,12 +127,13 @@ def active_tricks(cfg: DictConfig) -> list[str]:
 
 
 def _command_line_keys() -> list[str]:
-    """The keys the user overrode, where Hydra runs."""
+    """The keys which the user set, where Hydra runs. ``+tricks`` keeps its plus: it takes no trick away."""
     from hydra.core.hydra_config import HydraConfig
 
     if not HydraConfig.initialized():
         return []
-    return [override.lstrip("+~").partition("=")[0] for override in HydraConfig.get().overrides.task]
+    keys = [override.partition("=")[0] for override in HydraConfig.get().overrides.task]
+    return [key if key == "+tricks" else key.lstrip("+~") for key in keys]
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
@@ -138,7 +169,7 @@ def _options(config_dir: str | None) -> dict[str, list[str]]:
 
 def _values(override: Override, options: Mapping[str, list[str]]) -> list[Any]:
     """What the key is set to: one value, or one for each job of a sweep. Empty for ranges of numbers."""
-    from hydra.core.override_parser.types import ChoiceSweep, Glob
+    from hydra.core.override_parser.types import ChoiceSweep, Glob, RangeSweep
 
     if override.is_delete():
         return []
@@ -149,6 +180,8 @@ def _values(override: Override, options: Mapping[str, list[str]]) -> list[Any]:
             known = ", ".join(options.get(override.key_or_group, []))
             raise UserError(f"{override.input_line} matches nothing. Available: {known or 'none'}")
         return list(found)
+    if isinstance(value, RangeSweep) and not any(True for _ in value.range()):
+        raise UserError(f"{override.input_line} is an empty range, so there is no job: end it above its beginning")
     elements: list[Any] = [value]
     if override.is_sweep_override():
         elements = value.list if isinstance(value, ChoiceSweep) else []
@@ -157,8 +190,6 @@ def _values(override: Override, options: Mapping[str, list[str]]) -> list[Any]:
 
 def _names(element: Any) -> list[str]:
     """A group's value as a list of option names."""
-    if element is None or isinstance(element, dict):
-        return []
     return [str(name) for name in element] if isinstance(element, list) else [str(element)]
 
 
@@ -217,19 +248,32 @@ def _unknown_key(key: str, known: Iterable[str]) -> NoReturn:
 
 
 def _check_sweep(override: Override, sweep: bool) -> None:
-    """Several values need -m; a list of names without brackets is the usual cause."""
+    """Several values need -m; a list of names without brackets, or a comma in a path, is the usual cause."""
     if override.is_sweep_override() and not sweep:
-        hint = ""
-        if override.key_or_group in {"tricks", "logger"}:
-            key, _, value = str(override.input_line).partition("=")
+        key, _, value = str(override.input_line).partition("=")
+        hint = f" For one value with a comma in it write {quoted(str(override.input_line))}"
+        if override.key_or_group in LISTS:
             hint = f" For one run with all of them write '{key}=[{value}]'"
         raise UserError(f"{override.input_line} is a sweep over several runs: put -m before it.{hint}")
 
 
 def _check_elements(override: Override, elements: list[Any], options: Mapping[str, list[str]]) -> None:
-    """Every named option must exist."""
-    group = "tricks" if override.key_or_group == "drop" else override.key_or_group
+    """Every value must have the form that its key takes, and every named option must exist."""
+    key, line = override.key_or_group, override.input_line
+    group = "tricks" if key == "drop" else key
+    head, _, name = key.partition(".")
+    whole = head in {"tricks", "logger"} and name and "." not in name  # tricks.<name>
+    if override.is_delete() and not whole:
+        raise UserError(f"{line}: only a trick or a logger can be taken away, as ~tricks.NAME. Set others to a value")
+    if whole and not override.is_delete():
+        raise UserError(f"{line}: {key} has parameters, but is no value: set {key}.<parameter>=...")
     for element in elements:
+        if key in LISTS and not isinstance(element, str | list):
+            raise UserError(f"{line}: write {key}=[..], with names between the brackets, or none")
+        if group in options and key not in LISTS and (element is None or isinstance(element, list | dict)):
+            raise UserError(f"{line}: choose one {key}, or leave it out. Available: {', '.join(options[group])}")
+        if group not in options and element == "":
+            raise UserError(f"{line} is empty: write {key}=VALUE, or leave it out")
         for name in _names(element) if group in options else []:
             if name not in options[group] and "${" not in name:
                 raise UserError(suggest(_kind(group), name, options[group]))
@@ -242,6 +286,8 @@ def _check_selection(values: list[tuple[Override, list[Any]]]) -> None:
     replaced = [[_names(e) for e in elements] for o, elements in of_tricks if not o.is_add() and not o.is_delete()]
     if added and replaced:
         raise UserError("tricks=[..] and +tricks=[..] together: tricks= replaces the tricks, +tricks= adds. Use one")
+    if len(of_tricks) > 1:
+        raise UserError(f"{of_tricks[0][0].input_line} and {of_tricks[1][0].input_line}: put all tricks into one list")
     recipes = [n for o, elements in values if o.key_or_group == "recipe" for e in elements for n in _names(e)]
     if any(name not in recipe_names() for name in recipes):
         return  # of --config-dir: composed by Hydra, judged by `active_tricks`

@@ -6,17 +6,14 @@ Anything else is a fault of the program and keeps its traceback, exit code 1.
 
 from __future__ import annotations
 
-import dataclasses
+# Nothing slow at the top: until `one_line_errors` is entered, Ctrl-C is answered with a traceback.
 import errno
 import os
-import re
 import sys
-import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 
 from core.errors import UserError
-from core.names import suggest
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 OURS = "ASSEMBLE_SET_HYDRA_FULL_ERROR"
@@ -54,11 +51,12 @@ def one_line_errors() -> Iterator[None]:
         raise SystemExit(130) from None
     except Exception as exception:
         message = explanation(exception)
+        if message is None or wants_traceback():
+            import traceback
+
+            traceback.print_exc()
         if message is None:
-            traceback.print_exc()
             raise SystemExit(1) from None
-        if wants_traceback():
-            traceback.print_exc()
         print(f"error: {message}", file=sys.stderr)
         raise SystemExit(2) from None
 
@@ -75,6 +73,10 @@ def explanation(exception: BaseException) -> str | None:
         # The innermost says what was wrong; the others only where Hydra was when it happened.
         omega = [link for link in hydra if type(link).__module__.startswith("omegaconf")]
         return _configuration(omega[-1]) if omega else _hydra(hydra[0])
+    if isinstance(exception, ValueError) and _raised_by(exception).partition(".")[0] == "hydra":
+        return _one_line(str(exception))  # flags that contradict each other, for one
+    if isinstance(exception, MemoryError) or type(exception).__name__ == "OutOfMemoryError":  # the latter is torch's
+        return "the memory is not enough: lower data.batch_size, data.image_size or the model's width"
     if isinstance(exception, OSError) and exception.errno in OUTSIDE and exception.filename is not None:
         return f"{exception.filename}: {exception.strerror}. Choose another place (output_dir=...) or make room"
     return None
@@ -89,21 +91,45 @@ def _chain(exception: BaseException | None) -> Iterator[BaseException]:
         exception = exception.__cause__ or (None if exception.__suppress_context__ else exception.__context__)
 
 
+def _raised_by(exception: BaseException) -> str:
+    """The module in which the exception was raised."""
+    place = exception.__traceback__
+    while place and place.tb_next:
+        place = place.tb_next
+    return str(place.tb_frame.f_globals.get("__name__")) if place else ""
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def quoted(argument: str) -> str:
+    """``key=value`` as it is typed in a shell when the value has characters which mean something to Hydra."""
+    import shlex
+
+    key, _, value = argument.partition("=")
+    value = value.replace('"', '\\"')
+    return shlex.quote(f'{key}="{value}"')
+
+
 def _hydra(exception: BaseException) -> str:
     """Hydra's own complaint."""
+    import re
+
     if type(exception).__name__ == "OverrideParseException":
-        override, reason = str(getattr(exception, "override", "")), _one_line(str(exception).partition("\n")[0])
-        return f"cannot read the argument {override!r} ({reason}). Write key=value; quote lists: '+tricks=[a,b]'"
+        argument, reason = str(getattr(exception, "override", "")), _one_line(str(exception).partition("\n")[0])
+        key, _, value = argument.partition("=")
+        if re.fullmatch(r"\+{0,2}[\w/@]+(\.\w+)*", key, re.ASCII) and value[:1] not in ("", "[", "{"):
+            return f"cannot read the argument '{argument}': quote a value with special characters: {quoted(argument)}"
+        return f"cannot read the argument {argument!r} ({reason}). Write key=value; quote lists: '+tricks=[a,b]'"
     # Paragraphs after the first list search paths and the like.
     return _one_line(str(exception).partition("\n\n")[0])
 
 
 def _configuration(exception: BaseException) -> str:
     """OmegaConf's complaint about one key, in terms of the command line."""
+    import re
+
     key = str(getattr(exception, "full_key", None) or "")
     message = _one_line(str(getattr(exception, "msg", None) or exception).partition("\n")[0])
     kind = type(exception).__name__
@@ -127,6 +153,10 @@ def _configuration(exception: BaseException) -> str:
 
 def _unknown_key(key: str, node: object, message: str) -> str:
     """A key that is not there: of a trick, of a group, or of something that is not selected."""
+    import dataclasses
+
+    from core.names import suggest
+
     parent, _, name = key.rpartition(".")
     known = [f.name for f in dataclasses.fields(node)] if dataclasses.is_dataclass(node) else []
     group, _, option = parent.partition(".")

@@ -7,29 +7,41 @@ import difflib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = ROOT / "recipes"
+NO_TRICKS = {"base", "gallery"}
+"""Files of ``tricks/`` that are about tricks, and none."""
 
 
 @cache
 def trick_names() -> dict[str, str]:
     """Trick name -> first line of its file's docstring."""
-    files = sorted((ROOT / "tricks").glob("*.py"))
-    return {
-        f.stem: (ast.get_docstring(ast.parse(f.read_text(encoding="utf-8"))) or "").partition("\n")[0]
-        for f in files
-        if f.stem not in {"__init__", "base", "gallery"} and not f.stem.startswith("_")
-    }
+    files = _files(ROOT / "tricks", "*.py")
+    return {f.stem: _about(f) for f in files if f.stem not in NO_TRICKS and not f.stem.startswith("_")}
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    """Sorted; without the hidden links that editors leave beside what they have open."""
+    return sorted(f for f in folder.glob(pattern) if f.is_file() and not f.name.startswith("."))
+
+
+def _about(file: Path) -> str:
+    """The first line of a module's docstring; of a broken file, that it is broken."""
+    try:
+        return (ast.get_docstring(ast.parse(file.read_bytes())) or "").partition("\n")[0]
+    except SyntaxError as error:
+        return f"(cannot be read: {error.msg} in line {error.lineno})"
 
 
 @cache
 def recipe_names() -> dict[str, str]:
     """Recipe name -> the first comment line of its YAML file."""
-    files = sorted(RECIPES.glob("*.yaml"))
-    return {f.stem: f.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ").strip() for f in files}
+    lines = {f.stem: f.read_text("utf-8", "replace").partition("\n")[0] for f in _files(RECIPES, "*.yaml")}
+    return {name: line.lstrip("# ").strip() for name, line in lines.items()}
 
 
 def model_names() -> dict[str, str]:
@@ -45,21 +57,21 @@ def group_names() -> dict[str, dict[str, str]]:
     groups = {"tricks": trick_names(), "recipe": recipe_names(), "model": model_names()}
     for folder in sorted(p for p in (ROOT / "conf").iterdir() if p.is_dir() and not p.name.startswith("_")):
         options = {}
-        for f in sorted(folder.glob("*.yaml")):
+        for f in _files(folder, "*.yaml"):
             comments = (line for line in f.read_text(encoding="utf-8").splitlines() if line.startswith("# "))
             options[f.stem] = next((c[2:] for c in comments if "@package" not in c), "")
         groups[folder.name] = options
     return groups
 
 
-def recipe_content(name: str) -> dict:
-    """The parsed YAML of a recipe."""
-    return yaml.safe_load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8")) or {}
+def recipe_content(name: str) -> Any:
+    """The parsed YAML of a recipe, which should be a dict."""
+    return yaml.safe_load((RECIPES / f"{name}.yaml").read_bytes()) or {}
 
 
-def suggest(kind: str, name: str, options: Iterable[str]) -> str:
+def suggest(kind: str, name: object, options: Iterable[str]) -> str:
     """One line that says ``name`` is unknown, what was perhaps meant, and what there is."""
     known = list(options)
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(str(name), known, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
     return f"unknown {kind} '{name}'.{hint} Available: {', '.join(known) or 'none'}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from conf.schema import Config, OptimConfig, Stem
@@ -125,13 +127,17 @@ class Plan:
 def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -> Plan:
     """Resolve a configuration with its selected tricks.
 
+    Pictures that are not at hand are passed over where ``need_data`` is false and no folder is given.
+
     Raises:
         UserError: anything that cannot work, found before any time is spent.
     """
+    from lit_modules.datamodule import check as check_data
     from tricks.base import BatchTrick, DataTrick
 
     batch = batch_of(cfg)
     _check_ranges(cfg)
+    check_data(cfg.data)
     mixers = [trick for trick in tricks if isinstance(trick, BatchTrick)]
     for mixer in mixers:
         mixer.check_batch(batch.micro)
@@ -139,11 +145,11 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
     try:
         data = _open_data(cfg, batch, images_per_target, [t for t in tricks if isinstance(t, DataTrick)])
     except UserError:
-        if need_data:
+        if need_data or cfg.data.root is not None:
             raise
         data = None
     known = data.num_classes + cfg.data.label_offset if data else 1000
-    num_classes = cfg.model.num_classes or known
+    num_classes = known if cfg.model.num_classes is None else cfg.model.num_classes
     if data and num_classes < known:
         raise UserError(
             f"model.num_classes={num_classes} is too few: the data has {data.num_classes} classes"
@@ -159,16 +165,30 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
 def _check_ranges(cfg: Config) -> None:
     """Numbers that have a type but no meaning."""
     clip, share, epochs = cfg.trainer.gradient_clip_val, cfg.trainer.limit_train_batches, cfg.trainer.max_epochs
-    width, eval_batch = cfg.model.width, cfg.eval.batch_size
+    optim, data, eval_batch = cfg.optim, cfg.data, cfg.eval.batch_size
+    milestones = list(optim.milestones)
+    lengths = {"mean": 3, "std": 3, "crop_scale": 2, "crop_ratio": 2}  # OmegaConf does not count
     require(
+        *(
+            (len(getattr(data, key)) == n, f"data.{key} must be {n} numbers, not {list(getattr(data, key))}")
+            for key, n in lengths.items()
+        ),
+        (all(map(math.isfinite, data.mean)), "data.mean must be numbers on the scale 0 to 255"),
+        (all(0 < std < math.inf for std in data.std), "data.std must be numbers above 0, on the scale 0 to 255"),
         (0 < share <= 1, f"trainer.limit_train_batches={share:g} is a share: above 0, at most 1"),
         (epochs >= 1, f"trainer.max_epochs must be at least 1, not {epochs}"),
-        (width is None or width >= 2, f"model.width must be at least 2, not {width}"),
-        (cfg.seed >= 0, "seed must be 0 or above"),
-        (cfg.optim.lr > 0, "optim.lr must be above 0"),
-        (0 <= cfg.optim.momentum < 1, "optim.momentum must be at least 0 and below 1"),
-        (cfg.optim.weight_decay >= 0, "optim.weight_decay must be 0 or above"),
-        (0 < cfg.model.bn_momentum <= 1, "model.bn_momentum must be above 0, at most 1"),
+        (0 <= cfg.seed < 2**63, "seed must be 0 or above, and below 2**63"),
+        (0 < optim.lr < math.inf, "optim.lr must be above 0, and finite"),
+        (0 <= optim.momentum < 1, "optim.momentum must be at least 0 and below 1"),
+        (optim.momentum > 0 or not optim.nesterov, "optim.nesterov=true needs optim.momentum above 0"),
+        (0 <= optim.weight_decay < math.inf, "optim.weight_decay must be 0 or above, and finite"),
+        (0 < optim.gamma < math.inf, "optim.gamma must be above 0, and finite"),
+        (
+            all(a < b for a, b in pairwise([0.0, *milestones])),
+            f"optim.milestones={milestones} must be rising numbers of epochs above 0",
+        ),
+        (cfg.model.checkpoint != "", "model.checkpoint is empty: give a file, or null for random weights"),
+        (cfg.output_dir != "", "output_dir is empty: give a folder, . for this one"),
         (cfg.trainer.log_every_n_steps >= 1, "trainer.log_every_n_steps must be at least 1"),
         (clip is None or clip > 0, "trainer.gradient_clip_val must be above 0, or null"),
         (cfg.eval.ece_bins >= 1, "eval.ece_bins must be at least 1"),

@@ -6,6 +6,7 @@ shell completion and ``glob(*)``.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import yaml
 
 from core.errors import UserError
-from core.names import model_names, recipe_content, recipe_names, suggest
+from core.names import model_names, recipe_content, recipe_names, suggest, trick_names
 
 
 @dataclass
@@ -40,44 +41,72 @@ class FlatRecipe:
         return {"defaults": [*plain, *tricks, "_self_", *overriding], **deepcopy(self.body)}
 
 
-def flatten(name: str) -> FlatRecipe:
-    """A recipe with its parents folded in.
+def flatten(name: str, below: tuple[str, ...] = ()) -> FlatRecipe:
+    """A recipe with its parents folded in. ``below`` are the recipes that inherit from it, the nearest last.
 
     Hydra would compose the ``defaults`` by itself, but lets the command line replace only a *list* of tricks, and takes
     one such list only, so that ``tricks=[..]`` would leave the parents' tricks in place.
+
+    Raises:
+        UserError: there is no such recipe, or its file is not one; the message names the file.
     """
     if name not in recipe_names():
-        raise UserError(suggest("recipe", name, recipe_names()))
+        where = f"recipes/{below[-1]}.yaml: " if below else ""
+        raise UserError(where + suggest("recipe", name, recipe_names()))
+    file = f"recipes/{name}.yaml"
+    if name in below:
+        raise UserError(f"{file} inherits from itself: {' -> '.join([*below[below.index(name) :], name])}")
     try:
-        return _flatten(recipe_content(name))
+        content = recipe_content(name)
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
         line = f" in line {place.line + 1}" if place else ""
-        raise UserError(f"recipes/{name}.yaml is not valid YAML{line}: {getattr(error, 'problem', error)}") from error
-
-
-def _flatten(content: dict[str, Any]) -> FlatRecipe:
+        raise UserError(f"{file} is not valid YAML{line}: {getattr(error, 'problem', error)}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{file} is not a recipe: write keys and values, as the other recipes have them")
     own = FlatRecipe(body={key: value for key, value in content.items() if key != "defaults"})
-    defaults = list(content.get("defaults", []))
+    defaults = content.get("defaults") or []
+    if not isinstance(defaults, list):
+        raise UserError(f"{file}: defaults must be a list, one '- NAME' or '- /tricks/NAME' a line")
     whole = FlatRecipe()
     for entry in defaults if "_self_" in defaults else [*defaults, "_self_"]:
-        whole.add(own if entry == "_self_" else _default(entry))
+        whole.add(own if entry == "_self_" else _default(entry, (*below, name)))
+    _check_tricks(file, whole)
     return whole
 
 
-def _default(entry: str | dict[str, Any]) -> FlatRecipe:
+def _default(entry: Any, below: tuple[str, ...]) -> FlatRecipe:
     """One line of a defaults list."""
     if isinstance(entry, str):
         group, _, option = entry.lstrip("/").rpartition("/")
         if group == "tricks":
             return FlatRecipe(tricks=[option])
         if group in {"", "recipe"}:
-            return flatten(option)
+            return flatten(option, below)
         return FlatRecipe(others={f"/{group}": option})
-    key, option = next(iter(entry.items()))
-    if key.rpartition("/")[2] == "tricks":
-        return FlatRecipe(tricks=[option] if isinstance(option, str) else list(option or []))
-    return FlatRecipe(others={key: option})
+    if isinstance(entry, dict) and len(entry) == 1:
+        key, option = next(iter(entry.items()))
+        if str(key).rpartition("/")[2] == "tricks":
+            return FlatRecipe(tricks=option if isinstance(option, list) else [option])
+        if isinstance(option, str):
+            return FlatRecipe(others={str(key): option})
+    raise UserError(
+        f"recipes/{below[-1]}.yaml: cannot read {entry!r} in defaults: "
+        "write - NAME (a recipe), - /tricks/NAME or - override /GROUP: NAME"
+    )
+
+
+def _check_tricks(file: str, recipe: FlatRecipe) -> None:
+    """Every trick must exist, and every one with parameters be selected."""
+    for name in recipe.tricks:
+        if name not in trick_names():
+            raise UserError(f"{file}: {suggest('trick', name, trick_names())}")
+    given = recipe.body.get("tricks") or {}
+    for name in given:
+        if name not in recipe.tricks:
+            raise UserError(f"{file} has {name} under tricks, but does not select it: add - /tricks/{name} to defaults")
+    if not isinstance(given, dict) or not all(isinstance(parameters, dict) for parameters in given.values()):
+        raise UserError(f"{file}: tricks must hold parameters by trick, as in tricks: {{NAME: {{PARAMETER: VALUE}}}}")
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +121,6 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def register() -> None:
     """Register everything. Imports torch, through the tricks."""
     from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
 
     import tricks
     from conf.schema import Config
@@ -100,11 +128,9 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     for name in recipe_names():
-        store.store(group="recipe", name=name, node=flatten(name).node(), package="_global_", provider="recipes")
+        with suppress(UserError):  # a broken one, of which `core.cli.check` tells where it is asked for
+            store.store(group="recipe", name=name, node=flatten(name).node(), package="_global_", provider="recipes")
     for name in model_names():
         store.store(group="model", name=name, node={"name": name}, provider="models")
     for name, trick in tricks.load().items():
-        # OmegaConf takes a frozen dataclass for a read-only node, which would refuse tricks.<name>.<parameter>=...
-        node = OmegaConf.structured(trick)
-        OmegaConf.set_readonly(node, None)
-        store.store(group="tricks", name=name, node=node, package=f"tricks.{name}", provider="tricks")
+        store.store(group="tricks", name=name, node=tricks.node(trick), package=f"tricks.{name}", provider="tricks")

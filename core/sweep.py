@@ -32,6 +32,9 @@ PROGRAM = ROOT / "train.py"
 JOURNAL = "ASSEMBLE_SWEEP_JOURNAL"
 """Where the jobs of this sweep are noted for the summary, whichever process the launcher runs them in."""
 
+INTERRUPTED = 130
+"""Exit code of a job that Ctrl-C or SIGTERM has ended."""
+
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "PL_GLOBAL_SEED")
 RANK_PREFIXES = (
     "MASTER_",
@@ -71,7 +74,7 @@ def run_job(cfg: DictConfig) -> float:
     done = directory is not None and not cfg.explain and read_result(Path(directory)) is not None
     print(f"job {hydra.job.num}: {' '.join(overrides)}{' (finished already)' if done else ''}", flush=True)
     began = time.monotonic()
-    code = 130
+    code = INTERRUPTED
     try:
         code = 0 if done else _run([sys.executable, str(PROGRAM), *_flags(hydra), *overrides])
     finally:
@@ -91,6 +94,15 @@ def run_job(cfg: DictConfig) -> float:
 
 def summarise(noted: Path) -> int:
     """Print the table of the noted jobs. Returns the sweep's exit code: 1 if any job failed."""
+    records = print_table(noted)
+    failed = sum(record["exit_code"] != 0 for record in records)
+    if failed:
+        print(f"{failed} of {len(records)} jobs failed; the same command tries them again", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def print_table(noted: Path) -> list[dict[str, Any]]:
+    """Print the table of the noted jobs; returns their records."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -107,16 +119,13 @@ def summarise(noted: Path) -> int:
             escape(" ".join(o for o in record["overrides"] if o not in common)),  # [x] would be a style
             f"{top1:.2f}" if top1 == top1 else "-",
             f"{record['seconds']:.0f}",
-            {0: "ok", 130: "interrupted"}.get(code, f"failed ({code})"),
+            {0: "ok", INTERRUPTED: "interrupted"}.get(code, f"failed ({code})"),
             record["run_directory"] or "-",
             style="" if code == 0 else "red",
         )
     if records:
         Console(width=None if sys.stdout.isatty() else 160).print(table)
-    failed = sum(record["exit_code"] != 0 for record in records)
-    if failed:
-        print(f"{failed} of {len(records)} jobs failed; the same command tries them again", file=sys.stderr)
-    return 1 if failed else 0
+    return records
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -140,13 +149,19 @@ def _flags(hydra: Any) -> list[str]:
 
 
 def _run(command: Sequence[str]) -> int:
-    """Run the command to its end, or stop it where this process is stopped."""
+    """Run the command to its end, or stop it where this process is stopped.
+
+    Raises:
+        SystemExit: this process was interrupted, and the job, which was too, has said so.
+    """
     with _terminated_as_interrupted():
         child = subprocess.Popen(command, env=child_environment(os.environ))
         try:
             return child.wait()
         except BaseException:
             _stop(child)
+            if child.returncode == INTERRUPTED:
+                raise SystemExit(INTERRUPTED) from None
             raise
 
 

@@ -23,11 +23,12 @@ def create_model(
         name: a model of `models.catalogue`.
         tricks: names, or a mapping of name to parameters, in any order.
         num_classes: outputs.
-        fields: ``width`` (channels of the first stage), ``stem`` ("imagenet" or "small"), and any other field of
-            `models.spec.Spec`, e.g. ``bn_momentum``, ``padding="tensorflow"``, ``init="torchvision"``.
+        fields: ``width`` (channels of the first stage), ``stem`` ("imagenet" or "small"), and the numerical
+            conventions: ``bn_momentum``, ``bn_eps``, ``padding="tensorflow"``, ``init="torchvision"``.
 
     Raises:
-        UserError: unknown model, trick or parameter; tricks that do not go together or find nothing to change.
+        UserError: unknown model, trick or parameter; a value that cannot be; tricks that do not go together or find
+            nothing to change.
     """
     from core.resolve import resolve
     from models.spec import spec_of

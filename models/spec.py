@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, Self
+from numbers import Integral, Real
+from typing import Any, Literal, Protocol, Self, get_args
 
 from torch import nn
 
+from core.errors import UserError, require
+from core.names import suggest
+from models.catalogue import CATALOGUE
 from models.layers import MaxPool, imagenet_stem, projection, small_stem, zero_pad
+
+Stem = Literal["imagenet", "small"]
+Padding = Literal["torch", "tensorflow"]
+Init = Literal["tensorflow", "torchvision"]
 
 
 @dataclass(frozen=True)
@@ -75,8 +83,25 @@ class Spec:
     # numerical conventions
     bn_momentum: float = 0.1
     bn_eps: float = 1e-5
-    padding: Literal["torch", "tensorflow"] = "torch"
-    init: Literal["tensorflow", "torchvision"] = "tensorflow"
+    padding: Padding = "torch"
+    init: Init = "tensorflow"
+
+    def __post_init__(self) -> None:
+        for key in ("num_classes", "width"):
+            _check_kind(key, getattr(self, key), Integral, "an integer")
+        for key in ("bn_momentum", "bn_eps"):
+            _check_kind(key, getattr(self, key), Real, "a number")
+        _check_choice("padding", self.padding, Padding)
+        _check_choice("init", self.init, Init)
+        require(
+            (
+                1 <= self.num_classes < 2**31,
+                f"model.num_classes must be at least 1 and below 2**31, not {self.num_classes}",
+            ),
+            (2 <= self.width <= 2**16, f"model.width must be at least 2 and at most 65536, not {self.width}"),
+            (0 < self.bn_momentum <= 1, f"model.bn_momentum must be above 0, at most 1, not {self.bn_momentum}"),
+            (0 < self.bn_eps < 1, f"model.bn_eps must be above 0 and below 1, not {self.bn_eps}"),
+        )
 
     @property
     def expansion(self) -> int:
@@ -99,34 +124,46 @@ def spec_of(
     *,
     num_classes: int = 1000,
     width: int | None = None,
-    stem: Literal["imagenet", "small"] | None = None,
+    stem: Stem | None = None,
     **fields: Any,
 ) -> Spec:
     """The untouched spec of a catalogue model.
 
     Raises:
-        UserError: there is no model, or no field of a model, of that name.
+        UserError: there is no model, or no field to be chosen, of that name; a value that cannot be.
     """
-    from core.errors import UserError
-    from core.names import suggest
-    from models.catalogue import CATALOGUE
-
-    if name not in CATALOGUE:
+    if name not in list(CATALOGUE):  # a list asks for no hash
         raise UserError(suggest("model", name, CATALOGUE))
-    unknown = sorted(set(fields) - set(Spec.__dataclass_fields__))
-    if unknown:
-        raise UserError(suggest("field of a model", unknown[0], Spec.__dataclass_fields__))
+    for field in fields:
+        if field not in CHOSEN:
+            raise UserError(suggest("field of a model", field, ["num_classes", "width", "stem", *CHOSEN]))
     entry = CATALOGUE[name]
+    if stem is not None:
+        _check_choice("stem", stem, Stem)
     small = (stem or entry.stem) == "small"
     return Spec(
         name=name,
         block="bottleneck" if entry.block == "bottleneck" else "basic",
         depths=entry.depths,
         num_classes=num_classes,
-        width=width or entry.width,
+        width=entry.width if width is None else width,
         stem=small_stem if small else imagenet_stem,
         pool=None if small else MaxPool,
         shortcut=zero_pad if entry.shortcut == "zero_pad" else projection,
         residual=entry.residual,
         **fields,
     )
+
+
+CHOSEN = ("bn_momentum", "bn_eps", "padding", "init")
+"""Fields that may be chosen by name; the places are the tricks', the rest the catalogue's."""
+
+
+def _check_kind(key: str, value: object, kind: type, called: str) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):  # to Python, True is a number
+        raise UserError(f"model.{key} must be {called}, not {value!r}")
+
+
+def _check_choice(key: str, value: object, options: Any) -> None:
+    if value not in get_args(options):
+        raise UserError(suggest(f"model.{key}", value, get_args(options)))

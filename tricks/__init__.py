@@ -4,40 +4,79 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.names import suggest, trick_names
 from tricks.base import TRICKS, Trick
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 
 def load() -> dict[str, type[Trick]]:
-    """Import every trick of this folder; returns all registered tricks by name."""
+    """Import every trick of this folder; returns all registered tricks by name.
+
+    Raises:
+        UserError: a file cannot be imported, or registers no trick.
+    """
     for name in trick_names():
-        importlib.import_module(f"tricks.{name}")
+        _class_of(name)
     return TRICKS
 
 
-def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any]]) -> list[Trick]:
-    """Trick objects from names, or from a mapping of name to parameters.
+def node(trick: type[Trick]) -> DictConfig:
+    """The trick's parameters as OmegaConf holds them: typed, with their defaults."""
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.structured(trick)
+    # OmegaConf takes a frozen dataclass for a read-only node, which would refuse tricks.<name>.<parameter>=...
+    OmegaConf.set_readonly(config, None)
+    return config
+
+
+def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any] | None]) -> list[Trick]:
+    """Trick objects from names, or from a mapping of name to parameters, which are checked as on the command line.
 
     Raises:
-        UserError: unknown trick or parameter.
+        UserError: unknown trick or parameter, or a value of another type.
     """
-    chosen = tricks if isinstance(tricks, Mapping) else {name: {} for name in tricks}
-    objects = []
-    for name, parameters in chosen.items():
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from core.main import explanation
+
+    if isinstance(tricks, str):
+        raise UserError(f'tricks="{tricks}" is no list: write tricks=["{tricks}"]')
+    if not isinstance(tricks, Iterable):
+        raise UserError(f"tricks={tricks!r} is no list of names, nor a mapping of name to parameters")
+    chosen = tricks if isinstance(tricks, Mapping) else [(name, None) for name in tricks]
+    objects: list[Trick] = []
+    for name, parameters in dict(chosen).items():
         if name not in trick_names():
             raise UserError(suggest("trick", name, trick_names()))
-        importlib.import_module(f"tricks.{name}")
-        cls = TRICKS[name]
-        known = [field.name for field in fields(cls)]
-        unknown = set(parameters or {}) - set(known)
-        if unknown:
-            raise UserError(suggest(f"parameter of trick {name}", sorted(unknown)[0], known))
+        if not isinstance(parameters, Mapping | None):
+            raise UserError(
+                f"tricks.{name}={parameters!r} is no mapping of parameters: write {{'{name}': {{NAME: VALUE}}}}"
+            )
+        typed = OmegaConf.create({"tricks": {name: node(_class_of(name))}})
         try:
-            objects.append(cls(**(parameters or {})))
-        except (TypeError, ValueError) as error:  # here no Hydra has checked the types
-            raise UserError(f"tricks.{name}: {error}") from error
+            merged = OmegaConf.merge(typed, {"tricks": {name: dict(parameters or {})}})
+            objects.append(OmegaConf.to_object(merged)["tricks"][name])  # type: ignore[index,call-overload]
+        except OmegaConfBaseException as error:
+            raise UserError(explanation(error)) from error
     return objects
+
+
+def _class_of(name: str) -> type[Trick]:
+    """The class that ``tricks/<name>.py`` registers."""
+    try:
+        importlib.import_module(f"tricks.{name}")
+    except Exception as error:  # whatever is wrong with that file; the traceback goes along as the cause
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"tricks/{name}.py cannot be imported ({reason}): mend it, or take it out of tricks/"
+        ) from error
+    if name not in TRICKS:
+        raise UserError(f"tricks/{name}.py registers no trick: put @register above its dataclass")
+    return TRICKS[name]
