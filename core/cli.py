@@ -68,7 +68,7 @@ def check_used(cfg: DictConfig) -> None:
     name, schedule = cfg.data.name, cfg.optim.schedule
     if name not in OWN_KEYS:
         raise UserError(suggest("data set", name, OWN_KEYS))
-    for key in _command_line_keys():
+    for key in _command_line_keys() or ():
         group, _, field = key.partition(".")
         users = [other for other, keys in OWN_KEYS.items() if group == "data" and field in keys]
         if users and name not in users:
@@ -87,7 +87,8 @@ def selected_tricks(cfg: DictConfig) -> dict[str, Trick]:
 
     names = active_tricks(cfg)
     for name in names:  # +tricks.<name>.<key> adds keys of which the dataclass knows nothing
-        known = [field.name for field in dataclasses.fields(OmegaConf.get_type(cfg.tricks, name))]
+        kind: Any = OmegaConf.get_type(cfg.tricks, name)
+        known = [field.name for field in dataclasses.fields(kind)]
         for key in cfg.tricks[name]:
             if key not in known:
                 raise UserError(suggest(f"parameter of trick {name}", key, known))
@@ -111,10 +112,10 @@ def active_tricks(cfg: DictConfig) -> list[str]:
         if dataclasses.is_dataclass(OmegaConf.get_type(cfg.tricks, name)):
             typed.append(name)
             continue
-        for key in keys:
+        for key in keys or ():
             if f"{key}.".startswith(f"tricks.{name}."):
                 _not_selected(name, key)
-        if "tricks" not in keys:
+        if keys is not None and "tricks" not in keys:
             raise UserError(
                 f"the recipe has {name} under tricks, but does not select it: add - /tricks/{name} to its defaults"
             )
@@ -126,12 +127,12 @@ def active_tricks(cfg: DictConfig) -> list[str]:
     return [name for name in typed if name not in cfg.drop]
 
 
-def _command_line_keys() -> list[str]:
-    """The keys which the user set, where Hydra runs. ``+tricks`` keeps its plus: it takes no trick away."""
+def _command_line_keys() -> list[str] | None:
+    """The keys which the user set; None where no Hydra runs. ``+tricks`` keeps its plus: it takes no trick away."""
     from hydra.core.hydra_config import HydraConfig
 
     if not HydraConfig.initialized():
-        return []
+        return None
     keys = [override.partition("=")[0] for override in HydraConfig.get().overrides.task]
     return [key if key == "+tricks" else key.lstrip("+~") for key in keys]
 

@@ -72,7 +72,7 @@ def explanation(exception: BaseException) -> str | None:
     if hydra and hydra[0] is exception:
         # The innermost says what was wrong; the others only where Hydra was when it happened.
         omega = [link for link in hydra if type(link).__module__.startswith("omegaconf")]
-        return _configuration(omega[-1]) if omega else _hydra(hydra[0])
+        return _recipe(hydra[0]) + _configuration(omega[-1]) if omega else _hydra(hydra[0])
     if isinstance(exception, ValueError) and _raised_by(exception).partition(".")[0] == "hydra":
         return _one_line(str(exception))  # flags that contradict each other, for one
     if isinstance(exception, MemoryError) or type(exception).__name__ == "OutOfMemoryError":  # the latter is torch's
@@ -126,6 +126,12 @@ def _hydra(exception: BaseException) -> str:
     return _one_line(str(exception).partition("\n\n")[0])
 
 
+def _recipe(exception: BaseException) -> str:
+    """Of a recipe, if the mistake is in one."""
+    start, _, rest = str(exception).partition("In 'recipe/")
+    return f"recipe {rest.partition(chr(39))[0]}: " if rest and not start else ""
+
+
 def _configuration(exception: BaseException) -> str:
     """OmegaConf's complaint about one key, in terms of the command line."""
     import re
@@ -145,6 +151,9 @@ def _configuration(exception: BaseException) -> str:
     found = re.match(r"Value '(.*)' is not a valid bool", message)
     if found:
         return f"{key}: '{found[1]}' is not true or false"
+    found = re.match(r"Merge error: \w+ is not a subclass of (\w+)\. value: (.*)", message)
+    if found:
+        return f"{found[2]} stands where the keys of {found[1]} belong: write KEY: VALUE"
     found = re.match(r"Invalid value assigned: (\w+) is not a ListConfig", message)
     if found:
         return f"{key}: not a list. Write {key}=[..], with the items between the brackets"
@@ -158,10 +167,11 @@ def _unknown_key(key: str, node: object, message: str) -> str:
     from core.names import suggest
 
     parent, _, name = key.rpartition(".")
-    known = [f.name for f in dataclasses.fields(node)] if dataclasses.is_dataclass(node) else []
+    typed = dataclasses.is_dataclass(node)
+    known = [f.name for f in dataclasses.fields(node)] if typed else []
     group, _, option = parent.partition(".")
-    if group == "tricks" and known:
-        return suggest("parameter", name, known).replace("'.", f"' of trick '{option}'.", 1)
+    if group == "tricks" and typed:
+        return suggest(f"parameter of trick {option}", name, known)
     if known:
         return suggest("key", key, [f"{parent}.{k}" if parent else k for k in known])
     if parent in {"tricks", "logger"}:

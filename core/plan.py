@@ -191,7 +191,7 @@ def _check_ranges(cfg: Config) -> None:
         (cfg.output_dir != "", "output_dir is empty: give a folder, . for this one"),
         (cfg.trainer.log_every_n_steps >= 1, "trainer.log_every_n_steps must be at least 1"),
         (clip is None or clip > 0, "trainer.gradient_clip_val must be above 0, or null"),
-        (cfg.eval.ece_bins >= 1, "eval.ece_bins must be at least 1"),
+        (1 <= cfg.eval.ece_bins <= 10_000, "eval.ece_bins must be at least 1, at most 10000"),
         (eval_batch is None or eval_batch >= 1, "eval.batch_size must be at least 1, or null"),
         (cfg.data.label_offset >= 0, "data.label_offset must be 0 or above"),
     )

@@ -91,6 +91,14 @@ def test_names_are_known_without_torch(statement):
     assert not loaded & {"torch", "timm", "torchvision", "pytorch_lightning", "sklearn"}
 
 
+def test_ctrl_c_is_answered_from_the_start():
+    """Nothing slow is imported before the handler of errors stands."""
+    body = ast.parse((ROOT / "train.py").read_text(encoding="utf-8")).body
+    imported = {node.module for node in body if isinstance(node, ast.ImportFrom)}
+    assert imported - set(sys.stdlib_module_names) - {"__future__", "collections.abc"} == {"core.main"}
+    assert not modules_after("import core.main") & {"yaml", "hydra", "omegaconf", "dataclasses", "torch"}
+
+
 def test_a_network_of_ours_needs_torch_alone():
     """Lightning too (it imports torchvision) only where a trick brings a callback."""
     loaded = modules_after(

@@ -50,10 +50,10 @@ def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any] | None]) -> li
         raise UserError(f'tricks="{tricks}" is no list: write tricks=["{tricks}"]')
     if not isinstance(tricks, Iterable):
         raise UserError(f"tricks={tricks!r} is no list of names, nor a mapping of name to parameters")
-    chosen = tricks if isinstance(tricks, Mapping) else [(name, None) for name in tricks]
+    chosen = tricks.items() if isinstance(tricks, Mapping) else [(name, None) for name in tricks]
     objects: list[Trick] = []
-    for name, parameters in dict(chosen).items():
-        if name not in trick_names():
+    for name, parameters in chosen:
+        if name not in list(trick_names()):  # a list asks for no hash
             raise UserError(suggest("trick", name, trick_names()))
         if not isinstance(parameters, Mapping | None):
             raise UserError(

@@ -2,21 +2,27 @@
 
 import dataclasses
 import os
+import shlex
 import subprocess
 import sys
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
+from conf.schema import DataConfig
 from core import main as core_main
-from core.cli import active_tricks, check, selected_tricks
+from core.cli import active_tricks, check, check_used, selected_tricks
 from core.errors import UserError
 from core.main import as_the_user_had_it, explanation, one_line_errors, raise_through_hydra
 from core.names import ROOT, recipe_names, trick_names
 from core.register import FlatRecipe, flatten, register
+from lit_modules.datasets import OWN_KEYS, SOURCES
 
 RECIPES = {
     "base": {"defaults": ["/tricks/resnet_d", "_self_"], "trainer": {"max_epochs": 120}},
@@ -101,6 +107,29 @@ def mistake(*overrides: str) -> str:
         (["recipe=top", "tricks=[mixup]", "tricks.sk.reduction=4"], ["trick 'sk' is not selected"]),
         (["recipe=top", "drop=[sk]", "tricks.sk.reduction=4"], ["trick 'sk' is not selected"]),
         (["-m", "+tricks=[],[sk]", "tricks.sk.reduction=4"], ["not selected in every job"]),
+        (["+tricks=[sk]", "tricks.sk=4"], ["tricks.sk=4", "set tricks.sk.<parameter>=..."]),
+        (["+tricks=[sk]", "tricks.sk=null"], ["tricks.sk has parameters, but is no value"]),
+        (["+tricks=[sk]", "+tricks.sk={reduction: 4}"], ["set tricks.sk.<parameter>=..."]),
+        (["logger.csv=4"], ["set logger.csv.<parameter>=..."]),
+        (["tricks={sk: {reduction: 4}}"], ["write tricks=[..]"]),
+        (["tricks=null"], ["write tricks=[..]"]),
+        (["logger=null"], ["write logger=[..]"]),
+        (["drop=null"], ["write drop=[..]"]),
+        (["+tricks=[sk]", "+tricks=[mixup]"], ["put all tricks into one list"]),
+        (["tricks=[sk]", "tricks=[mixup]"], ["put all tricks into one list"]),
+        *(([f"{group}=null"], [f"choose one {group}"]) for group in ("model", "data", "optim", "trainer", "eval")),
+        (["recipe=null"], ["choose one recipe, or leave it out"]),
+        (["model=[tiny,resnet50]"], ["choose one model"]),
+        (["data={root: /x}"], ["choose one data"]),
+        (["-m", "model=tiny,null"], ["choose one model"]),
+        (["model.checkpoint="], ["model.checkpoint= is empty", "leave it out"]),
+        (["-m", "data.root='',x"], ["is empty"]),
+        (["~seed"], ["~seed: only a trick or a logger can be taken away"]),
+        (["~model"], ["~model: only a trick or a logger can be taken away"]),
+        (["~tricks.sk.reduction"], ["only a trick or a logger can be taken away"]),
+        (["-m", "seed=range(0,0)"], ["seed=range(0,0) is an empty range, so there is no job"]),
+        (["-m", "seed=range(1.0,0.0)"], ["there is no job"]),
+        (["data.root=a,b"], ["is a sweep", """'data.root="a,b"'"""]),
         (["sk"], ["cannot read the argument 'sk'", "key=value"]),
         (["--foo"], ["--foo"]),
         (["seed=1", "-m", "seed=2"], ["before the key=value arguments"]),
@@ -122,7 +151,9 @@ def test_refused_in_one_line(arguments: list[str], parts: list[str]) -> None:
         ([], False),
         (["+tricks=[resnet_d,sk,mixup]", "trainer.devices=8"], False),
         (["recipe=top", "+tricks=[cutmix]", "drop=[mixup]", "tricks.sk.reduction=4"], False),
-        (["recipe=null", "tricks=null", "logger=[csv,wandb]", "logger.wandb.project=x"], False),
+        (["tricks=[]", "logger=[csv,wandb]", "logger.wandb.project=x", "~logger.wandb", "~tricks.sk"], False),
+        (["data.root=null", 'model.checkpoint="~/a=b,c"'], False),
+        (["--cfg", "job", "hydra.mode=MULTIRUN"], False),  # no job is run
         (["-m", "+tricks=[],[resnet_d],[resnet_d,sk]", "seed=0,1,2"], True),
         (["--multirun", "model=glob(*)", "seed=range(0,3)", "optim.lr=interval(0.1,1)"], True),
         (["hydra.mode=MULTIRUN", "seed=0,1"], True),
@@ -145,6 +176,25 @@ def test_unreadable_argument() -> None:
     assert line is not None
     assert line.startswith("cannot read the argument '+tricks=[sk'")
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("value", ["~/pics", "my=pics", "bücher", "a#b", "it's", 'a"b', "x(1)"])
+def test_special_characters(value: str) -> None:
+    """The error shows how to write it, and that is read as it was meant."""
+    with pytest.raises(OverrideParseException) as caught:
+        check([f"data.root={value}"])
+    line = explanation(caught.value) or ""
+    assert line.startswith(f"cannot read the argument 'data.root={value}': quote")
+    (argument,) = shlex.split(line[line.index("characters: ") + len("characters: ") :])
+    (override,) = OverridesParser.create().parse_overrides([argument])
+    assert (override.key_or_group, override.value()) == ("data.root", value)
+
+
+@pytest.mark.parametrize("argument", ["tricks..sk=4", "sééd=4", "data.mean=[1"])
+def test_quotes_are_not_advised_where_they_do_not_help(argument: str) -> None:
+    with pytest.raises(OverrideParseException) as caught:
+        check([argument])
+    assert "quote a value" not in (explanation(caught.value) or "")
 
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK"])
@@ -211,6 +261,60 @@ def test_a_broken_recipe_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         flatten("top")
 
 
+@pytest.mark.parametrize(
+    ("contents", "line"),
+    [
+        ({"top": {"defaults": ["top"]}}, "recipes/top.yaml inherits from itself: top -> top"),
+        (
+            {"top": {"defaults": ["middle"]}, "middle": {"defaults": ["base"]}, "base": {"defaults": ["middle"]}},
+            "recipes/middle.yaml inherits from itself: middle -> base -> middle",
+        ),
+        ({"top": {"defaults": "base"}}, "recipes/top.yaml: defaults must be a list"),
+        ({"top": {"defaults": {"base": 1}}}, "recipes/top.yaml: defaults must be a list"),
+        ({"top": {"defaults": [1]}}, "recipes/top.yaml: cannot read 1 in defaults: write - NAME"),
+        ({"top": {"defaults": [["base"]]}}, "recipes/top.yaml: cannot read ['base'] in defaults"),
+        ({"top": {"defaults": [{"override /model": None}]}}, "recipes/top.yaml: cannot read {'override /model': None}"),
+        ({"top": ["base"]}, "recipes/top.yaml is not a recipe"),
+        ({"top": {"defaults": ["nosuch"]}}, "recipes/top.yaml: unknown recipe 'nosuch'"),
+        ({"top": {"defaults": ["/tricks/skk"]}}, "recipes/top.yaml: unknown trick 'skk'. Did you mean 'sk'?"),
+        ({"top": {"tricks": {"sk": {"reduction": 4}}}}, "recipes/top.yaml has sk under tricks, but does not select it"),
+        ({"top": {"tricks": ["sk"]}}, "recipes/top.yaml has sk under tricks, but does not select it"),
+        ({"top": {"defaults": ["/tricks/sk"], "tricks": {"sk": 4}}}, "recipes/top.yaml: tricks must hold parameters"),
+        ({"top": {"defaults": None}}, None),
+    ],
+)
+def test_a_faulty_recipe(contents: dict, line: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for, it is told what is wrong with it; without being asked for it stops nobody."""
+    monkeypatch.setattr("core.register.recipe_content", lambda name: contents.get(name, {}))
+    if line is None:
+        assert check(["recipe=top"]) is False
+    else:
+        with pytest.raises(UserError) as caught:
+            check(["recipe=top"])
+        assert str(caught.value).startswith(line)
+    register()
+    assert check([]) is False
+
+
+def test_files_that_are_none(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken files, folders and dangling links among the recipes and tricks do not stop the listing."""
+    monkeypatch.undo()
+    for folder in ("tricks", "recipes", "conf"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "tricks" / "broken.py").write_text('"""Broken."""\ndef (:\n')
+    (tmp_path / "tricks" / "whole.py").write_text('"""Whole."""\n')
+    (tmp_path / "tricks" / ".#whole.py").symlink_to("nowhere")
+    (tmp_path / "recipes" / "latin.yaml").write_bytes(b"# caf\xe9\n")
+    (tmp_path / "recipes" / "folder.yaml").mkdir()
+    monkeypatch.setattr("core.names.ROOT", tmp_path)
+    monkeypatch.setattr("core.names.RECIPES", tmp_path / "recipes")
+    assert trick_names.__wrapped__() == {"broken": "(cannot be read: invalid syntax in line 2)", "whole": "Whole."}
+    assert list(recipe_names.__wrapped__()) == ["latin"]
+    monkeypatch.setattr("core.register.recipe_names", lambda: {"latin": ""})
+    with pytest.raises(UserError, match=r"recipes/latin\.yaml is not valid YAML"):
+        flatten("latin")
+
+
 def test_real_recipes_name_real_tricks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     for name in recipe_names():
@@ -235,9 +339,12 @@ def test_real_recipes_name_real_tricks(monkeypatch: pytest.MonkeyPatch) -> None:
         (["recipe=top", "~tricks.sk"], ["resnet_d", "mixup"], None),
     ],
 )
-def test_selected_tricks(overrides: list[str], tricks: list[str], reduction: int | None) -> None:
+def test_selected_tricks(
+    overrides: list[str], tricks: list[str], reduction: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     check(overrides)
     cfg = composed(*overrides)
+    monkeypatch.setattr("core.cli._command_line_keys", lambda: [o.partition("=")[0] for o in overrides])
     assert active_tricks(cfg) == tricks
     objects = selected_tricks(cfg)
     assert list(objects) == tricks
@@ -247,6 +354,53 @@ def test_selected_tricks(overrides: list[str], tricks: list[str], reduction: int
         assert getattr(objects["sk"], "reduction") == reduction  # noqa: B009
     if "recipe=top" in overrides:
         assert (cfg.model.name, cfg.trainer.max_epochs, cfg.reported.top1) == ("resnet50", 120, 81.4)
+
+
+def test_parameters_that_nobody_selected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a recipe from --config-dir may have them, which only Hydra reads."""
+    cfg = composed("+tricks=[mixup]", "++tricks.sk.reduction=4")
+    monkeypatch.setattr("core.cli._command_line_keys", lambda: ["recipe", "+tricks"])
+    with pytest.raises(UserError, match=r"the recipe has sk under tricks.*add - /tricks/sk"):
+        active_tricks(cfg)
+    monkeypatch.setattr("core.cli._command_line_keys", lambda: ["recipe", "tricks"])
+    assert active_tricks(cfg) == ["mixup"]
+    monkeypatch.setattr("core.cli._command_line_keys", lambda: ["tricks", "tricks.sk"])
+    with pytest.raises(UserError, match=r"trick 'sk' is not selected, so tricks.sk changes nothing"):
+        active_tricks(cfg)
+
+
+def test_a_parameter_added_to_a_trick() -> None:
+    with pytest.raises(UserError, match=r"unknown parameter of trick sk 'foo'. Available: reduction"):
+        selected_tricks(composed("+tricks=[sk]", "+tricks.sk.foo=4"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["data.root=/x"], "data=digits takes no data.root: leave it out, or add data=imagefolder"),
+        (["data.crop_scale=[0.5,1]"], "data=digits takes no data.crop_scale"),
+        (["data=imagefolder", "data.root=/x", "data.crop_pad=2"], "data=imagefolder takes no data.crop_pad"),
+        (["data.name=digit"], "unknown data set 'digit'. Did you mean 'digits'?"),
+        (["optim.gamma=0.5"], "optim.schedule=cosine takes no optim.gamma: leave it out, or add optim.schedule=step"),
+        (["optim.milestones=[3]"], "optim.schedule=cosine takes no optim.milestones"),
+        (["data=imagefolder", "data.root=/x", "data.crop_scale=[0.5,1]", "data.flip=0"], None),
+        (["data.crop_pad=2", "data.label_offset=1", "optim.schedule=step", "optim.gamma=0.5"], None),
+        (["recipe=top"], None),
+    ],
+)
+def test_keys_that_nothing_reads(overrides: list[str], line: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = composed(*overrides)
+    monkeypatch.setattr("core.cli._command_line_keys", lambda: [o.partition("=")[0] for o in overrides])
+    if line is None:
+        return check_used(cfg)
+    with pytest.raises(UserError) as caught:
+        check_used(cfg)
+    assert str(caught.value).startswith(line)
+
+
+def test_every_data_set_says_which_keys_are_its_own() -> None:
+    assert OWN_KEYS.keys() == SOURCES.keys()
+    assert set().union(*OWN_KEYS.values()) <= {field.name for field in dataclasses.fields(DataConfig)}
 
 
 def test_the_command_line_wins_over_a_recipe() -> None:
@@ -263,7 +417,7 @@ def test_drop_of_what_is_not_there() -> None:
 
 def test_mistakes_found_while_composing() -> None:
     line = mistake("+tricks=[sk]", "tricks.sk.reducton=4")
-    assert line.startswith("unknown parameter 'reducton' of trick 'sk'. Did you mean 'reduction'? Available: reduction")
+    assert line.startswith("unknown parameter of trick sk 'reducton'. Did you mean 'reduction'? Available: reduction")
     assert mistake("+tricks=[sk]", "tricks.sk.reduction=abc") == "tricks.sk.reduction: 'abc' is not an integer"
     assert mistake("trainer.devices=x") == "trainer.devices: 'x' is not an integer"
     assert mistake("optim.lr=high") == "optim.lr: 'high' is not a number"
@@ -272,6 +426,16 @@ def test_mistakes_found_while_composing() -> None:
     assert "expected one of [auto, imagenet, small]" in mistake("model.stem=big")
     assert mistake("drop=sk").startswith("drop: not a list")
     assert "'mlflow' is not selected" in mistake("logger.mlflow.experiment_name=x")
+
+
+def test_mistakes_in_a_recipe_are_told_as_the_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for content, line in (
+        ({"trainer": {"max_epoch": 3}}, "recipe top: unknown key 'trainer.max_epoch'. Did you mean"),
+        ({"optim": {"lr": "high"}}, "recipe top: optim.lr: 'high' is not a number"),
+        ({"trainer": 4}, "recipe top: 4 stands where the keys of TrainerConfig belong"),
+    ):
+        monkeypatch.setitem(RECIPES, "top", content)
+        assert mistake("recipe=top").startswith(line)
 
 
 def test_missing_value_is_named() -> None:
@@ -313,6 +477,16 @@ class TestOneLineErrors:
     def test_disk(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.leave(PermissionError(13, "Permission denied", "/x/y")) == 2
         assert capsys.readouterr().err.startswith("error: /x/y: Permission denied")
+
+    def test_what_hydra_raises_as_a_value_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert mistake("model=null") == "Config group override must be a string or a list. Got NoneType"
+        assert self.leave(ValueError("a bug")) == 1
+        assert capsys.readouterr().err.endswith("ValueError: a bug\n")
+
+    def test_memory(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.leave(MemoryError()) == 2
+        assert self.leave(torch.OutOfMemoryError("CUDA out of memory")) == 2
+        assert capsys.readouterr().err.count("error: the memory is not enough: lower data.batch_size") == 2
 
     def test_a_fault_keeps_its_traceback(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.leave(ZeroDivisionError("a bug")) == 1

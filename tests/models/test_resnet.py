@@ -194,3 +194,46 @@ def test_compiles_without_a_graph_break(tricks):
     with torch.no_grad():
         torch.testing.assert_close(compiled(images), model(images))
     torch._dynamo.reset()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({"name": ["tiny"]}, "unknown model"),
+        ({"stem": "smal"}, "unknown model.stem 'smal'. Did you mean 'small'?"),
+        ({"stem": ["small"]}, "unknown model.stem"),
+        ({"padding": "tf"}, "unknown model.padding 'tf'. Available: torch, tensorflow"),
+        ({"init": "x"}, "unknown model.init 'x'. Available: tensorflow, torchvision"),
+        ({"width": 0}, "model.width must be at least 2 and at most 65536, not 0"),
+        ({"width": 8.0}, "model.width must be an integer, not 8.0"),
+        ({"num_classes": 0}, "model.num_classes must be at least 1"),
+        ({"num_classes": "ten"}, "model.num_classes must be an integer, not 'ten'"),
+        ({"num_classes": True}, "model.num_classes must be an integer, not True"),
+        ({"bn_eps": -1}, "model.bn_eps must be above 0"),
+        ({"bn_eps": float("nan")}, "model.bn_eps must be above 0"),
+        ({"bn_momentum": "x"}, "model.bn_momentum must be a number, not 'x'"),
+        ({"depths": (1, 1)}, "unknown field of a model 'depths'"),
+        ({"block": "basic"}, "unknown field of a model 'block'"),
+        ({"widht": 8}, "unknown field of a model 'widht'. Did you mean 'width'?"),
+        ({"tricks": "sk"}, 'tricks="sk" is no list: write tricks=["sk"]'),
+        ({"tricks": 4}, "tricks=4 is no list of names"),
+        ({"tricks": [["sk"]]}, "unknown trick '['sk']'"),
+        ({"tricks": {"sk": 4}}, "tricks.sk=4 is no mapping of parameters: write {'sk': {NAME: VALUE}}"),
+        ({"tricks": {"sk": {"reduction": 2.5}}}, "tricks.sk.reduction: '2.5' is not an integer"),
+        ({"tricks": {"sk": {"reducton": 2}}}, "unknown parameter of trick sk 'reducton'. Did you mean 'reduction'?"),
+    ],
+)
+def test_a_mistake_in_python_is_told_as_on_the_command_line(arguments, line):
+    with pytest.raises(UserError) as caught:
+        create_model(**{"name": "tiny", **arguments})
+    assert str(caught.value).startswith(line)
+
+
+def test_every_field_that_is_offered_is_taken():
+    with pytest.raises(UserError) as caught:
+        create_model("tiny", nosuch=1)
+    offered = str(caught.value).partition("Available: ")[2].split(", ")
+    values = {"num_classes": 3, "width": 4, "stem": "imagenet", "bn_momentum": 1, "bn_eps": 1e-3}
+    values |= {"padding": "tensorflow", "init": "torchvision"}
+    assert set(offered) == set(values)
+    assert create_model("tiny", **values)(torch.zeros(2, 3, 32, 32)).shape == (2, 3)

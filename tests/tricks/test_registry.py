@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 from torch import nn
 
+import tricks
 from core.errors import UserError
 from core.names import trick_names
 from core.register import register
@@ -292,3 +294,22 @@ def test_values_of_another_kind_are_user_errors_too(name, parameters):
     """create_model is called from Python, where Hydra does not check the types."""
     with pytest.raises(UserError, match=name):
         create({name: parameters})
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ('"""A trick."""\n', r"tricks/broken\.py registers no trick: put @register above its dataclass"),
+        ("def (:\n", r"tricks/broken\.py cannot be imported \(SyntaxError: .*line 1.*mend it"),
+        ("import nosuch_package\n", r"tricks/broken\.py cannot be imported \(ModuleNotFoundError: .*nosuch_package"),
+    ],
+)
+def test_a_broken_file_is_named(source, line, tmp_path, monkeypatch):
+    (tmp_path / "broken.py").write_text(source)
+    monkeypatch.setattr(tricks, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(tricks, "trick_names", lambda: {"broken": ""})
+    for ask in (tricks.load, lambda: create(["broken"])):
+        sys.modules.pop("tricks.broken", None)
+        with pytest.raises(UserError, match=line):
+            ask()
+    sys.modules.pop("tricks.broken", None)
