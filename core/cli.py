@@ -62,10 +62,10 @@ def check(argv: Sequence[str]) -> bool:
 
 
 def check_used(cfg: DictConfig) -> None:
-    """Refuse keys of the user's which the chosen data set or schedule never reads: they would change nothing."""
+    """Refuse the user's own ``data`` keys which the chosen data set never reads: they would change nothing."""
     from lit_modules.datasets import OWN_KEYS
 
-    name, schedule = cfg.data.name, cfg.optim.schedule
+    name = cfg.data.name
     if name not in OWN_KEYS:
         raise UserError(suggest("data set", name, OWN_KEYS))
     for key in _command_line_keys() or ():
@@ -73,8 +73,6 @@ def check_used(cfg: DictConfig) -> None:
         users = [other for other, keys in OWN_KEYS.items() if group == "data" and field in keys]
         if users and name not in users:
             raise UserError(f"data={name} takes no {key}: leave it out, or add data={' or data='.join(users)}")
-        if key in {"optim.milestones", "optim.gamma"} and schedule != "step":
-            raise UserError(f"optim.schedule={schedule} takes no {key}: leave it out, or add optim.schedule=step")
 
 
 def selected_tricks(cfg: DictConfig) -> dict[str, Trick]:

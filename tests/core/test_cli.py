@@ -381,10 +381,8 @@ def test_a_parameter_added_to_a_trick() -> None:
         (["data.crop_scale=[0.5,1]"], "data=digits takes no data.crop_scale"),
         (["data=imagefolder", "data.root=/x", "data.crop_pad=2"], "data=imagefolder takes no data.crop_pad"),
         (["data.name=digit"], "unknown data set 'digit'. Did you mean 'digits'?"),
-        (["optim.gamma=0.5"], "optim.schedule=cosine takes no optim.gamma: leave it out, or add optim.schedule=step"),
-        (["optim.milestones=[3]"], "optim.schedule=cosine takes no optim.milestones"),
         (["data=imagefolder", "data.root=/x", "data.crop_scale=[0.5,1]", "data.flip=0"], None),
-        (["data.crop_pad=2", "data.label_offset=1", "optim.schedule=step", "optim.gamma=0.5"], None),
+        (["data.crop_pad=2", "data.label_offset=1"], None),
         (["recipe=top"], None),
     ],
 )
