@@ -91,7 +91,7 @@ def test_a_tricks_parameter_is_in_the_name() -> None:
 def test_what_does_not_matter_is_not(key: str) -> None:
     cfg = config()
     value = OmegaConf.select(cfg, key)
-    other = {bool: not value, int: 5, str: "elsewhere", dict: {"top1": 80.4}}[
+    other = {bool: not value, int: 5, str: "elsewhere", type(None): "elsewhere", dict: {"top1": 80.4}}[
         dict if OmegaConf.is_dict(value) else type(value)
     ]
     OmegaConf.update(cfg, key, other)
