@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import logging
 import warnings
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint, Timer
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.accelerators import CUDAAccelerator
+from pytorch_lightning.callbacks import Timer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from torch import nn
 
 from conf.schema import TrainerConfig, Weights
+from core.checkpoints import ConfigInCheckpoint, RunCheckpoint, WholeFiles, read_checkpoint
 from core.environment import describe_environment
 from core.errors import UserError
 from core.explain import summary
-from core.loggers import build_loggers, close_loggers
+from core.loggers import CsvLogger, build_loggers, close_loggers
 from core.plan import Plan
 from core.progress import Progress
 from core.runs import write_result
@@ -34,16 +35,6 @@ from tricks.base import BatchTrick, CallbackTrick, Companion, DataTrick, LossTri
 
 if TYPE_CHECKING:
     from core.runs import Run
-
-
-class ConfigInCheckpoint(Callback):
-    """Puts the resolved configuration into every checkpoint, so that weights say how they came about."""
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint["config"] = self.config
 
 
 def build_module(plan: Plan) -> Classifier:
@@ -83,6 +74,7 @@ def build_classifier(plan: Plan, network: nn.Module, companions: Sequence[Compan
         seed=cfg.seed,
         log_every=cfg.trainer.log_every_n_steps,
         ece_bins=cfg.eval.ece_bins,
+        memory_format=torch.channels_last if cfg.trainer.channels_last else torch.contiguous_format,
     )
 
 
@@ -107,6 +99,7 @@ def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
             enable_model_summary=False,
+            plugins=[WholeFiles()],
             **more,
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
@@ -125,9 +118,9 @@ def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any]) -> list
         MovingStrengths(plan.recipe.of(ModelTrick)),
         *([Progress()] if plan.cfg.trainer.progress_bar else []),
         *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
-        ModelCheckpoint(directory, "best", monitor="val/top1", mode="max", enable_version_counter=False),
+        RunCheckpoint(directory, "best", monitor="val/top1", mode="max", enable_version_counter=False),
         # Not save_last=True of the first: that follows the best epoch, so a stopped run would lose all since then.
-        ModelCheckpoint(directory, "last", enable_version_counter=False),
+        RunCheckpoint(directory, "last", enable_version_counter=False),
     ]
 
 
@@ -149,18 +142,22 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
             enable_progress_bar=cfg.trainer.progress_bar,
             default_root_dir=run.directory,
         )
+        on_gpu = isinstance(trainer.accelerator, CUDAAccelerator)
+        if cfg.trainer.sync_batchnorm and plan.batch.devices > 1 and not on_gpu:
+            raise UserError("trainer.sync_batchnorm=true needs GPUs: leave it out, or set trainer.accelerator=gpu")
         if trainer.is_global_zero:
             console.print(summary(plan))
             going_on = " (going on)" if run.checkpoint else ""
             console.print(f"[bold]run[/bold]            {escape(str(run.directory))}{going_on}")
+        chosen = run.directory / "best.ckpt" if cfg.eval.weights is Weights.best else None
+        if run.checkpoint and chosen:
+            read_checkpoint(chosen, module)  # not found out after days of training
         _train(trainer, module, plan, run)
-        best = run.directory / "best.ckpt"
-        chosen = str(best) if cfg.eval.weights is Weights.best else None
-        scores = trainer.test(module, datamodule=plan.data, ckpt_path=chosen, verbose=False)[0]
+        if chosen:
+            read_checkpoint(chosen, module)
+        scores = trainer.test(module, datamodule=plan.data, ckpt_path=chosen, verbose=False, weights_only=True)[0]
         result = _result(plan, run, scores, timer.time_elapsed("train"))
         if trainer.is_global_zero:
-            for logger in loggers:
-                logger.log_metrics(dict(scores), step=trainer.global_step)
             write_result(run, result)
             console.print(result_table(result, run))
         exit_code = 0
@@ -172,10 +169,12 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
 def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
     """`Trainer.fit`, whose own answer to Ctrl-C is to leave with exit code 1."""
     checkpoint = run.checkpoint
-    if checkpoint and not zipfile.is_zipfile(checkpoint):
-        raise UserError(f"{checkpoint} is damaged: remove it, and the same command begins the run again")
+    step = read_checkpoint(checkpoint, module)["global_step"] if checkpoint else 0
+    for logger in trainer.loggers:
+        if isinstance(logger, CsvLogger):
+            logger.go_on_from(step)
     try:
-        trainer.fit(module, datamodule=plan.data, ckpt_path=checkpoint and str(checkpoint), weights_only=True)
+        trainer.fit(module, datamodule=plan.data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit:
         raise KeyboardInterrupt from None
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 
 from core.errors import UserError
+from core.ranks import first_rank_ends, secondary_rank
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 OURS = "ASSEMBLE_SET_HYDRA_FULL_ERROR"
@@ -43,14 +44,20 @@ def wants_traceback() -> bool:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn exceptions into a line on stderr and an exit code. Exits pass through, so it may be nested."""
+    """Turn exceptions into a line on stderr and an exit code. Exits pass through, so it may be nested.
+
+    Of a distributed job the first rank speaks, unless only another one has failed.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        if not secondary_rank():
+            print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
         raise SystemExit(130) from None
     except Exception as exception:
         message = explanation(exception)
+        if secondary_rank() and first_rank_ends():
+            raise SystemExit(1 if message is None else 2) from None
         if message is None or wants_traceback():
             import traceback
 

@@ -148,6 +148,8 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
         if need_data or cfg.data.root is not None:
             raise
         data = None
+    if data and data.num_classes < 2:
+        raise UserError(f"{cfg.data.root or cfg.data.name} has one class, {data.classes[0]}: at least two are needed")
     known = data.num_classes + cfg.data.label_offset if data else 1000
     num_classes = known if cfg.model.num_classes is None else cfg.model.num_classes
     if data and num_classes < known:

@@ -19,6 +19,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from core.cli import active_tricks
 from core.errors import UserError
+from core.files import whole_file
+from core.ranks import secondary_rank
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -97,7 +99,7 @@ def open_run(cfg: DictConfig) -> Run:
     digest = _digest(config)
     run_id = _run_id(config, digest)
     run = Run(Path(cfg.output_dir).expanduser() / run_id, run_id, digest, _recipe(), config)
-    if run.finished or _secondary_rank():
+    if run.finished or secondary_rank():
         return run
     try:
         run._new = not run.directory.exists()
@@ -107,7 +109,7 @@ def open_run(cfg: DictConfig) -> Run:
         if not run.finished and damaged.exists():
             damaged.replace(damaged.with_suffix(".json.damaged"))
             print(f"{damaged} is damaged: moved aside, the run goes on", file=sys.stderr)
-        _write_atomically(run.directory / "config.yaml", _yaml(config))
+        _write(run.directory / "config.yaml", _yaml(config))
     except OSError as error:
         run.close()
         reason = error.strerror or error
@@ -150,7 +152,7 @@ def read_result(directory: Path) -> dict[str, Any] | None:
 def write_result(run: Run, result: dict[str, Any]) -> Path:
     """Write result.json whole or not at all. Numbers that are not finite become null, which JSON can say."""
     path = run.directory / "result.json"
-    _write_atomically(path, json.dumps(_finite(result), indent=2, allow_nan=False) + "\n")
+    _write(path, json.dumps(_finite(result), indent=2, allow_nan=False) + "\n")
     return path
 
 
@@ -165,8 +167,12 @@ def describe_result(run: Run) -> str:
 
 
 def _digest(config: dict[str, Any]) -> str:
-    """Eight hex digits of the configuration; the order in which tricks were listed does not matter."""
+    """Eight hex digits of the configuration; the order in which tricks were listed does not matter.
+
+    Of the weights that a run starts from it is their content that counts, wherever the file lies.
+    """
     kept = json.loads(json.dumps(config, default=str))
+    kept["model"]["checkpoint"] = _content(kept["model"]["checkpoint"])
     for key in EXCLUDED:
         *parents, last = key.split(".")
         node = kept
@@ -174,6 +180,17 @@ def _digest(config: dict[str, Any]) -> str:
             node = node.get(parent, {})
         node.pop(last, None)
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _content(path: str | None) -> str | None:
+    """SHA-256 of a file. As it came where there is none: `models.weights` says so when it wants to read it."""
+    if path is None:
+        return None
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return path
 
 
 def _run_id(config: dict[str, Any], digest: str) -> str:
@@ -191,12 +208,6 @@ def _recipe() -> str | None:
     from hydra.core.hydra_config import HydraConfig
 
     return HydraConfig.get().runtime.choices.get("recipe") if HydraConfig.initialized() else None
-
-
-def _secondary_rank() -> bool:
-    """Is this one of the processes that the first one, which holds the run, was joined by?"""
-    ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
-    return any(rank not in {"", "0"} for rank in ranks)
 
 
 def _lock(directory: Path) -> IO[str]:
@@ -220,17 +231,9 @@ def _lock(directory: Path) -> IO[str]:
     return handle
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    """A reader sees the old file or the new one, never half of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def _yaml(config: dict[str, Any]) -> str:

@@ -52,6 +52,7 @@ class Classifier(LightningModule):
         seed: int = 0,
         log_every: int = 50,
         ece_bins: int = 15,
+        memory_format: torch.memory_format = torch.preserve_format,
     ) -> None:
         super().__init__()
         self.model = model
@@ -63,13 +64,14 @@ class Classifier(LightningModule):
         self.criterion = next((trick for trick in self.loss_tricks if "loss" in hooks_of(trick)), None)
         self.companions = list(companions) or [None] * len(self.loss_tricks)  # one for each loss trick
         self.seed, self.log_every = seed, log_every
+        self.memory_format = memory_format
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.val_metrics = self._metrics()
         self.test_metrics = self._metrics(ece=MulticlassCalibrationError(num_classes, n_bins=ece_bins))
         # Summed on the device and read only when logged: reading every step would wait for the device every step.
         self._loss_sum, self._loss_count = torch.zeros(()), 0
-        self._logged_step = 0
+        self._logged_step, self._lr = 0, float("nan")
         self.last_loss = float("nan")
         """Mean training loss at the last logging, for the progress bar."""
 
@@ -79,7 +81,7 @@ class Classifier(LightningModule):
             {
                 "top1": MulticlassAccuracy(n, top_k=1, average="micro"),
                 "top5": MulticlassAccuracy(n, top_k=k, average="micro"),
-                "loss": MeanMetric(),
+                "loss": MeanMetric(nan_strategy="disable"),  # by default it leaves NaN out, and a lost run looks well
                 **more,
             }
         )
@@ -90,6 +92,7 @@ class Classifier(LightningModule):
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 or float (B, 3, H, W) -> float, minus mean, over standard deviation."""
+        images = images.to(memory_format=self.memory_format)  # while they are small; most are so already
         return (images - self.mean).div_(self.std)  # a new tensor: the caller's pictures stay
 
     # --- training
@@ -170,6 +173,9 @@ class Classifier(LightningModule):
         self._loss_count += 1
         return loss
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self._lr = optimizer.param_groups[0]["lr"]  # after the step it is the next one's
+
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         due = self.global_step % self.log_every == 0 and self.global_step > self._logged_step
         # The end of an epoch comes before its validation and checkpoint: a lost run must not overwrite a good one.
@@ -185,11 +191,10 @@ class Classifier(LightningModule):
                 f"the training loss is {self.last_loss} at step {self.global_step} (epoch {self.current_epoch}): "
                 "lower optim.lr, lengthen optim.warmup_epochs or set trainer.gradient_clip_val"
             )
-        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         # Straight to the loggers: self.log costs some 0.5 ms a call, half of a small model's step.
         for logger in self.loggers:
             logger.log_metrics(
-                {"train/loss": self.last_loss, "lr": lr, "epoch": self.current_epoch}, step=self.global_step
+                {"train/loss": self.last_loss, "lr": self._lr, "epoch": self.current_epoch}, step=self.global_step
             )
 
     # --- evaluation: one-hot targets, no tricks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
@@ -51,9 +52,34 @@ class MaxPool(nn.Module):
         return F.max_pool2d(x, 3, 2, padding=1)
 
 
+class Subsample(nn.Module):
+    """Every ``stride``-th pixel: (B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., :: self.stride, :: self.stride]
+
+
+ONEDNN_BLOCK = 16
+"""Channels that oneDNN's AVX-512 convolutions take at once (its AVX2 ones: 8)."""
+
+
 def projection(spec: Spec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
     """1x1 convolution with the block's stride, and batch norm (option B of He et al. 2015)."""
-    return nn.Sequential(conv(in_channels, out_channels, 1, stride), norm(spec, out_channels))
+    layers = OrderedDict[str, nn.Module]()
+    if stride > 1 and in_channels < ONEDNN_BLOCK:
+        # On a CPU and in channels-last, oneDNN's weight gradient of a strided 1x1 convolution with fewer channels than
+        # a block writes past its workspace: a segmentation fault, or worse, at some batch sizes (torch 2.14,
+        # https://github.com/uxlfoundation/oneDNN/issues/6035). Taking the pixels first gives the same numbers. Wider
+        # layers do without, since there the copy of the pixels costs time. Named, so that "0" stays the convolution.
+        layers["subsample"] = Subsample(stride)
+        stride = 1
+    layers["0"] = conv(in_channels, out_channels, 1, stride)
+    layers["1"] = norm(spec, out_channels)
+    return nn.Sequential(layers)
 
 
 class ZeroPadShortcut(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -46,21 +47,27 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     Raises:
         UserError: the file is of another model; says which weight shows it.
     """
-    state, own = read_weights(path), model.state_dict()
-    optional = {"tf_padding"}  # says with which padding the weights were trained; see models.resnet.ResNet
-    missing = sorted(own.keys() - state.keys() - optional)
-    unexpected = sorted(state.keys() - own.keys() - optional)
-    misfits = [key for key in own if key in state and own[key].shape != state[key].shape]
-    for keys, what in ((missing, "lacks"), (unexpected, "has, and the model has not,")):
-        if keys:
-            raise UserError(
-                f"model.checkpoint: {path} is of another model: it {what} {keys[0]}"
-                f"{f' and {len(keys) - 1} more' if len(keys) > 1 else ''}. Build the model with its name and tricks"
-            )
-    if misfits:
-        key = misfits[0]
+    state = read_weights(path)
+    reason = misfit(state, model.state_dict())
+    if reason:
         raise UserError(
-            f"model.checkpoint: {path} does not fit: {key} is {tuple(state[key].shape)} there and "
-            f"{tuple(own[key].shape)} here. Check model.width, model.num_classes and the tricks' parameters"
+            f"model.checkpoint: {path} is of another model: {reason}. Build the model with its name, width, classes "
+            "and tricks"
         )
     model.load_state_dict(state)
+
+
+def misfit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
+    """What shows that the weights ``state`` are not for the model whose state_dict is ``own``, or None."""
+    for keys, what in (
+        (own.keys() - state.keys(), "lacks"),
+        (state.keys() - own.keys(), "has, and the model has not,"),
+    ):
+        # tf_padding says with which padding the weights were trained; see models.resnet.ResNet
+        names = sorted(key for key in keys if key.rpartition(".")[2] != "tf_padding")
+        if names:
+            return f"it {what} {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+    for key, value in own.items():
+        if key in state and state[key].shape != value.shape:
+            return f"{key} is {tuple(state[key].shape)} there and {tuple(value.shape)} here"
+    return None

@@ -99,6 +99,7 @@ def test_killed_and_run_again_it_ends_where_it_would_have_ended(tmp_path: Path) 
     assert expected.keys() == found.keys()
     for name in expected:
         assert torch.equal(expected[name], found[name]), name
+    assert (run / "metrics.csv").read_text() == (only_run(tmp_path / "whole") / "metrics.csv").read_text()
 
 
 def test_a_damaged_checkpoint_is_named_and_kept(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_damaged_checkpoint_is_named_and_kept(tmp_path: Path) -> None:
     (run / "result.json").unlink()
     half = (run / "last.ckpt").read_bytes()[:1000]
     (run / "last.ckpt").write_bytes(half)
-    assert_mistake(train(tmp_path, *overrides), "last.ckpt is damaged: remove it")
+    assert_mistake(train(tmp_path, *overrides), "last.ckpt is damaged", "remove")
     assert (run / "last.ckpt").read_bytes() == half
 
 
@@ -190,6 +191,11 @@ def test_two_devices(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("64 = 2 devices x 32 pictures") == 1
     assert (only_run(tmp_path) / "result.json").is_file()
+
+
+def test_of_two_devices_one_tells_the_mistake(tmp_path: Path) -> None:
+    overrides = ("trainer.devices=2", "trainer.accelerator=cpu", "optim.lr=1e12", "optim.warmup_epochs=0")
+    assert_mistake(train(tmp_path, *overrides, *QUICK), "the training loss is")
 
 
 @pytest.mark.slow

@@ -5,8 +5,10 @@ arXiv 2001.06268, Table 3, row A4: behind the strided 3x3 convolutions only, fil
 Changes: `downsample` (position ``conv``): the strided 3x3 convolution, or what stands in its place, runs with stride 1,
 and after its ReLU comes a blur with the stride; `shortcut` (position ``projection``): blur with the stride before a
 1x1 convolution with stride 1; `pool` (position ``max_pool``): max-pool with stride 1, then a blur with stride 2.
-Differs: position ``max_pool`` is documented but absent in the official code; it follows Zhang here. An even filter pads
-one pixel more at the far side (as Zhang's code); on the even maps that the official code can run that changes nothing.
+Differs: position ``max_pool`` is documented but absent in the official code; it follows Zhang's paper (section 3.2:
+the same max-pool with stride 1, then the blur), so the window stays 3x3. Zhang's ResNet code takes 2x2 without padding.
+An even filter pads one pixel more at the far side (as Zhang's code); on the even maps that the official code can run
+that changes nothing.
 """
 
 from __future__ import annotations

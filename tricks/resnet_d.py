@@ -19,6 +19,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.errors import UserError
 from models.layers import conv, imagenet_stem, norm
 from models.spec import Spec
 from tricks.base import ModelTrick, register
@@ -73,6 +74,11 @@ class ResNetD(ModelTrick):
     """Average with stride 1 in the shortcut of stage 1 too, as the official code does."""
 
     def convert(self, spec: Spec) -> Spec:
+        if not self.pool_stage1 and (spec.block == "basic" or not spec.residual):
+            raise UserError(
+                f"tricks.resnet_d.pool_stage1=false changes nothing in this {spec.name}, whose stage 1 has no shortcut "
+                "of its own: leave it out"
+            )
         if spec.residual:
             spec = spec.replace(shortcut=partial(pooled_shortcut, pool_stage1=self.pool_stage1))
         return spec.replace(stem=deep_stem) if spec.stem is imagenet_stem else spec

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from conf.schema import Config, Init, Padding
 from core.errors import UserError
-from core.fit import build_module, build_trainer
+from core.fit import build_module, build_trainer, fit
 from core.plan import make_plan
+from core.runs import Run
 
 
 def config() -> Config:
@@ -36,6 +38,24 @@ def test_sync_batchnorm_over_several_devices_only() -> None:
     converted = network(cfg)
     assert norms(converted) == {nn.SyncBatchNorm}
     assert converted.state_dict().keys() == network(config()).state_dict().keys()
+
+
+def test_sync_batchnorm_wants_gpus(tmp_path: Path) -> None:
+    cfg = config()
+    cfg.trainer.sync_batchnorm, cfg.trainer.devices, cfg.trainer.accelerator = True, 2, "cpu"
+    with pytest.raises(UserError, match=r"trainer\.sync_batchnorm=true needs GPUs"):
+        fit(make_plan(cfg, []), Run(tmp_path, "a-run", "12345678", None, {"logger": {}}))
+
+
+@pytest.mark.parametrize("given", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_pictures_have_the_networks_memory_format(wanted: bool, given: torch.memory_format) -> None:
+    cfg = config()
+    cfg.trainer.channels_last = wanted
+    images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    ready = build_module(make_plan(cfg, [])).normalise(images.to(memory_format=given))
+    assert ready.is_contiguous(memory_format=torch.channels_last) is wanted
+    assert ready.is_contiguous() is not wanted
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -96,6 +116,7 @@ def test_what_the_machine_has_not(key: str, value: str) -> None:
         ("optim", "momentum", 1.0),
         ("optim", "weight_decay", -1.0),
         ("model", "bn_momentum", 2.0),
+        ("model", "num_classes", 1),
         ("trainer", "log_every_n_steps", 0),
         ("trainer", "gradient_clip_val", -1.0),
         ("trainer", "limit_train_batches", 0.0),
@@ -108,4 +129,15 @@ def test_numbers_without_a_meaning(group: str, key: str, value: float) -> None:
     cfg = config()
     setattr(getattr(cfg, group), key, value)
     with pytest.raises(UserError, match=f"{group}.{key}"):
+        make_plan(cfg, [])
+
+
+def test_one_class_is_none(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / split / "cat").mkdir(parents=True)
+        for i in range(2):
+            Image.new("RGB", (8, 8)).save(tmp_path / split / "cat" / f"{i}.png")
+    cfg = config()
+    cfg.data.name, cfg.data.root, cfg.data.batch_size = "imagefolder", str(tmp_path), 2
+    with pytest.raises(UserError, match="has one class, cat: at least two"):
         make_plan(cfg, [])

@@ -62,6 +62,37 @@ def test_csv_goes_on_after_a_resume(run: Run) -> None:
     assert [row["top1"] for row in written] == ["", "50.0", ""]
 
 
+def csv_logger(run: Run) -> CsvLogger:
+    (logger,) = build_loggers(config("csv"), run, [], None)
+    assert isinstance(logger, CsvLogger)
+    return logger
+
+
+def test_a_run_that_goes_on_says_nothing_twice(run: Run) -> None:
+    path, first = run.directory / "metrics.csv", csv_logger(run)
+    for step in (5, 9, 10, 12):
+        first.log_metrics({"loss": step / 2, "lr": 0.1}, step=step)
+    first.log_metrics({"test/top1": 50.0}, step=10)
+    first.finalize("failed")
+    with path.open("a") as file:
+        file.write("0.1,6.5")  # the machine went down while this was written
+    second = csv_logger(run)
+    second.go_on_from(10)
+    second.log_metrics({"loss": 6.0, "lr": 0.1}, step=12)
+    second.finalize("success")
+    assert [(row["step"], row["loss"]) for row in rows(path)] == [
+        ("5", "2.5"),
+        ("9", "4.5"),
+        ("10", "5.0"),
+        ("12", "6.0"),
+    ]
+    csv_logger(run).go_on_from(12)
+    assert len(rows(path)) == 4
+    csv_logger(run).go_on_from(0)  # no checkpoint: from the beginning
+    assert not path.exists()
+    csv_logger(run).go_on_from(0)
+
+
 def test_several_at_once(run: Run) -> None:
     loggers = build_loggers(config("csv", "tensorboard"), run, ["a"], "top")
     assert [type(logger) for logger in loggers] == [CsvLogger, TensorBoardLogger]

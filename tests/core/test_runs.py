@@ -87,6 +87,17 @@ def test_a_tricks_parameter_is_in_the_name() -> None:
     assert run_id(cfg) != run_id(other)
 
 
+def test_of_a_checkpoint_the_content_is_in_the_name(tmp_path: Path) -> None:
+    for name, content in (("a.pt", b"weights"), ("moved.pt", b"weights"), ("other.pt", b"Weights")):
+        (tmp_path / name).write_bytes(content)
+    names = [run_id(config(model__checkpoint=str(tmp_path / name))) for name in ("a.pt", "moved.pt", "other.pt")]
+    assert names[0] == names[1]
+    assert len({*names, run_id(config())}) == 3
+    assert run_id(config(model__checkpoint=str(tmp_path / "missing.pt")))  # refused when it is to be read
+    with open_run(config(tmp_path / "runs", model__checkpoint=str(tmp_path / "a.pt"))) as run:
+        assert run.config["model"]["checkpoint"] == str(tmp_path / "a.pt")
+
+
 @pytest.mark.parametrize("key", [key for key in EXCLUDED if key != "seed"])
 def test_what_does_not_matter_is_not(key: str) -> None:
     cfg = config()

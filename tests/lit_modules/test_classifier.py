@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -52,8 +53,13 @@ def classifier(model, tricks=(), lr=0.05, classes=CLASSES, **more) -> Classifier
 
 
 def trainer(**more) -> Trainer:
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    return Trainer(accelerator="cpu", enable_model_summary=False, max_epochs=1, **quiet, **more)
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return Trainer(accelerator="cpu", max_epochs=1, **{**quiet, **more})
 
 
 def linear() -> nn.Module:
@@ -234,6 +240,40 @@ def test_last_loss_is_the_mean_since_the_last_logging():
     trainer().fit(module, loader())
     images, labels = pictures()
     assert module.last_loss == pytest.approx(F.cross_entropy(module(images), labels).item(), rel=1e-5)
+
+
+class Noted(CSVLogger):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__("nowhere")
+        self.told: list[tuple[int, dict[str, float]]] = []
+
+    def log_metrics(self, metrics, step=None) -> None:
+        self.told.append((step, dict(metrics)))
+
+    def save(self) -> None: ...
+
+
+def test_the_learning_rate_that_is_logged_is_the_steps_own():
+    """Linear warm-up over the epoch's four steps: 0, 1/4, 2/4, 3/4 of 0.4."""
+    module, logger = classifier(linear(), lr=0.4, log_every=1), Noted()
+    module.schedule = Schedule("constant", 4, 10, warmup_epochs=1)
+    trainer(logger=logger, log_every_n_steps=1).fit(module, loader())
+    assert [step for step, _ in logger.told] == [1, 2, 3, 4]
+    assert [row["lr"] for _, row in logger.told] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_nan_among_the_scores_is_seen(split):
+    """One picture of 16 gives NaN."""
+    logits = torch.zeros(16, CLASSES)
+    logits[5, 2] = float("nan")
+    images = torch.arange(16, dtype=torch.uint8).reshape(16, 1, 1, 1).expand(16, 3, 2, 2).contiguous()
+    data = DataLoader(list(zip(images, torch.arange(16) % CLASSES, strict=True)), batch_size=4)
+    module = Classifier(Table(logits), num_classes=CLASSES, optim=OptimConfig(), schedule=Schedule("constant", 1, 1))
+    act = trainer().validate if split == "val" else trainer().test
+    assert math.isnan(act(module, data, verbose=False)[0][f"{split}/loss"])
 
 
 # --- scores, by hand

@@ -1,16 +1,19 @@
 """The ResNet builder: sizes, initial weights, conventions, layouts, compilation."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch import nn
 
 from core.errors import UserError
+from core.names import ROOT
 from core.resolve import resolve
 from models import create_model
 from models.catalogue import CATALOGUE
-from models.layers import ZeroPadShortcut
+from models.layers import ZeroPadShortcut, projection
 from models.spec import spec_of
 from tricks import create
 
@@ -237,3 +240,43 @@ def test_every_field_that_is_offered_is_taken():
     values |= {"padding": "tensorflow", "init": "torchvision"}
     assert set(offered) == set(values)
     assert create_model("tiny", **values)(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+
+
+# --- the strided projection of few channels
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("channels", [8, 15, 16, 24])
+def test_projection_is_the_strided_convolution(channels, channels_last):
+    """Values, and gradients of picture and weight, against the convolution in float64."""
+    shortcut = projection(spec_of("tiny"), channels, 32, 2)
+    assert [name for name, _ in shortcut.named_parameters()] == ["0.weight", "1.weight", "1.bias"]
+    conv = shortcut.get_submodule("0")
+    x = torch.randn(3, channels, 9, 8, generator=torch.Generator().manual_seed(0))
+    x64, w64 = x.double().requires_grad_(), conv.weight.detach().double().requires_grad_()
+    if channels_last:
+        shortcut, x = shortcut.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    shortcut[-1] = nn.Identity()
+    found, expected = shortcut(x.requires_grad_()), nn.functional.conv2d(x64, w64, stride=2)
+    grad = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
+    found.backward(grad)
+    expected.backward(grad.double())
+    torch.testing.assert_close(found, expected.float())
+    torch.testing.assert_close(x.grad, x64.grad.float())
+    torch.testing.assert_close(conv.weight.grad, w64.grad.float())
+
+
+BATCH_OF_3 = """
+import torch
+from models import create_model
+torch.set_num_threads(2)
+model = create_model("tiny", num_classes=10).to(memory_format=torch.channels_last)
+for _ in range(20):
+    model(torch.randn(3, 3, 32, 32).to(memory_format=torch.channels_last)).sum().backward()
+"""
+
+
+def test_three_pictures_of_the_default_model():
+    """A segmentation fault of oneDNN on CPUs with AVX-512 and two threads; in its own process, because of that."""
+    done = subprocess.run([sys.executable, "-c", BATCH_OF_3], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -48,6 +48,13 @@ def test_nothing_to_change():
         create_model("plain20", ["resnet_d"])
 
 
+@pytest.mark.parametrize("name", ["resnet18", "tiny", "plain18"])
+def test_a_pool_that_is_not_there_cannot_be_left_out(name):
+    create_model(name, ["resnet_d"], stem="imagenet")
+    with pytest.raises(UserError, match=rf"resnet_d\.pool_stage1=false changes nothing in this {name}"):
+        create_model(name, {"resnet_d": {"pool_stage1": False}}, stem="imagenet")
+
+
 def test_beside_big_little_it_changes_nothing():
     torch.manual_seed(0)
     with_d = create_model("resnet50", ["resnet_d", "big_little"], width=8, num_classes=3)

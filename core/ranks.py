@@ -1,0 +1,32 @@
+"""The processes of one distributed job: which of them this is, and whether the first one still runs."""
+
+from __future__ import annotations
+
+import os
+import time
+
+PATIENCE = 10.0
+"""Seconds that a further rank with an error gives the first one to end: it may have loader workers to wait for."""
+
+_PARENT = os.getppid()
+"""Of a rank that Lightning started, this is the first rank."""
+
+
+def secondary_rank() -> bool:
+    """Is this one of the processes that the first one, which holds the run and speaks for all, was joined by?"""
+    ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+    return any(rank not in {"", "0"} for rank in ranks)
+
+
+def first_rank_ends() -> bool:
+    """Wait for the first rank to end as well (or be ended by it, or by torchrun); False if it does not.
+
+    A failure on all ranks, or one that came from the first, is then told once. A failure of this rank alone leaves the
+    first one waiting for it, and must be told here.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while os.getppid() == _PARENT:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
