@@ -82,18 +82,25 @@ class DataConfig:
 
 @dataclass
 class OptimConfig:
-    """SGD and its per-step schedule. ``lr`` is the peak for the global batch: it is never rescaled behind your back."""
+    """The optimizer and its per-step schedule. ``lr`` is the peak for the global batch: it is never rescaled."""
 
-    name: str = "sgd"
+    name: str = "sgd"  # or any of timm's, by timm's name
     lr: float = 0.1
-    momentum: float = 0.9
-    nesterov: bool = False
+    momentum: float = 0.9  # of optimizers that have one
+    nesterov: bool = False  # of sgd
     weight_decay: float = 1e-4
     decay_rule: DecayRule = DecayRule.official
-    schedule: str = "cosine"  # cosine, step or constant
+    layer_decay: float | None = None  # each layer's learning rate over that of the layer after it; None: all alike
+    args: dict[str, Any] = field(default_factory=dict)  # the optimizer's other arguments: betas, eps, alpha, ...
+    schedule: str = "cosine"  # cosine, step, exponential, polynomial, linear or constant
     warmup_epochs: float = 1.0
+    warmup_lr: float = 0.0  # where the warm-up begins
+    min_lr: float = 0.0  # where the decay ends
     milestones: tuple[float, ...] = (30.0, 60.0, 90.0)  # epochs at which ``step`` multiplies by ``gamma``
-    gamma: float = 0.1
+    gamma: float | None = None  # None: 0.1 for ``step``, 0.97 for ``exponential``
+    decay_epochs: float = 2.4  # ``exponential`` multiplies by ``gamma`` every so many epochs, counted from the first
+    staircase: bool = True  # at once; false: a little at every step
+    power: float = 2.0  # of ``polynomial``
 
 
 @dataclass
@@ -106,6 +113,7 @@ class TrainerConfig:
     accelerator: str = "auto"
     strategy: str = "auto"
     precision: str = "32-true"
+    loss_scale: float | None = None  # fixed loss scale of 16-mixed (the paper: 128); None: found while training
     accumulate_grad_batches: int = 1
     gradient_clip_val: float | None = None
     sync_batchnorm: bool = False

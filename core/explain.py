@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from core.plan import Plan
+from lit_modules.optim import optimizer_arguments
 from models.cost import Cost, cost_of
 from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, OptimTrick, Trick
 
@@ -105,7 +106,8 @@ def explain(plan: Plan) -> Group:
 
 def summary(plan: Plan) -> Table:
     """The run in a few lines: what peers' users trip over is spelt out."""
-    cfg = plan.cfg
+    cfg, optim = plan.cfg, plan.optim
+    arguments = [f"{name} {value}" for name, value in optimizer_arguments(optim).items()]
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     rows = {
         "model": f"{plan.recipe.spec.name}, width {plan.recipe.spec.width}, {plan.num_classes} classes",
@@ -118,13 +120,15 @@ def summary(plan: Plan) -> Table:
         ),
         "batch": str(plan.batch)
         + (f" ({plan.images_per_target} drawn for each)" if plan.images_per_target > 1 else ""),
-        "optimizer": f"{cfg.optim.name}, momentum {cfg.optim.momentum:g}, weight decay {cfg.optim.weight_decay:g} "
-        f"({cfg.optim.decay_rule.value} rule)",
-        "learning rate": f"{cfg.optim.lr:g} at its peak for the batch of {plan.batch.total} (never rescaled), "
-        f"{cfg.optim.warmup_epochs:g} warm-up epochs, then {cfg.optim.schedule}",
+        "optimizer": f"{', '.join([optim.name, *arguments])}, weight decay {optim.weight_decay:g} "
+        f"({optim.decay_rule.value} rule)"
+        + (f", learning rate x {optim.layer_decay:g} a layer" if optim.layer_decay else ""),
+        "learning rate": f"{optim.lr:g} at its peak for the batch of {plan.batch.total} (never rescaled), "
+        f"{optim.warmup_epochs:g} warm-up epochs, then {optim.schedule}",
         "length": f"{cfg.trainer.max_epochs} epochs"
         + (f" x {plan.steps_per_epoch:,} steps" if plan.steps_per_epoch else ""),
-        "precision": cfg.trainer.precision,
+        "precision": cfg.trainer.precision
+        + (f", loss scale {cfg.trainer.loss_scale:g}" if cfg.trainer.loss_scale else ""),
     }
     for key, value in rows.items():
         table.add_row(f"[bold]{key}[/bold]", value)

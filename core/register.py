@@ -121,12 +121,15 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def register() -> None:
     """Register everything. Imports torch, through the tricks."""
     from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
 
     import tricks
     from conf.schema import Config
 
     store = ConfigStore.instance()
-    store.store(name="schema", node=Config)
+    schema = OmegaConf.structured(Config)
+    OmegaConf.set_struct(schema.optim.args, False)  # its keys depend on the optimizer, which checks them
+    store.store(name="schema", node=schema)
     for name in recipe_names():
         with suppress(UserError):  # a broken one, of which `core.cli.check` tells where it is asked for
             store.store(group="recipe", name=name, node=flatten(name).node(), package="_global_", provider="recipes")

@@ -202,6 +202,17 @@ class ResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.fc(self.features(images).mean((2, 3)))
 
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Regular expressions of parameter names in the order of the layers, as timm wants them; the rest is the head.
+
+        A layer is a block (``coarse``: a stage). A stage that is no row of blocks is one layer.
+        """
+        stage = (r"^layer(\d+)\.", (0,))
+        return {
+            "stem": r"^(?:conv1|bn1|maxpool)\.",
+            "blocks": [stage] if coarse else [(r"^layer(\d+)\.(\d+)", None), stage],
+        }
+
     def _set_padding(self, tensorflow: bool) -> None:
         """Make every pooling layer pad TensorFlow's way or PyTorch's, and note it in the state_dict."""
         self.register_buffer("tf_padding", torch.tensor(True) if tensorflow else None)
