@@ -13,6 +13,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.accelerators import CUDAAccelerator
 from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.plugins import MixedPrecision
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -29,6 +30,7 @@ from core.progress import Progress
 from core.runs import write_result
 from lit_modules.callbacks import MovingStrengths
 from lit_modules.classifier import Classifier
+from lit_modules.precision import StaticLossScale
 from models.cost import cost_of
 from models.weights import load_weights
 from tricks.base import BatchTrick, CallbackTrick, Companion, DataTrick, LossTrick, ModelTrick, OptimTrick
@@ -79,27 +81,26 @@ def build_classifier(plan: Plan, network: nn.Module, companions: Sequence[Compan
 
 
 def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
-    """Lightning's Trainer.
+    """Lightning's Trainer. ``limit_train_batches`` is the caller's to give: a `Plan` knows it in micro-batches.
 
     Raises:
         UserError: devices, precision or strategy that this machine has not.
     """
     try:
-        return Trainer(
+        trainer = Trainer(
             max_epochs=cfg.max_epochs,
             devices=cfg.devices,
             num_nodes=cfg.num_nodes,
             accelerator=cfg.accelerator,
             strategy=cfg.strategy,
-            precision=cfg.precision,  # type: ignore[arg-type]
+            precision=cfg.precision if cfg.loss_scale is None else None,  # type: ignore[arg-type]
             accumulate_grad_batches=cfg.accumulate_grad_batches,
             gradient_clip_val=cfg.gradient_clip_val,
             deterministic=cfg.deterministic,
-            limit_train_batches=cfg.limit_train_batches,
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
             enable_model_summary=False,
-            plugins=[WholeFiles()],
+            plugins=[WholeFiles(), *loss_scaling(cfg)],
             **more,
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
@@ -108,6 +109,23 @@ def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
             f"trainer.accelerator={cfg.accelerator} trainer.devices={cfg.devices} trainer.strategy={cfg.strategy} "
             f"trainer.precision={cfg.precision} cannot be had here: {reason}"
         ) from error
+    half = cfg.precision in {"16", "16-mixed"}
+    if half and trainer.strategy.root_device.type == "cpu":  # Lightning would take bf16-mixed instead
+        raise UserError(f"trainer.precision={cfg.precision} needs a GPU: on a CPU take bf16-mixed or 32-true")
+    return trainer
+
+
+def loss_scaling(cfg: TrainerConfig) -> list[MixedPrecision]:
+    """What takes the place of ``trainer.precision`` where the loss scale is fixed.
+
+    Raises:
+        UserError: this machine has no CUDA GPU.
+    """
+    if cfg.loss_scale is None:
+        return []
+    if not torch.cuda.is_available():
+        raise UserError(f"trainer.loss_scale={cfg.loss_scale:g} needs a CUDA GPU: set it to null")
+    return [MixedPrecision("16-mixed", "cuda", StaticLossScale(cfg.loss_scale))]
 
 
 def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any]) -> list[Callback]:
@@ -137,6 +155,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
     try:
         trainer = build_trainer(
             cfg.trainer,
+            limit_train_batches=plan.micro_batches_per_epoch,
             logger=loggers,
             callbacks=callbacks,
             enable_progress_bar=cfg.trainer.progress_bar,
@@ -226,6 +245,7 @@ def _quiet() -> None:
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*number of training batches .* is smaller than the logging interval.*",
+        ".*AMP with fp16 is not supported on CPU.*",  # an error of ours
         ".*treespec, LeafSpec.*",  # Lightning 2.6 with torch 2.14
     ):
         warnings.filterwarnings("ignore", message)

@@ -11,9 +11,10 @@ from torch import nn
 
 from conf.schema import Config, Init, Padding
 from core.errors import UserError
-from core.fit import build_module, build_trainer, fit
+from core.fit import build_module, build_trainer, fit, loss_scaling
 from core.plan import make_plan
 from core.runs import Run
+from lit_modules.precision import StaticLossScale
 
 
 def config() -> Config:
@@ -109,14 +110,69 @@ def test_what_the_machine_has_not(key: str, value: str) -> None:
         build_trainer(cfg, logger=False)
 
 
+@pytest.mark.filterwarnings("ignore:.*fp16 is not supported on CPU")
+def test_float16_is_not_silently_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    cfg = config().trainer
+    cfg.accelerator, cfg.precision = "cpu", "16-mixed"
+    with pytest.raises(UserError, match=r"trainer\.precision=16-mixed needs a GPU"):
+        build_trainer(cfg, logger=False)
+    cfg.loss_scale = 128.0
+    with pytest.raises(UserError, match=r"trainer\.loss_scale=128 needs a CUDA GPU"):
+        build_trainer(cfg, logger=False)
+
+
+def test_the_loss_scale_reaches_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # as far as a machine without one can go
+    cfg = config().trainer
+    cfg.precision, cfg.loss_scale = "16-mixed", 128.0
+    (plugin,) = loss_scaling(cfg)
+    assert isinstance(plugin.scaler, StaticLossScale)
+    assert (plugin.precision, plugin.device) == ("16-mixed", "cuda")
+    assert plugin.scaler.get_scale() == plugin.scaler.static == 128
+    cfg.accelerator = "cpu"  # Lightning takes the plugin; then the Trainer is judged by where it would run
+    with pytest.raises(UserError, match=r"trainer\.precision=16-mixed needs a GPU"):
+        build_trainer(cfg, logger=False)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec")
+@pytest.mark.filterwarnings("ignore:.*smaller than the logging interval")
+def test_a_share_of_an_epoch_is_whole_optimizer_steps(tmp_path: Path) -> None:
+    """18 steps of 4 micro-batches: 0.3 of them are 5 steps, while 0.3 of 72 micro-batches would be 5 and a quarter."""
+    cfg = config()
+    cfg.data.batch_size, cfg.trainer.accumulate_grad_batches = 64, 4
+    cfg.trainer.limit_train_batches, cfg.trainer.max_epochs = 0.3, 2
+    plan = make_plan(cfg, [])
+    trainer = build_trainer(
+        cfg.trainer,
+        limit_train_batches=plan.micro_batches_per_epoch,
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(build_module(plan), datamodule=plan.data)
+    assert trainer.num_training_batches == 20
+    assert trainer.global_step == 10 == plan.schedule.total_steps
+
+
 @pytest.mark.parametrize(
     ("group", "key", "value"),
     [
         ("optim", "lr", -1.0),
         ("optim", "momentum", 1.0),
         ("optim", "weight_decay", -1.0),
+        ("optim", "layer_decay", 0.0),
+        ("optim", "warmup_lr", 1.0),
+        ("optim", "min_lr", -1.0),
+        ("optim", "gamma", 0.0),
+        ("optim", "decay_epochs", 0.0),
+        ("optim", "power", 0.0),
         ("model", "bn_momentum", 2.0),
         ("model", "num_classes", 1),
+        ("trainer", "loss_scale", 0.0),
+        ("trainer", "loss_scale", 128.0),  # with 32-true
         ("trainer", "log_every_n_steps", 0),
         ("trainer", "gradient_clip_val", -1.0),
         ("trainer", "limit_train_batches", 0.0),
