@@ -56,9 +56,9 @@ def test_equals_a_plain_loop(tmp_path: Path) -> None:
         sampler.set_epoch(epoch)
         items = [plan.data.train_set[draw] for draw in sampler]
         for i in range(0, len(items), 32):
-            images = torch.stack([torch.from_numpy(picture.copy()) for picture, _ in items[i : i + 32]])
+            images = torch.stack([torch.from_numpy(picture.copy()) for picture, *_ in items[i : i + 32]])
             images = (images.permute(0, 3, 1, 2).float() - mean) / std
-            labels = torch.tensor([label for _, label in items[i : i + 32]])
+            labels = torch.tensor([label for _, label, *_ in items[i : i + 32]])
             share = 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
             for group in optimizer.param_groups:
                 group["lr"] = 0.1 * (step / warmup if step < warmup else share)

@@ -79,7 +79,7 @@ def one_step(trainer: Trainer, formats: Formats) -> tuple[Classifier, dict[str, 
     images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     module.std.fill_(100.0)
     trainer.callbacks.append(formats)  # type: ignore[attr-defined]
-    trainer.fit(module, DataLoader(list(zip(images, torch.arange(4), strict=True)), batch_size=4))
+    trainer.fit(module, DataLoader(list(zip(images, torch.arange(4), torch.arange(4), strict=True)), batch_size=4))
     return module, seen
 
 
