@@ -17,8 +17,9 @@ from tricks.base import BatchTrick, LossTrick, ModelTrick
 
 PAIRS = list(combinations(trick_names(), 2))
 MODEL_TRICKS = [t.name for t in create(list(trick_names())) if isinstance(t, ModelTrick)]
-REFUSED = {("cutmix", "mixup")}
-"""At their default parameters: mixup type1 draws two pictures for each one, cutmix one."""
+AUGMENTATIONS = ("autoaugment", "randaugment", "trivialaugment")
+REFUSED = {("cutmix", "mixup"), *combinations(AUGMENTATIONS, 2)}
+"""At their default parameters: mixup type1 draws two pictures for each one, cutmix one; one augmentation at most."""
 SIZES = {"resnet50": 64, "resnet20": 32}
 
 

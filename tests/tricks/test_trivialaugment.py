@@ -1,0 +1,51 @@
+"""TrivialAugment: what is drawn. The operations at all 31 strengths: test_image_ops.py."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from draws import DRAWS, rate_is
+from torchvision.transforms import autoaugment
+
+from core.errors import UserError
+from core.resolve import resolve
+from models.spec import spec_of
+from tricks import create
+from tricks.trivialaugment import WIDE, TrivialAugment
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+
+
+def test_one_operation_is_drawn_evenly():
+    rng = np.random.default_rng(1)
+    steps = [TrivialAugment().draw(rng, (224, 224)) for _ in range(DRAWS)]
+    assert all(len(one) == 1 for one in steps)
+    counts = Counter(one[0][0] for one in steps)
+    assert list(WIDE.operations) == list(autoaugment.TrivialAugmentWide()._augmentation_space(31))
+    assert set(counts) == set(WIDE.operations)
+    assert all(rate_is(count, 1 / 14) for count in counts.values()), counts
+
+
+def test_the_strength_is_drawn_evenly_from_31_either_way():
+    rng = np.random.default_rng(2)
+    steps = [TrivialAugment().draw(rng, (224, 224))[0] for _ in range(DRAWS)]
+    angles = [strengths[0] for name, strengths in steps if name == "Rotate"]
+    counts = Counter(round(abs(angle), 3) for angle in angles)
+    assert sorted(counts) == pytest.approx([4.5 * i for i in range(31)])
+    assert all(rate_is(count, 1 / 31, len(angles)) for count in counts.values()), counts
+    signed = [angle for angle in angles if angle]
+    assert rate_is(sum(angle > 0 for angle in signed), 0.5, len(signed))
+
+
+def test_a_picture_follows_from_its_generator_alone():
+    pictures = [TrivialAugment().augment(PICTURE, np.random.default_rng([3, i])) for i in range(60)]
+    again = [TrivialAugment().augment(PICTURE, np.random.default_rng([3, i])) for i in range(60)]
+    assert all(np.array_equal(a, b) for a, b in zip(pictures, again, strict=True))
+    assert any(np.array_equal(a, PICTURE) for a in pictures), "one of 14 operations is none"
+    assert len({picture.tobytes() for picture in pictures}) > 30
+
+
+@pytest.mark.parametrize("pair", [("autoaugment", "randaugment"), ("randaugment", "trivialaugment")])
+def test_two_augmentations_are_refused_with_both_names(pair):
+    with pytest.raises(UserError, match=f"{pair[0]}.*{pair[1]}"):
+        resolve(create(pair), spec_of("resnet20"))
