@@ -1,6 +1,6 @@
 """Picture operations of the AutoAugment family, on one uint8 picture (H, W, 3), in two dialects.
 
-`TENSORFLOW` has the operations of the code that Assemble-ResNet and EfficientNet were trained with, `PIL` those of
+`TENSORFLOW` has the operations of the code that Assemble-ResNet and EfficientNet were trained with, `PILLOW` those of
 Pillow, with which the AutoAugment paper, torchvision and timm work. Look-up tables are mostly the same in both; grey,
 contrast, sharpness and everything geometric differ. Each maps a name to ``op(picture, *strengths)``, which draws no
 random number and gives a new picture or, where nothing changes, the given one.
@@ -8,6 +8,7 @@ random number and gives a new picture or, where nothing changes, the given one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any
@@ -39,14 +40,6 @@ def as_picture(image: Any) -> np.ndarray:
 def lookup(picture: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Each value replaced by its entry in ``table``, (256,) or one for each channel (256, 3); in the table's type."""
     return cv2.LUT(picture, table.reshape(1, 256, -1))
-
-
-def identity(picture: np.ndarray) -> np.ndarray:
-    return picture
-
-
-def invert(picture: np.ndarray) -> np.ndarray:
-    return ~picture
 
 
 def posterize(picture: np.ndarray, bits: int) -> np.ndarray:
@@ -182,10 +175,10 @@ def tf_transform(picture: np.ndarray, matrix: tuple[float, ...]) -> np.ndarray:
 def tf_rotate(picture: np.ndarray, degrees: float) -> np.ndarray:
     """Around the centre."""
     radians = np.float32(degrees) * np.float32(np.pi / 180)
-    cos, sin = np.cos(radians), np.sin(radians)
+    cos, sin = np.float32(math.cos(radians)), np.float32(math.sin(radians))  # NumPy's last bit varies with the CPU
     h, w = np.float32(picture.shape[0] - 1), np.float32(picture.shape[1] - 1)
     right, down = (w - (cos * w - sin * h)) / 2, (h - (sin * w + cos * h)) / 2
-    return tf_transform(picture, (cos, -sin, right, sin, cos, down))
+    return tf_transform(picture, tuple(map(float, (cos, -sin, right, sin, cos, down))))
 
 
 # --- Pillow
@@ -217,8 +210,8 @@ def pil_rotate(
 
 
 _SHARED: dict[str, Op] = {
-    "Identity": identity,
-    "Invert": invert,
+    "Identity": lambda picture: picture,
+    "Invert": np.invert,
     "Posterize": posterize,
     "Solarize": solarize,
     "SolarizeAdd": solarize_add,
@@ -238,7 +231,7 @@ TENSORFLOW: Mapping[str, Op] = _SHARED | {
     "TranslateY": lambda picture, pixels: tf_transform(picture, (1, 0, 0, 0, 1, pixels)),
 }
 """Geometry takes the nearest pixel and fills with grey."""
-PIL: Mapping[str, Op] = _SHARED | {
+PILLOW: Mapping[str, Op] = _SHARED | {
     "AutoContrast": partial(autocontrast, real=np.float64),
     "Color": _with_pillow(lambda image, factor: ImageEnhance.Color(image).enhance(factor)),
     "Contrast": _with_pillow(lambda image, factor: ImageEnhance.Contrast(image).enhance(factor)),

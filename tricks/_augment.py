@@ -30,10 +30,12 @@ class Space:
     strengths: Callable[[str, float, np.random.Generator, Size], Strengths]
     """(name, level, rng, size of the picture) -> what the operation takes."""
 
-    def apply(self, steps: Iterable[Step], picture: Any) -> np.ndarray:
-        """The steps one after the other on a uint8 array (H, W, 3), a PIL image or a uint8 tensor (3, H, W)."""
-        picture = as_picture(picture)
-        for name, strengths in steps:
+    def apply(
+        self, draw: Callable[[np.random.Generator, Size], Iterable[Step]], image: Any, rng: np.random.Generator
+    ) -> np.ndarray:
+        """A uint8 array (H, W, 3), PIL image or uint8 tensor (3, H, W) after the steps that are drawn for it."""
+        picture = as_picture(image)
+        for name, strengths in draw(rng, picture.shape[:2]):
             picture = self.operations[name](picture, *strengths)
         return picture
 

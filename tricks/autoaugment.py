@@ -24,7 +24,7 @@ import yaml
 
 from core.errors import UserError, require
 from core.names import suggest
-from lit_modules.image_ops import PIL, TENSORFLOW
+from lit_modules.image_ops import PILLOW, TENSORFLOW
 from tricks._augment import Size, Space, Step, Strengths, choose, paper_strengths, tensorflow_strengths
 from tricks._policies import POLICIES, Policy
 from tricks.base import DataTrick, register
@@ -56,7 +56,7 @@ SPACES: dict[Reading, Space] = {
     Reading.official: Space(
         choose(TENSORFLOW, OPERATIONS + " SolarizeAdd"), 10, tensorflow_strengths(translate=250, cutout=100)
     ),
-    Reading.paper: Space(choose(PIL, OPERATIONS), 9, _with_cutout),
+    Reading.paper: Space(choose(PILLOW, OPERATIONS), 9, _with_cutout),
 }
 
 
@@ -134,4 +134,4 @@ class AutoAugment(DataTrick):
         ]
 
     def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return self.space.apply(self.draw(rng, picture.shape[:2]), picture)
+        return self.space.apply(self.draw, picture, rng)

@@ -20,7 +20,7 @@ import numpy as np
 from PIL.Image import Resampling
 
 from core.errors import require
-from lit_modules.image_ops import PIL, TENSORFLOW
+from lit_modules.image_ops import PILLOW, TENSORFLOW
 from tricks._augment import Size, Space, Step, Strengths, choose, either_sign, paper_strengths, tensorflow_strengths
 from tricks.base import DataTrick, Strength, register, strength
 
@@ -71,7 +71,7 @@ def timm_strengths(increasing: bool) -> Callable[..., Strengths]:
 
 
 _TIMM = choose(
-    PIL,
+    PILLOW,
     "AutoContrast Equalize Invert Rotate Posterize Solarize SolarizeAdd Color Contrast Brightness Sharpness ShearX "
     "ShearY TranslateX TranslateY",
 )
@@ -80,7 +80,7 @@ SPACES: dict[SpaceName, Space] = {
     SpaceName.timm: Space(_TIMM, 10, timm_strengths(increasing=False)),
     SpaceName.torchvision: Space(
         choose(
-            PIL,
+            PILLOW,
             "Identity ShearX ShearY TranslateX TranslateY Rotate Brightness Color Contrast Sharpness Posterize "
             "Solarize AutoContrast Equalize",
         ),
@@ -145,4 +145,4 @@ class RandAugment(DataTrick):
         return steps
 
     def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return SPACES[self.space].apply(self.draw(rng, picture.shape[:2]), picture)
+        return SPACES[self.space].apply(self.draw, picture, rng)

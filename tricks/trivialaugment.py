@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lit_modules.image_ops import PIL
+from lit_modules.image_ops import PILLOW
 from tricks._augment import Size, Space, Step, choose, pillow_strengths
 from tricks.base import DataTrick, register
 
 WIDE = Space(
     choose(
-        PIL,
+        PILLOW,
         "Identity ShearX ShearY TranslateX TranslateY Rotate Brightness Color Contrast Sharpness Posterize Solarize "
         "AutoContrast Equalize",
     ),
@@ -38,4 +38,4 @@ class TrivialAugment(DataTrick):
         return [(name, WIDE.strengths(name, level, rng, size))]
 
     def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return WIDE.apply(self.draw(rng, picture.shape[:2]), picture)
+        return WIDE.apply(self.draw, picture, rng)

@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.Image import Resampling
 from torchvision.transforms import InterpolationMode, autoaugment
 
-from lit_modules.image_ops import PIL, TENSORFLOW, as_picture, cutout
+from lit_modules.image_ops import PILLOW, TENSORFLOW, as_picture, cutout
 from tricks._augment import paper_strengths, tensorflow_strengths
 from tricks.randaugment import MEAN, timm_strengths
 from tricks.trivialaugment import WIDE
@@ -96,7 +96,7 @@ def test_pillow_operations_equal_torchvision_at_every_level(space, picture):
                 )
                 # They move the picture by that many pixels, ours says where a pixel comes from.
                 ours = strengths(name, level, sign(negative != name.startswith("Translate")), size)
-                assert np.array_equal(PIL[name](picture, *ours), np.asarray(expected)), (name, level, negative)
+                assert np.array_equal(PILLOW[name](picture, *ours), np.asarray(expected)), (name, level, negative)
 
 
 @pytest.mark.parametrize("increasing", [True, False])
@@ -112,7 +112,7 @@ def test_pillow_operations_equal_timm(monkeypatch, increasing, negative):
         name = theirs.removesuffix("Increasing").removesuffix("Rel")
         for magnitude in (0.0, 0.3, 2.5, 5.0, 7.0, 7.4, 9.99, 10.0):
             ours = strengths(name, magnitude, sign(negative), LARGE.shape[:2])
-            after = PIL[name](LARGE, *ours)
+            after = PILLOW[name](LARGE, *ours)
             if name == "Posterize" and ours == (0,):  # Pillow 13 refuses, those before gave black
                 assert not after.any()
                 continue
@@ -123,7 +123,7 @@ def test_pillow_operations_equal_timm(monkeypatch, increasing, negative):
 # --- limiting cases
 
 
-@pytest.mark.parametrize("operations", [TENSORFLOW, PIL], ids=["tensorflow", "pil"])
+@pytest.mark.parametrize("operations", [TENSORFLOW, PILLOW], ids=["tensorflow", "pil"])
 @pytest.mark.parametrize(
     ("name", "neutral"),
     [
@@ -147,7 +147,7 @@ def test_a_strength_of_nothing_is_the_identity(operations, name, neutral):
     assert np.array_equal(operations[name](ODD, *neutral), ODD)
 
 
-@pytest.mark.parametrize("operations", [TENSORFLOW, PIL], ids=["tensorflow", "pil"])
+@pytest.mark.parametrize("operations", [TENSORFLOW, PILLOW], ids=["tensorflow", "pil"])
 @pytest.mark.parametrize("name", ["AutoContrast", "Equalize"])
 def test_one_value_has_no_contrast_to_stretch(operations, name):
     assert np.array_equal(operations[name](FLAT), FLAT)

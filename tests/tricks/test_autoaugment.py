@@ -1,15 +1,18 @@
 """AutoAugment: the policies, what is drawn from them, and whose strengths apply. The operations: test_image_ops.py."""
 
 import hashlib
+import pickle
 from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from draws import DRAWS, rate_is
+from PIL import Image
 from torchvision.transforms import autoaugment
 
 from core.errors import UserError
-from lit_modules.image_ops import PIL, TENSORFLOW
+from lit_modules.image_ops import PILLOW, TENSORFLOW
 from tricks import create
 from tricks._policies import POLICIES
 from tricks.autoaugment import AutoAugment
@@ -106,7 +109,7 @@ def test_cutout_falls_anywhere_and_has_the_side_of_its_level():
 
 
 @pytest.mark.parametrize(
-    ("strengths", "operations", "factor"), [("official", TENSORFLOW, 1.54), ("paper", PIL, 1 + 0.8)]
+    ("strengths", "operations", "factor"), [("official", TENSORFLOW, 1.54), ("paper", PILLOW, 1 + 0.8)]
 )
 def test_the_operations_act_in_order(strengths, operations, factor):
     trick = make(policy=[[["Contrast", 1.0, 8], ["Posterize", 1.0, 8], ["Invert", 0.0, 0]]], strengths=strengths)
@@ -129,6 +132,17 @@ def test_a_picture_follows_from_its_generator_alone(strengths):
     assert all(np.array_equal(a, b) for a, b in zip(first, reversed(again), strict=True))
     assert len({picture.tobytes() for picture in first}) > 20
     assert np.array_equal(PICTURE, before)
+
+
+@pytest.mark.parametrize("name", ["autoaugment", "randaugment", "trivialaugment"])
+def test_pil_images_and_tensors_are_taken_too(name):
+    (trick,) = create([name])
+    tensor = torch.from_numpy(PICTURE).permute(2, 0, 1)
+    for i in range(20):
+        expected = trick.augment(PICTURE, np.random.default_rng(i))
+        for image in (Image.fromarray(PICTURE), tensor):
+            assert np.array_equal(trick.augment(image, np.random.default_rng(i)), expected)
+        assert np.array_equal(pickle.loads(pickle.dumps(trick)).augment(PICTURE, np.random.default_rng(i)), expected)
 
 
 @pytest.mark.parametrize(
