@@ -166,9 +166,10 @@ def test_inverting_twice_is_the_identity():
     ],
 )
 def test_cutout_is_a_square_around_a_pixel_cut_at_the_border(down, right, rows, columns):
-    expected = FLAT.copy()
+    given, expected = FLAT.copy(), FLAT.copy()
     expected[rows.start : rows.stop, columns.start : columns.stop] = 128
-    assert np.array_equal(cutout(FLAT, 5, down, right), expected)
+    assert np.array_equal(cutout(given, 5, down, right), expected)
+    assert np.array_equal(given, FLAT), "the given picture was changed"
 
 
 def test_pictures_of_other_kinds_are_taken_too():
