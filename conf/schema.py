@@ -31,6 +31,13 @@ class Init(Enum):
     torchvision = "torchvision"
 
 
+class Preprocessing(Enum):
+    """Crops of folders of pictures: ``torchvision``'s, or ``official`` as the TensorFlow code of Assemble-ResNet."""
+
+    torchvision = "torchvision"
+    official = "official"
+
+
 class DecayRule(Enum):
     """Decays: ``official`` all but batch norm (FC bias too); ``weights`` all but biases and norms; ``all``."""
 
@@ -67,14 +74,18 @@ class DataConfig:
 
     name: str = "digits"
     root: str | None = None
-    image_size: int = 32
+    preprocessing: Preprocessing = Preprocessing.torchvision
+    image_size: int = 32  # side of the training pictures, and where nothing else is said of the evaluated ones
+    eval_size: int | None = None  # side of the evaluated pictures; None: image_size
     batch_size: int = 64
     num_workers: int = 0
     flip: float = 0.5  # probability of a horizontal flip in training
     crop_scale: tuple[float, float] = (0.08, 1.0)  # share of the area a random crop keeps (imagefolder)
     crop_ratio: tuple[float, float] = (0.75, 1.3333333333333333)
     crop_pad: int = 4  # random shift in pixels for pictures that are small already (digits)
-    eval_crop: float = 0.875  # evaluation: the shorter side is resized to image_size / eval_crop, then centre crop
+    # Evaluation: the shorter side is resized to eval_size / eval_crop, or to eval_resize, then the centre is cropped.
+    eval_crop: float | None = None  # None: 0.875, where there is no eval_resize
+    eval_resize: int | None = None
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # on the 0-255 scale, subtracted on the device
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     label_offset: int = 0  # 1 where output 0 is a background class (the official 1001-way ImageNet head)

@@ -1,8 +1,9 @@
 """The data module: which pictures each device gets, when, and how they become a batch.
 
 Batches are uint8 images (N, 3, H, W), channels last in memory, int64 labels (N,) and, in training, the pictures'
-positions in the training set (N,). They are normalised on the device: a quarter of the bytes travels. Training batches
-have N = images_per_target * micro_batch, and images (N, V, 3, H, W) where a trick makes V views of each picture.
+positions in the training set (N,). They are normalised on the device: a quarter of the bytes travels. (Evaluation
+pictures may be float32, on the same 0-255 scale.) Training batches have N = images_per_target * micro_batch, and images
+(N, V, 3, H, W) where a trick makes V views of each picture.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class ClassifierData(LightningDataModule):
         self.source = open_source(cfg)
         self.tricks = tricks
         self.train_set = TrainSet(
-            self.source.train, self.source.train_crop, flip=cfg.flip, tricks=tricks, epochs=epochs, seed=seed
+            self.source.train, self.source.train_crop, cfg.image_size, tricks=tricks, epochs=epochs, seed=seed
         )
         self.classes = self.source.classes
         self.num_classes = len(self.classes)
@@ -182,5 +183,9 @@ def check(cfg: DataConfig) -> None:
         (0 < low <= high <= 1, f"data.crop_scale=[{low},{high}] must be rising shares between 0 and 1"),
         (0 < narrow <= wide, f"data.crop_ratio=[{narrow},{wide}] must be two rising positive numbers"),
         (cfg.crop_pad >= 0, f"data.crop_pad={cfg.crop_pad} must be 0 or more"),
-        (0 < cfg.eval_crop <= 1, f"data.eval_crop={cfg.eval_crop} must be above 0, and at most 1"),
+        (cfg.eval_size is None or cfg.eval_size > 0, f"data.eval_size={cfg.eval_size} must be at least 1, or null"),
+        (
+            cfg.eval_crop is None or 0 < cfg.eval_crop <= 1,
+            f"data.eval_crop={cfg.eval_crop} must be above 0, and at most 1, or null",
+        ),
     )

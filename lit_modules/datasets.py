@@ -1,6 +1,6 @@
 """The data sets: scikit-learn's digits, and folders of pictures. A new one is a function in `SOURCES`.
 
-A split has ``labels`` (N,) and hands picture i to a crop with ``load(i, crop)``: an opened PIL image, decoded only when
+A split has ``labels`` (N,) and hands picture i to a crop with ``load(i, crop)``: an opened `Picture`, decoded only when
 the crop knows what it needs of it, or a uint8 array (H, W, 3).
 """
 
@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from conf.schema import DataConfig
-from core.errors import UserError
+from conf.schema import DataConfig, Preprocessing
+from core.errors import UserError, require
 from core.names import suggest
+from lit_modules.official import central_crop, distorted_crop, opencv
+from lit_modules.pictures import Picture
 from lit_modules.sampler import Draw, picture_rng
-from lit_modules.transforms import center_crop_resize, pad_and_shift, random_flip, random_resized_crop
+from lit_modules.transforms import center_crop_resize, pad_and_shift, random_resized_crop, resize
 
 if TYPE_CHECKING:
     from tricks.base import DataTrick
@@ -30,9 +32,17 @@ if TYPE_CHECKING:
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm")
 LAYOUT = "expected DIR/train/<class>/*.jpg and DIR/val/<class>/*.jpg (test/ is optional)"
 
-
 Crop = Callable[[Any], np.ndarray]
-RandomCrop = Callable[[Any, np.random.Generator], np.ndarray]
+"""Picture -> uint8 or float32 (H, W, 3) on the 0-255 scale."""
+RandomCrop = Callable[[Any, np.random.Generator, int], np.ndarray]
+"""Picture, generator, size -> uint8 (size, size, 3), flips included."""
+CROPS = {
+    Preprocessing.torchvision: (random_resized_crop, center_crop_resize),
+    Preprocessing.official: (distorted_crop, central_crop),
+}
+"""Train and eval crop of folders of pictures."""
+EVAL_CROP = 0.875
+"""Side of the evaluation crop over the shorter side of the resized picture, where nothing else is said."""
 
 
 class Split(Protocol):
@@ -56,7 +66,7 @@ class Source:
 
 
 class TrainSet:
-    """Augmented pictures, by (epoch, draw, index): crop, flip, then tricks -> (uint8 (H, W, 3), label, index).
+    """Augmented pictures, by (epoch, draw, index): crop and flip, then tricks -> (uint8 (H, W, 3), label, index).
 
     Everything follows from these three numbers and the seed. So does the strength of a trick that moves: it goes by the
     epoch, and no worker need be told.
@@ -66,15 +76,15 @@ class TrainSet:
         self,
         split: Split,
         crop: RandomCrop,
+        size: int,
         *,
-        flip: float = 0.0,
         tricks: Sequence[DataTrick] = (),
         epochs: int = 1,
         seed: int = 0,
     ) -> None:
         self.split = split
         self.crop = crop
-        self.flip = flip
+        self.size = size
         self.tricks = tuple(tricks)
         self.epochs = epochs
         self.seed = seed
@@ -86,15 +96,14 @@ class TrainSet:
         epoch, _, index = draw
         rng = picture_rng(self.seed, draw)
         tricks = [trick.at(epoch / self.epochs) for trick in self.tricks]
-        picture = self.split.load(index, lambda whole: self.crop(whole, rng))
-        picture = random_flip(picture, rng, probability=self.flip)
+        picture = self.split.load(index, lambda whole: self.crop(whole, rng, self.size))
         for trick in tricks:
             picture = trick.augment(picture, rng)
         return picture, int(self.split.labels[index]), index
 
 
 class EvalSet:
-    """Pictures as they are scored, by index -> (uint8 (H, W, 3), label)."""
+    """Pictures as they are scored, by index -> (uint8 or float32 (H, W, 3), label)."""
 
     def __init__(self, split: Split, crop: Crop) -> None:
         self.split = split
@@ -158,25 +167,25 @@ def digits(cfg: DataConfig) -> Source:
     return Source(
         classes=[str(c) for c in range(10)],
         **{name: Digits(indices, cfg.image_size) for name, indices in chosen.items()},
-        train_crop=partial(pad_and_shift, pad=cfg.crop_pad),
-        eval_crop=np.asarray,  # the whole picture
+        train_crop=partial(pad_and_shift, pad=cfg.crop_pad, flip=cfg.flip),
+        eval_crop=partial(resize, size=cfg.eval_size or cfg.image_size),
     )
 
 
 class ImageFolder:
-    """The pictures of ``folder/<class>/``, in sorted order. Labels are positions in ``classes``."""
+    """The pictures below ``folder/<class>/``, in torchvision's order. Labels are positions in ``classes``."""
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         files, labels = [], []
         for name in class_folders(folder):
             if name not in classes:
                 raise UserError(f"{folder / name} is no class of the training pictures: add it to train/, or remove it")
-            found = sorted(e.name for e in os.scandir(folder / name) if is_picture(e.name))
+            found = pictures_below(folder, name)
             if not found:
                 raise UserError(
                     f"{folder / name} has no pictures ({', '.join(EXTENSIONS)}): add some, or remove the folder"
                 )
-            files += [os.fsencode(f"{name}/{file}") for file in found]
+            files += [os.fsencode(file) for file in found]
             labels += [classes.index(name)] * len(found)
         self.folder = folder
         # One array, not a million strings: workers share it, since reading it touches no reference counts.
@@ -189,8 +198,9 @@ class ImageFolder:
     def load(self, index: int, crop: Crop) -> np.ndarray:
         path = self.path(index)
         try:
-            with Image.open(path) as picture:
-                return crop(picture)
+            return crop(Picture.read(path))
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
         except Exception:
             check_readable(path)
             raise  # the picture is fine, so the crop is not
@@ -199,15 +209,42 @@ class ImageFolder:
 def check_readable(path: Path) -> None:
     """Raise `UserError` where the file cannot be decoded."""
     try:
-        with Image.open(path) as picture:
-            picture.load()
+        Picture.read(path).decode()
     except Exception as error:  # Pillow's plugins raise whatever their parsers meet
-        reason = " ".join(str(error).split()) or type(error).__name__
+        known = not isinstance(error, UnidentifiedImageError)
+        reason = (" ".join(str(error).split()) or type(error).__name__) if known else "its format is unknown"
         raise UserError(f"cannot read the picture {path} ({reason}): replace it, or remove it") from None
 
 
-def is_picture(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+def pictures_below(folder: Path, name: str) -> list[str]:
+    """The pictures of ``folder/name`` and its sub-folders, as paths in ``folder``: torchvision's, in its order.
+
+    Hidden files and folders are left out: they are copies and thumbnails that other programs keep.
+    """
+    found = []
+    for parent, folders, files in os.walk(folder / name, followlinks=True):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        found += [(parent, file) for file in files if file.lower().endswith(EXTENSIONS) and not file.startswith(".")]
+    start = len(str(folder)) + 1
+    return [f"{parent[start:]}/{file}" for parent, file in sorted(found)]
+
+
+def eval_size(cfg: DataConfig) -> tuple[int, int]:
+    """Side of the evaluation crop, and length to which the shorter side of the picture is resized before."""
+    size, share, short = cfg.eval_size or cfg.image_size, cfg.eval_crop, cfg.eval_resize
+    require(
+        (
+            share is None or short is None,
+            f"data.eval_crop={share} and data.eval_resize={short} both say how far pictures are resized before the "
+            "evaluation crop: set one of them to null",
+        ),
+        (
+            short is None or short >= size,
+            f"data.eval_resize={short} is smaller than the crop of {size} pixels that is taken from it: raise it, or "
+            "lower data.eval_size",
+        ),
+    )
+    return size, short or int(size / (EVAL_CROP if share is None else share))
 
 
 def class_folders(folder: Path) -> list[str]:
@@ -229,14 +266,17 @@ def imagefolder(cfg: DataConfig) -> Source:
         raise UserError(f"data.root={cfg.root} is not a folder: {LAYOUT}")
     classes = class_folders(root / "train")
     class_folders(root / "val")  # before the long scan of train/
+    (train_crop, eval_crop), (size, short) = CROPS[cfg.preprocessing], eval_size(cfg)
+    if cfg.preprocessing is Preprocessing.official:
+        opencv()  # refuses a version that would not do, before anything is loaded
     train, val = ImageFolder(root / "train", classes), ImageFolder(root / "val", classes)
     return Source(
         classes=classes,
         train=train,
         val=val,
         test=ImageFolder(root / "test", classes) if (root / "test").is_dir() else val,
-        train_crop=partial(random_resized_crop, size=cfg.image_size, scale=cfg.crop_scale, ratio=cfg.crop_ratio),
-        eval_crop=partial(center_crop_resize, size=cfg.image_size, share=cfg.eval_crop),
+        train_crop=partial(train_crop, scale=cfg.crop_scale, ratio=cfg.crop_ratio, flip=cfg.flip),
+        eval_crop=partial(eval_crop, size=size, short=short),
     )
 
 

@@ -19,6 +19,7 @@ from conf.schema import DataConfig
 from core.errors import UserError
 from lit_modules import datamodule, datasets
 from lit_modules.datamodule import ClassifierData, collate
+from lit_modules.pictures import Picture
 from lit_modules.sampler import ORDER, EpochSampler, eval_batches, picture_rng
 from lit_modules.transforms import (
     center_crop_resize,
@@ -26,6 +27,7 @@ from lit_modules.transforms import (
     random_crop_box,
     random_flip,
     random_resized_crop,
+    resize,
 )
 from tricks.base import DataTrick
 
@@ -37,6 +39,13 @@ def smooth_picture(width: int, height: int, seed: int = 0) -> Image.Image:
     """A picture with structure at every scale above a few pixels."""
     coarse = np.random.default_rng(seed).integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def png(picture: Image.Image) -> Picture:
+    """The same as a file."""
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return Picture(file.getvalue())
 
 
 def picture_folder(root: Path, splits: tuple[str, ...] = ("train", "val"), each: int = 4) -> Path:
@@ -100,23 +109,36 @@ def test_random_resized_crop_resizes_what_torchvision_resizes():
 
     picture = smooth_picture(120, 90)
     left, top, w, h = random_crop_box(120, 90, SCALE, RATIO, np.random.default_rng(5))
-    ours = random_resized_crop(picture, np.random.default_rng(5), size=24, scale=SCALE, ratio=RATIO)
+    ours = random_resized_crop(png(picture), np.random.default_rng(5), 24, scale=SCALE, ratio=RATIO, flip=0.0)
     theirs = np.asarray(resized_crop(picture, top, left, h, w, [24, 24]))
     assert ours.shape == (24, 24, 3)
     assert ours.dtype == np.uint8
-    inside = np.s_[2:-2, 2:-2]  # at its border torchvision's crop does not see the pixels beside it
-    assert np.abs(ours[inside].astype(int) - theirs[inside]).max() <= 1
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(500, 375), (100, 224), (17, 31), (225, 90), (1, 1), (3, 300), (96, 96)])
+def test_resize_is_pillows_up_to_rounding(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    theirs = np.asarray(Image.fromarray(pixels).resize((96, 96), Image.Resampling.BILINEAR)).astype(int)
+    for ours in (resize(pixels, 96), resize(np.pad(pixels, ((5, 5), (5, 5), (0, 0)))[5:-5, 5:-5], 96)):
+        assert np.abs(ours - theirs).max() <= 1
+        assert abs((ours - theirs).mean()) < 0.01
+        assert ours.flags.c_contiguous or shape == (96, 96)
 
 
 def test_large_jpegs_are_decoded_small_without_moving_the_crop():
     file = io.BytesIO()
     smooth_picture(1203, 901).save(file, "JPEG", quality=95)
-    with Image.open(file) as drafted:
-        quick = random_resized_crop(drafted, np.random.default_rng(1), size=32, scale=SCALE, ratio=RATIO)
-        assert drafted.width < 1203
-    with Image.open(file) as opened:
-        full = random_resized_crop(opened.convert("RGB"), np.random.default_rng(1), size=32, scale=SCALE, ratio=RATIO)
-    assert np.abs(quick.astype(int) - full).mean() < 1.5
+    large = Picture(file.getvalue())
+    assert large.decode(150, 110).shape == (113, 151, 3)
+    assert large.decode(800, 110).shape == large.decode().shape == (901, 1203, 3)
+    whole = png(Image.fromarray(large.decode()))
+    for seed in range(5):
+        quick, full = (
+            random_resized_crop(p, np.random.default_rng(seed), 32, scale=SCALE, ratio=RATIO, flip=0.5)
+            for p in (large, whole)
+        )
+        assert np.abs(quick.astype(int) - full).mean() < 1.5
 
 
 @pytest.mark.parametrize(("width", "height"), [(97, 64), (64, 97), (50, 50), (20, 31), (300, 13)])
@@ -126,7 +148,7 @@ def test_eval_crop_is_torchvisions_resize_and_center_crop(width, height, size, s
 
     picture = smooth_picture(width, height)
     theirs = np.asarray(Compose([Resize(int(size / share)), CenterCrop(size)])(picture)).astype(int)
-    ours = center_crop_resize(picture, size=size, share=share)
+    ours = center_crop_resize(png(picture), size=size, short=int(size / share))
     assert ours.shape == (size, size, 3)
     assert np.abs(ours - theirs).max() <= 1
 
@@ -135,21 +157,25 @@ def test_eval_crop_is_torchvisions_resize_and_center_crop(width, height, size, s
 def test_crops_give_three_channels_whatever_the_picture_has(mode):
     picture = smooth_picture(40, 30).convert(mode)
     expected = np.asarray(picture.convert("RGB").resize((30, 30), Image.Resampling.BILINEAR, box=(5, 0, 35, 30)))
-    assert np.array_equal(center_crop_resize(picture, size=30, share=1.0), expected)
+    file = io.BytesIO()
+    picture.save(file, "TIFF")
+    assert np.array_equal(center_crop_resize(Picture(file.getvalue()), size=30, short=30), expected)
 
 
 def test_pad_and_shift_is_a_crop_of_the_edge_padded_picture():
-    picture = np.asarray(smooth_picture(12, 9))
+    picture = np.array(smooth_picture(9, 9))
     padded = np.pad(picture, ((3, 3), (3, 3), (0, 0)), mode="edge")
-    crops = {padded[y : y + 9, x : x + 12].tobytes(): (y, x) for y in range(7) for x in range(7)}
+    crops = {padded[y : y + 9, x : x + 9].tobytes(): (y, x) for y in range(7) for x in range(7)}
     rng = np.random.default_rng(0)
-    seen = {crops[pad_and_shift(picture, rng, pad=3).tobytes()] for _ in range(600)}
+    seen = {crops[pad_and_shift(picture, rng, 9, pad=3, flip=0.0).tobytes()] for _ in range(600)}
     assert len(seen) == 49  # every shift occurs, and nothing else
-    assert np.array_equal(pad_and_shift(picture, rng, pad=0), picture)
+    assert np.array_equal(pad_and_shift(picture, rng, 9, pad=0, flip=1.0), picture[:, ::-1])
+    smaller = pad_and_shift(picture, rng, 5, pad=0, flip=0.0)  # at a size that is not the data's own
+    assert np.array_equal(smaller, resize(picture, 5))
 
 
 def test_random_flip_mirrors_with_its_probability():
-    picture, rng = np.asarray(smooth_picture(8, 6)), np.random.default_rng(0)
+    picture, rng = np.array(smooth_picture(8, 6)), np.random.default_rng(0)
     assert np.array_equal(random_flip(picture, rng, probability=0.0), picture)
     assert np.array_equal(random_flip(picture, rng, probability=1.0), np.flip(picture, 1))
     flips = sum(random_flip(picture, rng, probability=0.25) is not picture for _ in range(2000))
@@ -295,7 +321,7 @@ def test_folder_is_read_as_torchvision_reads_it(tmp_path):
         split, theirs = getattr(source, name), ImageFolder(str(tmp_path / name))
         assert [(str(split.path(i)), int(split.labels[i])) for i in range(len(split.labels))] == theirs.samples
     assert [source.train.path(i).name for i in range(8)] == ["0.jpg", "1.png", "2.jpg", "3.png"] * 2
-    whole = source.train.load(1, np.asarray)
+    whole = source.train.load(1, lambda picture: picture.decode())
     assert np.array_equal(whole, np.asarray(Image.open(tmp_path / "train" / "cat" / "1.png")))
 
 
@@ -349,6 +375,9 @@ def make(*parts: str):
         (break_nothing, {"crop_ratio": (0.0, 1.0)}, r"data\.crop_ratio=\[0\.0,1\.0\] must be two rising"),
         (break_nothing, {"crop_pad": -2}, r"data\.crop_pad=-2 must be 0 or more"),
         (break_nothing, {"eval_crop": 0.0}, r"data\.eval_crop=0\.0 must be above 0"),
+        (break_nothing, {"eval_size": 0}, r"data\.eval_size=0 must be at least 1"),
+        (break_nothing, {"eval_crop": 0.9, "eval_resize": 20}, r"eval_crop=0\.9 and data\.eval_resize=20 both say"),
+        (break_nothing, {"eval_size": 24, "eval_resize": 20}, r"eval_resize=20 is smaller than the crop of 24 pixels"),
     ],
 )
 def test_mistakes_are_answered_in_one_line(tmp_path, action, changes, message):
@@ -453,7 +482,7 @@ def test_evaluation_gives_every_picture_once_and_unchanged(tmp_path):
     found = batches(data.val_dataloader())
     assert torch.cat([labels for _, labels in found]).tolist() == [0] * 5 + [1] * 5
     assert max(len(labels) for _, labels in found) <= 4
-    expected = center_crop_resize(Image.open(tmp_path / "val" / "cat" / "3.png"), size=16, share=0.875)
+    expected = center_crop_resize(Picture.read(tmp_path / "val" / "cat" / "3.png"), size=16, short=18)
     assert np.array_equal(torch.cat([images for images, _ in found])[3].permute(1, 2, 0), expected)
 
 
@@ -467,10 +496,9 @@ class Noise(DataTrick):
 def test_augment_comes_after_crop_and_flip_and_draws_from_the_pictures_generator(tmp_path):
     data = ClassifierData(folder_config(picture_folder(tmp_path), flip=1.0), micro_batch=2, tricks=[Noise()], seed=5)
     rng = np.random.default_rng([5, 3, 1, 6])
-    with Image.open(tmp_path / "train" / "dog" / "2.jpg") as picture:
-        crop = random_resized_crop(picture, rng, size=16, scale=SCALE, ratio=(0.75, 1.3333333333333333))
-    assert rng.random() < 1.0  # the flip's draw
-    assert np.array_equal(data.train_set[3, 1, 6][0], Noise().augment(crop[:, ::-1], rng))
+    picture = Picture.read(tmp_path / "train" / "dog" / "2.jpg")
+    crop = random_resized_crop(picture, rng, 16, scale=SCALE, ratio=(0.75, 1.3333333333333333), flip=1.0)
+    assert np.array_equal(data.train_set[3, 1, 6][0], Noise().augment(crop, rng))
 
 
 def test_the_number_of_workers_changes_nothing(monkeypatch):

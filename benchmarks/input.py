@@ -1,0 +1,115 @@
+"""Pictures per second and core of the training input pipeline, against torchvision's on PIL images.
+
+Both read the same JPEG files of 500x375 pixels (scikit-learn's two sample photographs, differently cut), decode, crop,
+flip and collate batches of 64 in one process on one thread; with ``--augment``, AutoAugment's ImageNet policy between.
+
+    python benchmarks/input.py [--augment] [--small]
+
+``--small``: 48x48 PNG files, 60 % crops and more, as of a folder of icons; no contract.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import torch
+from paired import conditions, interleave, ratios, spread, verdict
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision import datasets
+from torchvision.transforms import AutoAugment, Compose, PILToTensor, RandomHorizontalFlip, RandomResizedCrop
+
+import tricks
+from conf.schema import DataConfig, Preprocessing
+from lit_modules.datamodule import ClassifierData
+from tricks.base import TRICKS, DataTrick
+
+BATCH = 64
+
+
+def write_pictures(root: Path, size: tuple[int, int], ending: str) -> None:
+    """Two batches of different cuts of photographs, in two classes."""
+    package = find_spec("sklearn")
+    assert package and package.submodule_search_locations
+    photos = [Path(package.submodule_search_locations[0], "datasets", "images", n) for n in ("china.jpg", "flower.jpg")]
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for photo in photos:
+            folder = root / split / photo.stem
+            folder.mkdir(parents=True)
+            with Image.open(photo) as picture:
+                for i in range(BATCH if split == "train" else 1):
+                    left, top = rng.integers(0, 128), rng.integers(0, 85)
+                    cut = picture.resize(size, Image.Resampling.LANCZOS, box=(left, top, left + 512, top + 342))
+                    cut.save(folder / f"{i}{ending}", **({"quality": 90} if ending == ".jpg" else {}))
+
+
+def augmentation() -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+    """The trick's function, with the policy that torchvision's default is."""
+    tricks.load()
+    trick = TRICKS.get("autoaugment")
+    if trick is None:
+        sys.exit("--augment needs the trick autoaugment")
+    made = trick()
+    assert isinstance(made, DataTrick)
+    return made.transforms()["augment"]
+
+
+def seconds(loader: DataLoader) -> float:
+    """Per picture, over one epoch."""
+    start = time.process_time()
+    count = sum(len(labels) for _, labels in loader)
+    return (time.process_time() - start) / count
+
+
+def ours(root: Path, augment: list, changes: dict[str, Any], preprocessing: Preprocessing) -> DataLoader:
+    cfg = DataConfig(name="imagefolder", root=str(root), num_workers=0, preprocessing=preprocessing, **changes)
+    return ClassifierData(cfg, micro_batch=BATCH, augment=augment).train_dataloader()
+
+
+def torchvisions(root: Path, augment: list, size: int, scale: tuple[float, float]) -> DataLoader:
+    transform = Compose([RandomResizedCrop(size, scale), RandomHorizontalFlip(), *augment, PILToTensor()])
+    return DataLoader(datasets.ImageFolder(str(root / "train"), transform), BATCH, shuffle=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--augment", action="store_true")
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--rounds", type=int, default=15)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    size, scale = (48, (0.6, 1.0)) if args.small else (224, (0.08, 1.0))
+    changes = {"image_size": size, "crop_scale": scale}
+    print(conditions())
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_pictures(root, *(((48, 48), ".png") if args.small else ((500, 375), ".jpg")))
+        mine = [augmentation()] if args.augment else []
+        loaders = {p.value: ours(root, mine, changes, p) for p in Preprocessing}
+        loaders["PIL"] = torchvisions(root, [AutoAugment()] if args.augment else [], size, scale)
+        taken = interleave({name: partial(seconds, loader) for name, loader in loaders.items()}, args.rounds + 1)
+    taken = {name: values[1:] for name, values in taken.items()}  # the first round warms up
+    for name, values in taken.items():
+        print(f"{name:12s} {spread([1 / v for v in values], 0)} pictures/s")
+    for name in (p.value for p in Preprocessing):
+        faster = ratios(taken["PIL"], taken[name])
+        print(f"{name} over torchvision on PIL images: {spread(faster, 2)} times as fast")
+        if not args.small:
+            verdict(f"time of {name} over PIL's", float(np.median([1 / f for f in faster])), 1 / 2.5)
+    print(conditions())
+
+
+if __name__ == "__main__":
+    main()
