@@ -78,7 +78,7 @@ def resize_box(picture: np.ndarray, box: tuple[float, float, float, float], size
     """The same with Pillow, of a box (left, top, right, bottom) between pixels."""
     height, width = picture.shape[:2]
     box = (box[0], box[1], min(box[2], width), min(box[3], height))  # rounding may lead a little beyond
-    return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return np.array(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 
 def center_crop_resize(picture: Picture, *, size: int, short: int) -> np.ndarray:
