@@ -14,7 +14,6 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,27 +54,24 @@ def write_pictures(root: Path, size: tuple[int, int], ending: str) -> None:
                     cut.save(folder / f"{i}{ending}", **({"quality": 90} if ending == ".jpg" else {}))
 
 
-def augmentation() -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
-    """The trick's function, with the policy that torchvision's default is."""
+def augmentation() -> DataTrick:
+    """The trick, whose default policy is torchvision's as well."""
     tricks.load()
-    trick = TRICKS.get("autoaugment")
-    if trick is None:
-        sys.exit("--augment needs the trick autoaugment")
-    made = trick()
-    assert isinstance(made, DataTrick)
-    return made.transforms()["augment"]
+    trick = TRICKS["autoaugment"]()
+    assert isinstance(trick, DataTrick)
+    return trick
 
 
 def seconds(loader: DataLoader) -> float:
     """Per picture, over one epoch."""
     start = time.process_time()
-    count = sum(len(labels) for _, labels in loader)
+    count = sum(len(images) for images, *_ in loader)
     return (time.process_time() - start) / count
 
 
-def ours(root: Path, augment: list, changes: dict[str, Any], preprocessing: Preprocessing) -> DataLoader:
+def ours(root: Path, chosen: list[DataTrick], changes: dict[str, Any], preprocessing: Preprocessing) -> DataLoader:
     cfg = DataConfig(name="imagefolder", root=str(root), num_workers=0, preprocessing=preprocessing, **changes)
-    return ClassifierData(cfg, micro_batch=BATCH, augment=augment).train_dataloader()
+    return ClassifierData(cfg, micro_batch=BATCH, tricks=chosen).train_dataloader()
 
 
 def torchvisions(root: Path, augment: list, size: int, scale: tuple[float, float]) -> DataLoader:

@@ -96,7 +96,10 @@ class TrainSet:
         epoch, _, index = draw
         rng = picture_rng(self.seed, draw)
         tricks = [trick.at(epoch / self.epochs) for trick in self.tricks]
-        picture = self.split.load(index, lambda whole: self.crop(whole, rng, self.size))
+        size = self.size
+        for trick in tricks:
+            size = trick.size(size)
+        picture = self.split.load(index, lambda whole: self.crop(whole, rng, size))
         for trick in tricks:
             picture = trick.augment(picture, rng)
         return picture, int(self.split.labels[index]), index
