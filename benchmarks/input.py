@@ -40,7 +40,8 @@ BATCH = 64
 def write_pictures(root: Path, size: tuple[int, int], ending: str) -> None:
     """Two batches of different cuts of photographs, in two classes."""
     package = find_spec("sklearn")
-    assert package and package.submodule_search_locations
+    assert package is not None
+    assert package.submodule_search_locations is not None
     photos = [Path(package.submodule_search_locations[0], "datasets", "images", n) for n in ("china.jpg", "flower.jpg")]
     rng = np.random.default_rng(0)
     for split in ("train", "val"):

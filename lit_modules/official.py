@@ -82,7 +82,7 @@ def sample_bilinear(pixels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndar
 
 @cache
 def opencv() -> ModuleType:
-    """OpenCV, in a version that interpolates exactly, on one thread: each worker is one, and no pool survives a fork."""
+    """OpenCV, in a version that interpolates exactly, on one thread: workers have one, and no pool survives a fork."""
     import cv2
 
     if int(cv2.__version__.partition(".")[0]) < 5:

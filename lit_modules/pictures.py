@@ -1,7 +1,7 @@
 """Picture files: opened without decoding, decoded to uint8 (H, W, 3) when a crop knows what it needs.
 
-JPEGs go through simplejpeg, everything else through Pillow. Both wrap libjpeg-turbo with its accurate integer DCT, so
-the pixels are the same and only the time differs.
+JPEGs go through simplejpeg, everything else (CMYK included) through Pillow. Both wrap libjpeg-turbo with its accurate
+integer DCT, so the pixels are the same and only the time differs.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ class Picture:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self.opened = None  # by Pillow, where simplejpeg is not for it
         try:
-            self.height, self.width = simplejpeg.decode_jpeg_header(data)[:2]
-            self.is_jpeg = True
+            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+            self.width, self.height = int(width), int(height)
         except ValueError:
-            self.width, self.height = Image.open(io.BytesIO(data)).size
-            self.is_jpeg = False
+            colours = None
+        if colours not in ("Gray", "YCbCr", "RGB"):
+            self.opened = Image.open(io.BytesIO(data))
+            self.width, self.height = self.opened.size
 
     @classmethod
     def read(cls, path: Path) -> Picture:
@@ -40,15 +43,14 @@ class Picture:
         Where ``width`` x ``height`` pixels would do, a JPEG comes at 4/8, 3/8, 2/8 or 1/8 of its sides, but no smaller
         than that: libjpeg then does less work.
         """
-        if self.is_jpeg:
+        if self.opened is None:
             try:
                 return simplejpeg.decode_jpeg(
                     self.data, min_width=width or self.width, min_height=height or self.height, min_factor=2
                 )
             except ValueError:
-                pass  # CMYK, or a damaged file: Pillow converts the one, and says what is wrong with the other
-        with Image.open(io.BytesIO(self.data)) as picture:
-            return np.array(to_rgb(picture))
+                pass  # damaged: Pillow puts up with what is harmless, and says what is wrong with the rest
+        return np.array(to_rgb(self.opened or Image.open(io.BytesIO(self.data))))
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

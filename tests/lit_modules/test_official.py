@@ -3,10 +3,10 @@
 import io
 
 import numpy as np
+import official as reference_files
 import pytest
 from PIL import Image
 
-import official as reference_files
 from conf.schema import DataConfig, Preprocessing
 from core.errors import UserError
 from lit_modules import datasets, official

@@ -1,0 +1,117 @@
+"""Decoding, against Pillow and limiting cases."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+from conf.schema import DataConfig
+from core.errors import UserError
+from lit_modules import datasets
+from lit_modules.pictures import Picture
+
+
+def encode(picture: Image.Image, ending: str = "PNG", **options) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, ending, **options)
+    return file.getvalue()
+
+
+def decode(*arguments, **options) -> np.ndarray:
+    return Picture(encode(*arguments, **options)).decode()
+
+
+def photo(width: int = 61, height: int = 43) -> Image.Image:
+    coarse = np.random.default_rng(0).integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize(
+    "options", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}, {"quality": 30}]
+)
+def test_jpegs_have_the_pixels_that_pillow_finds(mode, options):
+    file = encode(photo().convert(mode), "JPEG", **options)
+    picture = Picture(file)
+    assert (picture.width, picture.height) == (61, 43)
+    with Image.open(io.BytesIO(file)) as theirs:
+        assert np.array_equal(picture.decode(), np.asarray(theirs.convert("RGB")))
+
+
+def test_a_jpeg_decoded_small_has_the_pixels_of_pillows_draft():
+    file = encode(photo(480, 320), "JPEG")
+    for factor in (2, 4, 8):
+        with Image.open(io.BytesIO(file)) as theirs:
+            theirs.draft("RGB", (480 // factor, 320 // factor))
+            assert np.array_equal(Picture(file).decode(480 // factor, 320 // factor), np.asarray(theirs))
+
+
+def test_a_jpeg_with_a_harmless_flaw_is_decoded_and_a_truncated_one_is_not():
+    whole = encode(photo(), "JPEG")
+    flawed = whole[:-2] + b"12345" + whole[-2:]  # bytes before the end marker
+    assert np.array_equal(Picture(flawed).decode(), Picture(whole).decode())
+    with pytest.raises(OSError, match="truncated"):
+        Picture(whole[: len(whole) // 2]).decode()
+
+
+@pytest.mark.parametrize("ending", ["PNG", "TIFF"])
+def test_sixteen_bits_of_grey_are_scaled_to_eight(ending):
+    values = np.array([[0, 128, 129, 257, 32768, 65407, 65535]], np.uint16)
+    grey = decode(Image.fromarray(values), ending)
+    assert np.array_equal(grey, np.array([[0, 0, 1, 1, 128, 255, 255]], np.uint8)[..., None].repeat(3, 2))
+
+
+def test_floats_of_zero_to_one_are_scaled_and_others_refused():
+    values = np.array([[0.0, 0.5, 1.0]], np.float32)
+    assert decode(Image.fromarray(values), "TIFF")[0, :, 0].tolist() == [0, 128, 255]
+    for bad in (values * 255, values - 0.5, values * np.nan):
+        with pytest.raises(ValueError, match=r"its values are not all in \[0, 1\]: save it with 8 bits a channel"):
+            decode(Image.fromarray(bad), "TIFF")
+
+
+def test_an_alpha_channel_is_dropped_and_palettes_resolved():
+    opaque = np.asarray(photo())
+    transparent = np.dstack([opaque, np.zeros(opaque.shape[:2], np.uint8)])
+    assert np.array_equal(decode(Image.fromarray(transparent)), opaque)
+    palette = photo().quantize(16)
+    expected = np.asarray(palette.convert("RGB"))
+    assert np.array_equal(decode(palette), expected)
+    assert np.array_equal(decode(palette, transparency=bytes(range(16))), expected)
+
+
+def folder(root: Path) -> Path:
+    for split in ("train", "val"):
+        for name in ("a", "b"):
+            (root / split / name).mkdir(parents=True)
+            photo(9, 9).save(root / split / name / "0.png")
+    return root
+
+
+def test_a_picture_whose_scale_is_unknown_is_named(tmp_path):
+    bad = folder(tmp_path) / "train" / "a" / "1.tiff"
+    Image.fromarray(np.full((4, 4), 200, np.float32)).save(bad)
+    source = datasets.open_source(DataConfig(name="imagefolder", root=str(tmp_path)))
+    with pytest.raises(UserError, match=rf"cannot read the picture {bad} \(its values are not all in \[0, 1\]"):
+        source.train.load(1, lambda picture: picture.decode())
+
+
+def test_an_unknown_format_is_named_without_python(tmp_path):
+    bad = folder(tmp_path) / "train" / "a" / "1.png"
+    bad.write_bytes(b"text")
+    with pytest.raises(UserError, match=rf"cannot read the picture {bad} \(its format is unknown\)"):
+        datasets.open_source(DataConfig(name="imagefolder", root=str(tmp_path))).train.load(1, np.asarray)
+
+
+def test_sub_folders_are_read_in_torchvisions_order(tmp_path):
+    folder(tmp_path)
+    for name in ("a/z/1.png", "a/B/2.png", "a/B/c/0.jpg", "a/10.png", "a/b-/3.png", "b/x/.1.png", "b/.trash/2.png"):
+        path = tmp_path / "train" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photo(9, 9).save(path)
+    ours = datasets.ImageFolder(tmp_path / "train", ["a", "b"])
+    theirs = [s for s in ImageFolder(str(tmp_path / "train")).samples if "/." not in s[0]]
+    assert [(str(ours.path(i)), int(ours.labels[i])) for i in range(len(ours.labels))] == theirs
+    assert len(theirs) == 7
