@@ -142,7 +142,8 @@ def test_a_rounded_area_is_mended_by_one_row():
     """Half of 10x7 is 35: a side of 5.92 rounds to 6 and fits, but one of 5.39 (29 pixels) to 5, which does not."""
     assert set(boxes(10, 7, 50, scale=(0.5, 0.5), ratio=(1.0, 1.0))[:, 3]) == {7}  # 6 * 6 > 35 > 5 * 5: the whole
     assert {tuple(b[2:]) for b in boxes(10, 7, 50, scale=(29 / 70, 37 / 70), ratio=(1.0, 1.0))} == {(6, 6)}
-    sides = boxes(10, 7, 3000, scale=(14 / 70, 30.5 / 70), ratio=(1.0, 1.0))[:, 3]  # drawn: 4, 5, and 6, which becomes 5
+    # Drawn: 4, 5, and 6, which becomes 5.
+    sides = boxes(10, 7, 3000, scale=(14 / 70, 30.5 / 70), ratio=(1.0, 1.0))[:, 3]
     assert set(sides) == {4, 5}
     assert abs((sides == 5).mean() - 2 / 3) < 4 * np.sqrt(2 / 9 / 3000)
 
