@@ -299,7 +299,7 @@ SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "imagefolder": imagefolder,
     "imagenet": imagenet,
 }
-FOLDERS = frozenset({"root", "crop_scale", "crop_ratio", "eval_crop"})
+FOLDERS = frozenset({"root", "preprocessing", "crop_scale", "crop_ratio", "eval_crop", "eval_resize"})
 OWN_KEYS = {"digits": frozenset({"crop_pad"}), "imagefolder": FOLDERS, "imagenet": FOLDERS}
 """Keys of `DataConfig` that only some data sets read, by data set; the others are for all of them."""
 
