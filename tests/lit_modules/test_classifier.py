@@ -245,8 +245,8 @@ def test_last_loss_is_the_mean_since_the_last_logging():
 class Noted(CSVLogger):
     """Keeps what it is told."""
 
-    def __init__(self) -> None:
-        super().__init__("nowhere")
+    def __init__(self, folder) -> None:
+        super().__init__(folder)
         self.told: list[tuple[int, dict[str, float]]] = []
 
     def log_metrics(self, metrics, step=None) -> None:
@@ -255,9 +255,9 @@ class Noted(CSVLogger):
     def save(self) -> None: ...
 
 
-def test_the_learning_rate_that_is_logged_is_the_steps_own():
+def test_the_learning_rate_that_is_logged_is_the_steps_own(tmp_path):
     """Linear warm-up over the epoch's four steps: 0, 1/4, 2/4, 3/4 of 0.4."""
-    module, logger = classifier(linear(), lr=0.4, log_every=1), Noted()
+    module, logger = classifier(linear(), lr=0.4, log_every=1), Noted(tmp_path)
     module.schedule = Schedule("constant", 4, 10, warmup_epochs=1)
     trainer(logger=logger, log_every_n_steps=1).fit(module, loader())
     assert [step for step, _ in logger.told] == [1, 2, 3, 4]
