@@ -2,7 +2,8 @@
 
 Both read the same JPEG files of 500x375 pixels (scikit-learn's two sample photographs, differently cut), decode, crop,
 flip and collate batches of 64 in one process on one thread (processor time is told); with ``--augment``, AutoAugment's
-ImageNet policy between.
+ImageNet policy between. Torchvision's also turns pictures into floats and normalises them, as is usual; ours leave as
+uint8 and are normalised on the device.
 
     python benchmarks/input.py [--augment] [--small]
 
@@ -28,7 +29,7 @@ from paired import conditions, interleave, ratios, spread, verdict
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import datasets
-from torchvision.transforms import AutoAugment, Compose, PILToTensor, RandomHorizontalFlip, RandomResizedCrop
+from torchvision.transforms import AutoAugment, Compose, Normalize, RandomHorizontalFlip, RandomResizedCrop, ToTensor
 
 import tricks
 from conf.schema import DataConfig, Preprocessing
@@ -77,7 +78,8 @@ def ours(root: Path, chosen: list[DataTrick], changes: dict[str, Any], preproces
 
 
 def torchvisions(root: Path, augment: list, size: int, scale: tuple[float, float]) -> DataLoader:
-    transform = Compose([RandomResizedCrop(size, scale), RandomHorizontalFlip(), *augment, PILToTensor()])
+    normalise = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    transform = Compose([RandomResizedCrop(size, scale), RandomHorizontalFlip(), *augment, ToTensor(), normalise])
     return DataLoader(datasets.ImageFolder(str(root / "train"), transform), BATCH, shuffle=True)
 
 

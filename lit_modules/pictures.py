@@ -1,17 +1,37 @@
 """Picture files: opened without decoding, decoded to uint8 (H, W, 3) when a crop knows what it needs.
 
-JPEGs go through simplejpeg, everything else (CMYK included) through Pillow. Both wrap libjpeg-turbo with its accurate
-integer DCT, so the pixels are the same and only the time differs.
+JPEGs go through simplejpeg where it is installed, everything else (CMYK included) through Pillow. Both wrap
+libjpeg-turbo with its accurate integer DCT, so the pixels are the same and only the time differs.
 """
 
 from __future__ import annotations
 
 import io
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import simplejpeg
 from PIL import Image
+
+try:
+    import simplejpeg
+except ModuleNotFoundError:  # an optional dependency, for speed alone
+    simplejpeg = None
+
+
+class _Scratch(threading.local):
+    """Memory that every JPEG of a thread is decoded into: fresh memory costs as much time as decoding itself."""
+
+    pixels = np.empty(0, np.uint8)
+
+    def of(self, size: int) -> np.ndarray:
+        if len(self.pixels) < size:
+            self.pixels = np.empty(size, np.uint8)
+        return self.pixels[:size]
+
+
+_scratch = _Scratch()
 
 
 class Picture:
@@ -23,13 +43,16 @@ class Picture:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.opened = None  # by Pillow, where simplejpeg is not for it
-        try:
-            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-            self.width, self.height = int(width), int(height)
-        except ValueError:
-            colours = None
-        if colours not in ("Gray", "YCbCr", "RGB"):
+        self.fast = False  # is it for simplejpeg?
+        self.opened: Image.Image | None = None  # else by Pillow, until it is decoded
+        if simplejpeg:
+            try:
+                height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+            except ValueError:
+                colours = None
+            if colours in ("Gray", "YCbCr", "RGB"):
+                self.fast, self.width, self.height = True, int(width), int(height)
+        if not self.fast:
             self.opened = Image.open(io.BytesIO(data))
             self.width, self.height = self.opened.size
 
@@ -37,20 +60,26 @@ class Picture:
     def read(cls, path: Path) -> Picture:
         return cls(path.read_bytes())
 
-    def decode(self, width: int | None = None, height: int | None = None) -> np.ndarray:
-        """All pixels, uint8 (H, W, 3).
+    def decode(self, width: int = 0, height: int = 0) -> np.ndarray:
+        """All pixels, uint8 (H, W, 3), which stay valid until the thread decodes its next picture.
 
-        Where ``width`` x ``height`` pixels would do, a JPEG comes at 4/8, 3/8, 2/8 or 1/8 of its sides, but no smaller
-        than that: libjpeg then does less work.
+        Where at least ``width`` x ``height`` pixels would do, a JPEG comes at a half, a quarter or an eighth of its
+        sides, rounded up: libjpeg then does less work.
         """
-        if self.opened is None:
-            try:
+        enough = [s for s in (2, 4, 8) if 0 < s * width <= self.width and 0 < s * height <= self.height]
+        share = max(enough, default=1)
+        size = -(-self.width // share), -(-self.height // share)
+        if simplejpeg and self.fast:
+            buffer = _scratch.of(3 * self.width * self.height)
+            # Damaged: Pillow puts up with what is harmless, and says what is wrong with the rest.
+            with suppress(ValueError):
                 return simplejpeg.decode_jpeg(
-                    self.data, min_width=width or self.width, min_height=height or self.height, min_factor=2
+                    self.data, min_width=size[0], min_height=size[1], min_factor=2, buffer=buffer
                 )
-            except ValueError:
-                pass  # damaged: Pillow puts up with what is harmless, and says what is wrong with the rest
-        return np.array(to_rgb(self.opened or Image.open(io.BytesIO(self.data))))
+        picture, self.opened = self.opened or Image.open(io.BytesIO(self.data)), None
+        if share > 1:
+            picture.draft("RGB", (self.width // share, self.height // share))
+        return np.array(to_rgb(picture))
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

@@ -68,7 +68,7 @@ def resize(picture: np.ndarray, size: int) -> np.ndarray:
     between the two passes, and takes a third of the time.
     """
     if picture.shape[:2] == (size, size):
-        return picture
+        return picture.copy()  # its memory may be the decoder's
     batch = torch.from_numpy(picture)[None].permute(0, 3, 1, 2)  # in this order it is seen to be channels_last
     resized = F.interpolate(batch, (size, size), mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy()

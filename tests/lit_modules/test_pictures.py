@@ -10,8 +10,10 @@ from torchvision.datasets import ImageFolder
 
 from conf.schema import DataConfig
 from core.errors import UserError
-from lit_modules import datasets
+from lit_modules import datasets, pictures
+from lit_modules.official import central_crop, distorted_crop
 from lit_modules.pictures import Picture
+from lit_modules.transforms import center_crop_resize, random_resized_crop
 
 
 def encode(picture: Image.Image, ending: str = "PNG", **options) -> bytes:
@@ -47,6 +49,33 @@ def test_a_jpeg_decoded_small_has_the_pixels_of_pillows_draft():
         with Image.open(io.BytesIO(file)) as theirs:
             theirs.draft("RGB", (480 // factor, 320 // factor))
             assert np.array_equal(Picture(file).decode(480 // factor, 320 // factor), np.asarray(theirs))
+
+
+@pytest.mark.parametrize("least", [(0, 0), (61, 43), (30, 21), (30, 22), (15, 10), (8, 5), (7, 1)])
+def test_without_simplejpeg_the_pixels_are_the_same(least, monkeypatch):
+    """It is an optional dependency, and must change nothing but the time."""
+    file = encode(photo(), "JPEG")
+    fast = Picture(file).decode(*least).copy()
+    monkeypatch.setattr(pictures, "simplejpeg", None)
+    assert np.array_equal(Picture(file).decode(*least), fast)
+    assert min(fast.shape[:2]) >= min(least)
+
+
+def test_the_crops_own_their_memory():
+    """A decoded JPEG is valid until the next one; what a crop returns must stay."""
+    first, second = (Picture(encode(Image.new("RGB", (32, 32), colour), "JPEG")) for colour in ("red", "blue"))
+    rng = np.random.default_rng(0)
+    whole = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0), "flip": 0.0}
+    for crop in (
+        lambda p: random_resized_crop(p, rng, 32, **whole),
+        lambda p: distorted_crop(p, rng, 32, **whole),
+        lambda p: center_crop_resize(p, size=32, short=32),
+        lambda p: central_crop(p, size=32, short=32),
+    ):
+        kept = crop(first)
+        before = kept.copy()
+        crop(second)
+        assert np.array_equal(kept, before)
 
 
 def test_a_jpeg_with_a_harmless_flaw_is_decoded_and_a_truncated_one_is_not():
