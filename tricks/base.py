@@ -83,7 +83,8 @@ class Ramp:
         """The strength when ``progress`` (0 to 1) of the training is over."""
         share = min(max((progress - self.begin) / (self.finish - self.begin), 0.0), 1.0)
         if self.stages > 1:
-            share = min(int(share * self.stages), self.stages - 1) / (self.stages - 1)
+            stage = int(share * self.stages + 1e-9)  # a share of 0.4999999999999999 is a half, where a stage begins
+            share = min(stage, self.stages - 1) / (self.stages - 1)
         return self.start + (self.end - self.start) * share
 
     def __repr__(self) -> str:

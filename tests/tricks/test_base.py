@@ -18,6 +18,8 @@ load()
     [
         (Ramp(0.0, 0.2), {0.0: 0.0, 0.25: 0.05, 0.5: 0.1, 1.0: 0.2}),
         (Ramp(1.0, 0.5, begin=0.4, finish=0.8), {0.0: 1.0, 0.4: 1.0, 0.6: 0.75, 0.8: 0.5, 1.0: 0.5}),
+        # (0.5 - 0.2) / (0.8 - 0.2) is a little below a half in floating point
+        (Ramp(0, 1, 0.2, 0.8, stages=2), {0.49: 0, 0.5: 1, 0.8: 1}),
         # four stages of EfficientNetV2-S: 128 to 300 pixels in equal steps
         (Ramp(128, 300, stages=4), {0.0: 128, 0.24: 128, 0.25: 128 + 172 / 3, 0.6: 128 + 344 / 3, 0.75: 300, 1.0: 300}),
     ],
