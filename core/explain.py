@@ -104,6 +104,14 @@ def explain(plan: Plan) -> Group:
     return Group(what, cost, *notes, summary(plan))
 
 
+def training_sizes(plan: Plan) -> str:
+    """Sides of the training pictures, in the order in which the epochs have them."""
+    assert plan.data is not None
+    sizes = [str(plan.data.train_set.size_at(epoch)) for epoch in range(plan.cfg.trainer.max_epochs)]
+    different = list(dict.fromkeys(sizes))
+    return ", ".join(different) if len(different) <= 6 else f"{different[0]} to {different[-1]}"
+
+
 def summary(plan: Plan) -> Table:
     """The run in a few lines: what peers' users trip over is spelt out."""
     cfg, optim = plan.cfg, plan.optim
@@ -114,7 +122,7 @@ def summary(plan: Plan) -> Table:
         "tricks": ", ".join(plan.recipe.names) or "none",
         "data": cfg.data.name
         + (
-            f", {plan.data.train_size:,} training pictures"
+            f", {plan.data.train_size:,} training pictures of {training_sizes(plan)} pixels"
             if plan.data
             else " (not found, so only the network is shown)"
         ),

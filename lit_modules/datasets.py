@@ -92,15 +92,22 @@ class TrainSet:
     def __len__(self) -> int:
         return len(self.split.labels)
 
+    def tricks_at(self, epoch: int) -> list[DataTrick]:
+        """The tricks as they are in an epoch."""
+        return [trick.at(epoch / self.epochs) for trick in self.tricks]
+
+    def size_at(self, epoch: int) -> int:
+        """Side of an epoch's pictures in pixels."""
+        size = self.size
+        for trick in self.tricks_at(epoch):
+            size = trick.size(size)
+        return size
+
     def __getitem__(self, draw: Draw) -> tuple[np.ndarray, int, int]:
         epoch, _, index = draw
         rng = picture_rng(self.seed, draw)
-        tricks = [trick.at(epoch / self.epochs) for trick in self.tricks]
-        size = self.size
-        for trick in tricks:
-            size = trick.size(size)
-        picture = self.split.load(index, lambda whole: self.crop(whole, rng, size))
-        for trick in tricks:
+        picture = self.split.load(index, lambda whole: self.crop(whole, rng, self.size_at(epoch)))
+        for trick in self.tricks_at(epoch):
             picture = trick.augment(picture, rng)
         return picture, int(self.split.labels[index]), index
 

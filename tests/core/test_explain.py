@@ -96,5 +96,12 @@ def test_the_printed_tables(tricks, capsys):
         assert "2 drawn for each" in text
 
 
+def test_the_sizes_of_the_training_pictures_in_words():
+    """15 epochs in four stages, or in one line."""
+    assert explain.training_sizes(plan_of()) == "32"
+    assert explain.training_sizes(plan_of(["progressive"])) == "16, 21, 27, 32"
+    assert explain.training_sizes(plan_of({"progressive": {"scale": {"stages": 0}}})) == "16 to 31"
+
+
 def test_the_batch_in_words():
     assert str(Batch(1024, 8, 2)) == "1024 = 8 devices x 2 accumulation steps x 64 pictures"

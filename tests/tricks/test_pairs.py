@@ -6,21 +6,39 @@ import numpy as np
 import pytest
 import torch
 
+from conf.schema import OptimConfig
 from core.errors import UserError
 from core.names import trick_names
 from core.resolve import resolve
-from lit_modules.losses import soft_cross_entropy
+from lit_modules.classifier import Classifier
+from lit_modules.datamodule import collate
+from lit_modules.schedule import Schedule
 from models import create_model
 from models.spec import spec_of
 from tricks import create
-from tricks.base import BatchTrick, LossTrick, ModelTrick
+from tricks.base import BatchTrick, DataTrick, LossTrick, ModelTrick
 
 PAIRS = list(combinations(trick_names(), 2))
 MODEL_TRICKS = [t.name for t in create(list(trick_names())) if isinstance(t, ModelTrick)]
-AUGMENTATIONS = ("autoaugment", "randaugment", "trivialaugment")
+AUGMENTATIONS = ("augmix", "autoaugment", "randaugment", "trivialaugment")
 REFUSED = {("cutmix", "mixup"), *combinations(AUGMENTATIONS, 2)}
 """At their default parameters: mixup type1 draws two pictures for each one, cutmix one; one augmentation at most."""
 SIZES = {"resnet50": 64, "resnet20": 32}
+PROGRESS = 0.5
+"""Half of the training is over: strengths that move are under way."""
+
+
+def load(tricks: list[DataTrick], n: int, size: int) -> torch.Tensor:
+    """A batch as the loaders bring it: uint8 (n, 3, S, S), or (n, V, 3, S, S)."""
+    rngs = [np.random.default_rng([1, i]) for i in range(n)]
+    tricks = [trick.at(PROGRESS) for trick in tricks]
+    for trick in tricks:
+        size = trick.size(size)
+    pictures = [rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for rng in rngs]
+    for trick in tricks:
+        pictures = [trick.augment(picture, rng) for picture, rng in zip(pictures, rngs, strict=True)]
+    (batch,) = collate([(picture,) for picture in pictures])
+    return batch
 
 
 def step(tricks, name) -> list[torch.Tensor]:
@@ -28,15 +46,20 @@ def step(tricks, name) -> list[torch.Tensor]:
     recipe = resolve(create(tricks), spec_of(name, num_classes=5, width=8))
     torch.manual_seed(0)
     model = recipe.spec.build()
-    rng = np.random.default_rng(0)
     mixers = recipe.of(BatchTrick)
     n = 4 * (mixers[0].images_per_target if mixers else 1)
-    images, targets = torch.randn(n, 3, SIZES[name], SIZES[name]), torch.eye(5)[torch.arange(n) % 5]
-    if mixers:
-        images, targets = mixers[rng.integers(len(mixers))].mix(images, targets, rng)
-    for trick in recipe.of(LossTrick):
-        targets = trick.targets(targets)
-    loss = soft_cross_entropy(model(images), targets)
+    pictures, labels = load(recipe.of(DataTrick), n, SIZES[name]), torch.arange(n) % 5
+    classifier = Classifier(
+        model,
+        num_classes=5,
+        optim=OptimConfig(),
+        schedule=Schedule("constant", 1, 1),
+        data_tricks=recipe.of(DataTrick),
+        batch_tricks=mixers,
+        loss_tricks=recipe.of(LossTrick),
+    )
+    batch = classifier.network_scale(pictures, labels)
+    loss = classifier.training_loss(*batch, labels, np.random.default_rng(0), PROGRESS)
     loss.backward()
     assert loss.isfinite()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())

@@ -32,12 +32,14 @@ MODEL_TRICKS = [name for name in NAMES if issubclass(TRICKS[name], ModelTrick)]
 # trick -> parameter -> another value (and, where one network cannot show it, the parameters beside it)
 OTHER: dict[str, dict[str, object]] = {
     "anti_alias": {"filter_size": 5, "positions": ["conv", "projection"]},
+    "augmix": {"severity": 5.0, "width": 1, "depth": 1, "alpha": 0.3, "all_ops": True, "jsd": 6.0},
     "autoaugment": {"policy": "good", "strengths": "paper"},
     "big_little": {"alpha": 4, "beta": 1},
     "cutmix": {"alpha": 0.1},
     "dropblock": {"block_size": 3, "keep_prob": 0.5, "stage_scales": [1.0, 0.25]},
     "label_smoothing": {"smoothing": 0.3},
     "mixup": {"alpha": 1.0, "kind": "permutation"},
+    "progressive": {"scale": 0.75, "multiple_of": 4},
     "randaugment": {
         "num_ops": 3,
         "magnitude": 9.0,
@@ -45,6 +47,8 @@ OTHER: dict[str, dict[str, object]] = {
         "probability": 1.0,
         "space": "torchvision",
     },
+    "random_erasing": {"probability": 1.0, "area": [0.1, 0.2], "aspect": [1.0, 1.0], "mode": "pixel"},
+    "repeated_augmentation": {"num_repeats": 4},
     "resnet_d": {"pool_stage1": False},
     "se": {"reduction": 4},
     "sk": {"reduction": 4, "min_attention": 64},
@@ -88,7 +92,10 @@ def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
         numbers += trick.mix(images(), torch.eye(4, 5), np.random.default_rng(3))
     if isinstance(trick, LossTrick):
         numbers.append(trick.targets(torch.eye(4, 5)))
+        term = trick.term(images().flatten(2)[..., :5].transpose(0, 1), None)
+        numbers += [] if term is None else [term]
     if isinstance(trick, DataTrick):
+        trick = trick.at(0.5)
         rng = np.random.default_rng(3)
         picture = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
         numbers += [
@@ -265,6 +272,12 @@ def test_a_misspelt_trick_gets_a_suggestion():
         ("anti_alias", {"filter_size": 9}),
         ("anti_alias", {"positions": []}),
         ("anti_alias", {"positions": ["stem"]}),
+        ("augmix", {"severity": {"from": 0.0, "to": 3.0}}),
+        ("augmix", {"severity": 11.0}),
+        ("augmix", {"width": 0}),
+        ("augmix", {"depth": 0}),
+        ("augmix", {"alpha": 0.0}),
+        ("augmix", {"jsd": -1.0}),
         ("autoaugment", {"policy": "cifar"}),
         ("big_little", {"alpha": 0}),
         ("big_little", {"beta": 0}),
@@ -277,7 +290,17 @@ def test_a_misspelt_trick_gets_a_suggestion():
         ("label_smoothing", {"smoothing": 0.0}),
         ("label_smoothing", {"smoothing": 1.0}),
         ("mixup", {"alpha": -1.0}),
+        ("progressive", {"scale": 1.0}),
+        ("progressive", {"scale": {"from": 0.0, "to": 1.0}}),
+        ("progressive", {"scale": {"from": 0.5, "to": 1.1}}),
+        ("progressive", {"multiple_of": 0}),
         ("randaugment", {"magnitude": 11.0}),
+        ("random_erasing", {"probability": 0.0}),
+        ("random_erasing", {"probability": 1.5}),
+        ("random_erasing", {"area": [0.3, 0.1]}),
+        ("random_erasing", {"area": [0.0, 0.1]}),
+        ("random_erasing", {"aspect": [0.0, 1.0]}),
+        ("repeated_augmentation", {"num_repeats": 1}),
         ("se", {"reduction": 0}),
         ("sk", {"reduction": 0}),
         ("sk", {"min_attention": 0}),
@@ -294,6 +317,7 @@ def test_ill_values_are_user_errors_that_name_the_trick(name, parameters):
     ("name", "parameters"),
     [
         ("mixup", {"kind": "type3"}),
+        ("random_erasing", {"mode": "noise"}),
         ("dropblock", {"stage_scales": [-1.0, 1.0]}),
         ("sk", {"reduction": "four"}),
         ("cutmix", {"alpha": float("nan")}),

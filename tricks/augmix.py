@@ -1,0 +1,154 @@
+"""AugMix: each picture is mixed with chains of operations on it, and the network is to see the same in all versions.
+
+Paper: Hendrycks et al. 2019 (arXiv 1912.02781), Algorithm 1; for robustness to corruptions.
+Changes: the picture, after crop and flip: ``width`` chains of random operations start from it, are mixed with weights
+from a Dirichlet distribution, and the mixture with the picture itself by a share from a Beta distribution. Beside the
+picture the network sees two such mixtures of it (three times the batch): cross-entropy takes the picture alone, and
+``jsd`` times the Jensen-Shannon divergence of the three predictions is added to it. Without it, one mixture is all.
+Differs: as in the official code (google-research/augmix) operations draw levels from 0.1 to ``severity`` (of 10),
+posterizing keeps 4 bits at most, and the mean prediction is clamped at 1e-7. That code mixes normalised floats. Here
+pixels are mixed, which is the same since the weights sum to one, but for rounding the mixture to whole values. Where
+the batch is mixed too (mixup), the views of a picture are mixed alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+from torch import Tensor
+
+from core.errors import require
+from tricks.base import DataTrick, LossTrick, Strength, register, strength
+
+Operation = Callable[[Image.Image, float], Image.Image]
+"""Picture, level from 0.1 to 10 (negative: to the other side) -> picture of the same size."""
+
+
+def affine(image: Image.Image, *matrix: float) -> Image.Image:
+    """The pixel at (x, y) comes from (a x + b y + c, d x + e y + f), black from outside."""
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+
+
+def shift(image: Image.Image, x: int, y: int) -> Image.Image:
+    """The same for whole pixels, and many times as fast: the pixel at (i, j) comes from (i + x, j + y)."""
+    return image.crop((x, y, x + image.width, y + image.height))
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "autocontrast": lambda image, level: ImageOps.autocontrast(image),
+    "equalize": lambda image, level: ImageOps.equalize(image),
+    "posterize": lambda image, level: ImageOps.posterize(image, 4 - int(level * 4 / 10)),
+    "rotate": lambda image, level: image.rotate(int(level * 30 / 10), Image.Resampling.BILINEAR),
+    "solarize": lambda image, level: ImageOps.solarize(image, 256 - int(level * 256 / 10)),
+    "shear_x": lambda image, level: affine(image, 1, level * 0.3 / 10, 0, 0, 1, 0),
+    "shear_y": lambda image, level: affine(image, 1, 0, 0, level * 0.3 / 10, 1, 0),
+    "translate_x": lambda image, level: shift(image, int(level * (image.width / 3) / 10), 0),
+    "translate_y": lambda image, level: shift(image, 0, int(level * (image.height / 3) / 10)),
+}
+CORRUPTIONS: Mapping[str, Operation] = {
+    "color": lambda image, level: ImageEnhance.Color(image).enhance(level * 1.8 / 10 + 0.1),
+    "contrast": lambda image, level: ImageEnhance.Contrast(image).enhance(level * 1.8 / 10 + 0.1),
+    "brightness": lambda image, level: ImageEnhance.Brightness(image).enhance(level * 1.8 / 10 + 0.1),
+    "sharpness": lambda image, level: ImageEnhance.Sharpness(image).enhance(level * 1.8 / 10 + 0.1),
+}
+"""Operations that are close to some of the corruptions of ImageNet-C."""
+ALL = {**OPERATIONS, **CORRUPTIONS}
+BOTH_WAYS = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
+"""Operations whose levels are negated in half of the cases."""
+
+Chain = Sequence[tuple[str, float]]
+"""Operations one after the other, each with its level."""
+
+
+def draw_chain(names: Sequence[str], severity: float, depth: int, rng: np.random.Generator) -> Chain:
+    """``depth`` operations, or 1 to 3 where it is -1, with levels from 0.1 to ``severity``."""
+    chain = []
+    for _ in range(depth if depth > 0 else rng.integers(1, 4)):
+        name = names[int(rng.integers(len(names)))]
+        level = rng.uniform(0.1, severity)
+        chain.append((name, -level if name in BOTH_WAYS and rng.random() > 0.5 else level))
+    return chain
+
+
+def mix_chains(picture: np.ndarray, chains: Sequence[Chain], weights: np.ndarray, share: float) -> np.ndarray:
+    """(1 - share) of the picture and ``share`` of its versions, which are mixed with ``weights``.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        chains: what makes a version of the picture, W of them.
+        weights: (W,), with the sum 1.
+        share: from 0 (the picture alone) to 1.
+
+    Returns:
+        uint8 (H, W, 3), rounded.
+    """
+    mixed = np.float32(1 - share) * picture
+    for chain, weight in zip(chains, weights, strict=True):
+        image = Image.fromarray(picture)
+        for name, level in chain:
+            image = ALL[name](image, level)
+        mixed += np.float32(share * weight) * np.asarray(image)
+    return np.rint(mixed).astype(np.uint8)
+
+
+def jensen_shannon(logits: Tensor) -> Tensor:
+    """The Jensen-Shannon divergence of V predictions of the same picture, in nats, averaged over pictures.
+
+    Args:
+        logits: (V, B, K).
+    """
+    log_views = logits.log_softmax(-1)
+    views = log_views.exp()
+    mixture = views.mean(0).clamp(1e-7, 1).log()
+    # Not `F.kl_div`, as officially: its gradient is NaN where a probability is 0 in float32 (103 nats below another).
+    return (views * (log_views - mixture)).sum(-1).mean()
+
+
+@register
+@dataclass(frozen=True)
+class AugMix(DataTrick, LossTrick):
+    """Parameters of AugMix."""
+
+    severity: Strength = strength(3.0)
+    """The highest level of an operation, 0.1 to 10 (official: 3 for CIFAR, 1 for ImageNet)."""
+    width: int = 3
+    """Chains in a mixture."""
+    depth: int = -1
+    """Operations in a chain; -1: from 1 to 3, drawn for each chain."""
+    alpha: float = 1.0
+    """All parameters of the Dirichlet and the Beta distribution."""
+    all_ops: bool = False
+    """Also color, contrast, brightness and sharpness. ImageNet-C has the like, and is no fair test then."""
+    jsd: float = 12.0
+    """Weight of the divergence; 0: the network sees one mixture of each picture, and nothing is added to the loss."""
+
+    def check(self) -> None:
+        require(
+            (0.1 <= self.severity <= 10, f"tricks.augmix.severity is a level, 0.1 to 10, not {self.severity}"),
+            (self.width >= 1, f"tricks.augmix.width must be at least 1, not {self.width}"),
+            (self.depth == -1 or self.depth >= 1, f"tricks.augmix.depth must be at least 1, or -1, not {self.depth}"),
+            (self.alpha > 0, f"tricks.augmix.alpha must be above 0, not {self.alpha}"),
+            (self.jsd >= 0, f"tricks.augmix.jsd must be 0 or above, not {self.jsd}"),
+        )
+
+    @property
+    def views(self) -> int:
+        return 3 if self.jsd else 1
+
+    def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if not self.jsd:
+            return self.mixture(picture, rng)
+        return np.stack([picture, self.mixture(picture, rng), self.mixture(picture, rng)])
+
+    def mixture(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """uint8 (H, W, 3) -> the same, mixed with randomly drawn chains."""
+        names = list(ALL if self.all_ops else OPERATIONS)
+        weights, share = rng.dirichlet([self.alpha] * self.width), rng.beta(self.alpha, self.alpha)
+        chains = [draw_chain(names, self.severity, self.depth, rng) for _ in range(self.width)]
+        return mix_chains(np.ascontiguousarray(picture), chains, weights, share)
+
+    def term(self, logits: Tensor, companion: Tensor | None) -> Tensor | None:
+        return self.jsd * jensen_shannon(logits) if self.jsd else None
