@@ -169,6 +169,8 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
         )
     recipe = resolve(tricks, base_spec(cfg, num_classes))
     plan = Plan(cfg, recipe, batch, images_per_target, data, num_classes)
+    for trick in recipe.tricks:
+        trick.check_run(plan)
     if data:
         _ = plan.schedule  # refuses a warm-up longer than the run
     return plan

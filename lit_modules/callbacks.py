@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -23,3 +23,17 @@ class MovingStrengths(Callback):
         assert isinstance(pl_module, Classifier)
         for trick in self.tricks:
             trick.at(pl_module.progress).update(pl_module.model)
+
+
+class LearningRate(Callback):
+    """Where ``share`` gives a number, the learning rate is that share of the peak, whatever the schedule says."""
+
+    def __init__(self, share: Callable[[Classifier], float | None]) -> None:
+        self.share = share
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        assert isinstance(pl_module, Classifier)
+        share = self.share(pl_module)
+        if share is not None:
+            for group in trainer.optimizers[0].param_groups:  # the schedule computes each rate anew from the peak
+                group["lr"] = share * group["initial_lr"]

@@ -71,7 +71,7 @@ class Classifier(LightningModule):
         self.test_metrics = self._metrics(ece=MulticlassCalibrationError(num_classes, n_bins=ece_bins))
         # Summed on the device and read only when logged: reading every step would wait for the device every step.
         self._loss_sum, self._loss_count = torch.zeros(()), 0
-        self._logged_step, self._lr = 0, float("nan")
+        self._logged_step, self._counted, self._lr = 0, -1, float("nan")
         self.last_loss = float("nan")
         """Mean training loss at the last logging, for the progress bar."""
 
@@ -106,6 +106,7 @@ class Classifier(LightningModule):
         self._loss_sum = torch.zeros((), device=self.device)
 
     def on_train_epoch_start(self) -> None:
+        self._counted = -1
         # All randomness of an epoch follows from (seed, epoch, rank), so a resumed run repeats what it would have done.
         state = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank]).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]) >> 1)
@@ -169,8 +170,10 @@ class Classifier(LightningModule):
         # The last number keeps this key apart from those of the pictures' augmentations (lit_modules.sampler).
         rng = np.random.default_rng([self.seed, self.current_epoch, batch_idx, self.global_rank, 1])
         loss = self.training_loss(*self.network_scale(images, labels), index, rng, self.progress)
-        self._loss_sum += loss.detach()
-        self._loss_count += 1
+        if batch_idx != self._counted:  # an optimizer may ask again, for the gradient at another point
+            self._counted = batch_idx
+            self._loss_sum += loss.detach()
+            self._loss_count += 1
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -238,6 +241,6 @@ class Classifier(LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = build_optimizer(self.model, self.optim)
         for trick in self.optim_tricks:
-            optimizer = trick.wrap(optimizer)
+            optimizer = trick.wrap(optimizer, self.model)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -9,7 +9,7 @@ that acts; ``@register`` makes it selectable under the file's name. A class may 
 | `DataTrick`     | `augment`, `size`, `repeats`, `views`; `on_device`| one picture in the loader's workers; the batch |
 | `BatchTrick`    | `mix(images, targets, rng)`                       | one batch on the device, with dense targets    |
 | `LossTrick`     | `targets`, `loss`, `companion`, `term`            | what the logits are compared with, and how     |
-| `OptimTrick`    | `settings(optim)`, `wrap(optimizer)`              | the optimizer                                  |
+| `OptimTrick`    | `settings(optim)`, `wrap(optimizer, network)`     | the optimizer                                  |
 | `CallbackTrick` | `callbacks()`                                     | the run                                        |
 
 Shapes: images (B, 3, H, W), targets (B, K) rows that sum to one, logits (B, K); N pictures are drawn for B that the
@@ -139,6 +139,9 @@ class Trick(ABC):
     def check(self) -> None:  # noqa: B027 - most tricks have nothing to check
         """Raise `UserError` where the parameters, all plain numbers here, make no sense."""
 
+    def check_run(self, plan: Plan) -> None:  # noqa: B027 - most tricks go with any run
+        """Raise `UserError` where this run is none for the trick (``plan.data`` is None if only explained)."""
+
     @property
     def ramps(self) -> dict[str, Ramp]:
         """The strengths that move."""
@@ -265,14 +268,14 @@ class LossTrick(Trick):
 
 
 class OptimTrick(Trick):
-    """Changes how the weights are updated. Two tricks cannot override the same hook of this class."""
+    """Changes how the weights are updated. Two tricks cannot both override `settings`."""
 
     def settings(self, optim: OptimConfig) -> OptimConfig:
         """The ``optim`` part of the configuration with this trick in it (a new object)."""
         return optim
 
-    def wrap(self, optimizer: Optimizer) -> Optimizer:
-        """Something around the optimizer."""
+    def wrap(self, optimizer: Optimizer, network: nn.Module) -> Optimizer:
+        """Something around the optimizer of ``network`` (`lit_modules.wrapped`). Several wrap in the tricks' order."""
         return optimizer
 
 
@@ -287,7 +290,7 @@ class CallbackTrick(Trick):
 EXCLUSIVE: dict[type[Trick], tuple[str, ...]] = {
     DataTrick: ("repeats", "views", "size", "augment"),
     LossTrick: ("loss",),
-    OptimTrick: ("settings", "wrap"),
+    OptimTrick: ("settings",),
 }
 """Hooks that only one trick of a run may fill."""
 

@@ -276,6 +276,29 @@ def test_a_nan_among_the_scores_is_seen(split):
     assert math.isnan(act(module, data, verbose=False)[0][f"{split}/loss"])
 
 
+def test_an_optimizer_that_asks_twice_for_the_gradient_logs_the_first_loss():
+    class Twice(torch.optim.SGD):
+        def step(self, closure):
+            with torch.no_grad():
+                loss = closure()
+                for group in self.param_groups:
+                    for p in group["params"]:
+                        p.add_(5.0)
+                closure()
+                for group in self.param_groups:
+                    for p in group["params"]:
+                        p.sub_(5.0)
+            return loss
+
+    module = classifier(linear())
+    module.configure_optimizers = lambda: Twice(module.parameters(), lr=0.0)
+    trainer().fit(module, loader())
+    images, labels = pictures()
+    assert module.last_loss == pytest.approx(
+        F.cross_entropy(linear()(module.normalise(images)), labels).item(), rel=1e-4
+    )
+
+
 # --- scores, by hand
 
 

@@ -16,13 +16,14 @@ from lit_modules.schedule import Schedule
 from models import create_model
 from models.spec import spec_of
 from tricks import create
-from tricks.base import BatchTrick, DataTrick, LossTrick, ModelTrick
+from tricks.base import BatchTrick, DataTrick, LossTrick, ModelTrick, OptimTrick
 
 PAIRS = list(combinations(trick_names(), 2))
 MODEL_TRICKS = [t.name for t in create(list(trick_names())) if isinstance(t, ModelTrick)]
 AUGMENTATIONS = ("augmix", "autoaugment", "randaugment", "trivialaugment")
-REFUSED = {("cutmix", "mixup"), *combinations(AUGMENTATIONS, 2)}
-"""At their default parameters: mixup type1 draws two pictures for each one, cutmix one; one augmentation at most."""
+REFUSED = {("cutmix", "mixup"), ("ema", "swa"), *combinations(AUGMENTATIONS, 2)}
+"""At their default parameters: mixup type1 draws two pictures for each one, cutmix one; ema and swa are two averages;
+one augmentation at most."""
 SIZES = {"resnet50": 64, "resnet20": 32}
 PROGRESS = 0.5
 """Half of the training is over: strengths that move are under way."""
@@ -49,21 +50,31 @@ def step(tricks, name) -> list[torch.Tensor]:
     mixers = recipe.of(BatchTrick)
     n = 4 * (mixers[0].images_per_target if mixers else 1)
     pictures, labels = load(recipe.of(DataTrick), n, SIZES[name]), torch.arange(n) % 5
+    optim = OptimConfig()
+    for trick in recipe.of(OptimTrick):
+        optim = trick.settings(optim)
     classifier = Classifier(
         model,
         num_classes=5,
-        optim=OptimConfig(),
+        optim=optim,
         schedule=Schedule("constant", 1, 1),
         data_tricks=recipe.of(DataTrick),
         batch_tricks=mixers,
         loss_tricks=recipe.of(LossTrick),
+        optim_tricks=recipe.of(OptimTrick),
     )
     batch = classifier.network_scale(pictures, labels)
-    loss = classifier.training_loss(*batch, labels, np.random.default_rng(0), PROGRESS)
-    loss.backward()
-    assert loss.isfinite()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    torch.optim.SGD(model.parameters(), 0.1).step()
+    optimizer = classifier.configure_optimizers()["optimizer"]
+
+    def closure() -> torch.Tensor:
+        loss = classifier.training_loss(*batch, labels, np.random.default_rng(0), PROGRESS)
+        optimizer.zero_grad()
+        loss.backward()
+        assert loss.isfinite()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+        return loss
+
+    optimizer.step(closure)
     return [v.detach() for v in model.state_dict().values()]
 
 

@@ -12,17 +12,23 @@ import torch
 import torch.nn.functional as F
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
+from pytorch_lightning import LightningDataModule, Trainer
 from torch import nn
+from torch.utils.data import DataLoader, DistributedSampler
 
 import tricks
+from conf.schema import OptimConfig
 from core.errors import UserError
 from core.names import trick_names
 from core.register import register
 from core.resolve import resolve
+from lit_modules.classifier import Classifier
+from lit_modules.optim import build_optimizer
+from lit_modules.schedule import Schedule
 from models import create_model
 from models.spec import spec_of
 from tricks import create, load
-from tricks.base import TRICKS, BatchTrick, CallbackTrick, DataTrick, LossTrick, ModelTrick, OptimTrick
+from tricks.base import TRICKS, BatchTrick, CallbackTrick, DataTrick, LossTrick, ModelTrick, OptimTrick, hooks_of
 
 load()
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,12 +37,15 @@ MODEL_TRICKS = [name for name in NAMES if issubclass(TRICKS[name], ModelTrick)]
 
 # trick -> parameter -> another value (and, where one network cannot show it, the parameters beside it)
 OTHER: dict[str, dict[str, object]] = {
+    "agc": {"clip_factor": 0.1, "eps": 0.1},
     "anti_alias": {"filter_size": 5, "positions": ["conv", "projection"]},
     "augmix": {"severity": 5.0, "width": 1, "depth": 1, "alpha": 0.3, "all_ops": True, "jsd": 6.0},
     "autoaugment": {"policy": "good", "strengths": "paper"},
+    "bce": {"reduction": "sum", "threshold": 0.2},
     "big_little": {"alpha": 4, "beta": 1},
     "cutmix": {"alpha": 0.1},
     "dropblock": {"block_size": 3, "keep_prob": 0.5, "stage_scales": [1.0, 0.25]},
+    "ema": {"decay": 0.1, "warmup": False, "every": 2, "validate": "raw"},
     "label_smoothing": {"smoothing": 0.3},
     "mixup": {"alpha": 1.0, "kind": "permutation"},
     "progressive": {"scale": 0.75, "multiple_of": 4},
@@ -47,12 +56,15 @@ OTHER: dict[str, dict[str, object]] = {
         "probability": 1.0,
         "space": "torchvision",
     },
+    "no_bias_decay": {},
     "random_erasing": {"probability": 1.0, "area": [0.1, 0.2], "aspect": [1.0, 1.0], "mode": "pixel"},
     "repeated_augmentation": {"num_repeats": 4},
     "resnet_d": {"pool_stage1": False},
+    "sam": {"rho": 0.5, "every": 2},
     "se": {"reduction": 4},
     "sk": {"reduction": 4, "min_attention": 64},
     "stochastic_depth": {"rate": 0.5},
+    "swa": {"start": 0.5, "lr": 0.1, "low": 0.1, "every": 2},
 }
 ROWS = [(trick, parameter, value) for trick, row in OTHER.items() for parameter, value in row.items()]
 BESIDE = {("sk", "reduction"): {"min_attention": 1}}
@@ -94,6 +106,8 @@ def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
         numbers.append(trick.targets(torch.eye(4, 5)))
         term = trick.term(images().flatten(2)[..., :5].transpose(0, 1), None)
         numbers += [] if term is None else [term]
+        if "loss" in hooks_of(trick):
+            numbers.append(trick.loss(images()[:, 0, 0, :5], torch.eye(4, 5) * 0.7 + 0.06))
     if isinstance(trick, DataTrick):
         trick = trick.at(0.5)
         rng = np.random.default_rng(3)
@@ -102,7 +116,54 @@ def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
             torch.from_numpy(np.asarray(trick.augment(picture, np.random.default_rng([4, i])))) for i in range(16)
         ]
         numbers += [trick.on_device(images(), rng), torch.tensor([trick.size(32), trick.repeats, trick.views])]
+    if isinstance(trick, OptimTrick):
+        numbers += few_steps(trick)
+    if isinstance(trick, CallbackTrick):
+        numbers += tiny_run(trick)
     return numbers
+
+
+def few_steps(trick: OptimTrick) -> list[torch.Tensor]:
+    """Weights after three steps by the trick's settings and around its optimizer."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(48, 4), nn.BatchNorm1d(4), nn.Linear(4, 5))
+    optimizer = trick.wrap(build_optimizer(network, trick.settings(OptimConfig(weight_decay=0.1))), network)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(network(images()[..., :4, :4]), torch.arange(4))
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure)
+    return [p.detach() for p in network.parameters()]
+
+
+class TinyData(LightningDataModule):
+    """Two batches of four pictures."""
+
+    def train_dataloader(self) -> DataLoader:
+        pictures = (100 * images(8)[..., :4, :4].abs()).to(torch.uint8)
+        items = list(zip(pictures, torch.arange(8) % 5, torch.arange(8), strict=True))
+        return DataLoader(items, batch_size=4, sampler=DistributedSampler(items, 1, 0))  # type: ignore[arg-type]
+
+
+def tiny_run(trick: CallbackTrick) -> list[torch.Tensor]:
+    """What a network of a run of eight epochs has at its end."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(48, 4), nn.BatchNorm1d(4), nn.Linear(4, 5))
+    module = Classifier(network, num_classes=5, optim=OptimConfig(), schedule=Schedule("constant", 2, 8))
+    Trainer(
+        accelerator="cpu",
+        max_epochs=8,
+        callbacks=list(trick.callbacks()),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(module, TinyData())
+    return list(network.state_dict().values())
 
 
 def equal(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
@@ -161,6 +222,8 @@ def test_the_table_has_a_row_for_every_parameter():
     assert {(trick, parameter) for trick, parameter, _ in ROWS} == fields
 
 
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*val_dataloader")
+@pytest.mark.filterwarnings("ignore:.*smaller than the logging interval")
 @pytest.mark.parametrize(("name", "parameter", "value"), ROWS)
 def test_every_parameter_changes_something(name, parameter, value):
     beside = BESIDE.get((name, parameter), {})
