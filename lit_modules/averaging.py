@@ -44,6 +44,8 @@ class WeightAverage(Callback):
         self.updates = 0
         self.average: dict[str, Tensor] = {}
         self._weights: dict[str, Tensor] = {}  # the live network's own tensors
+        self._moving: list[str] = []
+        self._counters: list[str] = []
         self._aside: dict[str, Tensor] = {}  # copies of them, while the average is in their place
         self._restored: Mapping[str, Any] = {}
         self._step = 0
@@ -56,6 +58,8 @@ class WeightAverage(Callback):
         assert isinstance(pl_module, Classifier)
         self._weights = pl_module.model.state_dict()
         self.average = {name: _precise(weight).clone() for name, weight in self._weights.items()}
+        self._moving = [name for name, weight in self._weights.items() if weight.is_floating_point()]
+        self._counters = [name for name in self._weights if name not in self._moving]
         if self._restored:
             _copy(self.average, self._restored["average"])
             _copy(self._weights, self._restored["weights"])  # Lightning has put the average there
@@ -78,13 +82,9 @@ class WeightAverage(Callback):
 
     @torch.no_grad()
     def _update(self, share: float) -> None:
-        averages, weights = [], []
-        for name, weight in self._weights.items():
-            if weight.is_floating_point():
-                averages.append(self.average[name])
-                weights.append(_precise(weight))
-            else:
-                self.average[name].copy_(weight)
+        averages = [self.average[name] for name in self._moving]
+        weights = [_precise(self._weights[name]) for name in self._moving]
+        _copy(self.average, {name: self._weights[name] for name in self._counters})
         get_ema_multi_avg_fn(1 - share)(averages, weights, self.updates)
 
     def _measure(self, trainer: Trainer, module: Classifier) -> None:

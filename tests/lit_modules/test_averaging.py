@@ -156,6 +156,7 @@ def test_small_steps_are_not_lost_in_bfloat16() -> None:
     layer = nn.Linear(1, 1).to(torch.bfloat16)
     nn.init.ones_(layer.weight)
     average._weights = layer.state_dict()
+    average._moving = ["weight", "bias"]
     average.average = {k: torch.zeros_like(v, dtype=torch.float32) for k, v in average._weights.items()}
     for _ in range(100):
         average._update(0.001)
