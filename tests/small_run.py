@@ -46,6 +46,7 @@ def train(plan: Plan, directory: Path | None = None, callbacks: Any = (), **fit:
         callbacks=[*own, *callbacks, *saving],
         enable_progress_bar=False,
         enable_checkpointing=bool(directory),
+        limit_train_batches=plan.micro_batches_per_epoch,
     )
     trainer.fit(module, datamodule=plan.data, weights_only=True, **fit)
     return trainer, module
