@@ -1,6 +1,6 @@
 """AGC: a unit's gradient is clipped where it is large beside the unit's weights.
 
-Paper: Brock et al. 2021 (arXiv 2102.06171), section 4.1: clipping factor 0.01, eps 1e-3.
+Paper: Brock et al. 2021 (arXiv 2102.06171), section 4: clipping factor 0.01, eps 1e-3.
 Changes: the optimizer: before its step, for each output unit i of each weight tensor but the classifier's,
 |g_i| > factor * max(|w_i|, eps) is scaled down to that. A bias or gain is one unit.
 Differs: nothing known; the official code and timm, whose function is used, have the same rule. Weight decay and

@@ -1,6 +1,6 @@
 """BCE: binary cross-entropy, each class a question of its own.
 
-Paper: Wightman et al. 2021 (arXiv 2110.00476, "ResNet strikes back"), section 2; Beyer et al. 2020 (arXiv 2006.07159).
+Paper: Wightman et al. 2021 (arXiv 2110.00476, "ResNet strikes back"); Beyer et al. 2020 (arXiv 2006.07159).
 Changes: the loss: -sum_k y log sigmoid(z) + (1 - y) log(1 - sigmoid(z)) instead of cross-entropy.
 Differs: by default as in timm and RSB the mean over the classes, and the dense targets as they are. RSB's targets of a
 mixed picture are 1 for both of its classes: that is ``threshold`` (timm's ``--bce-target-thresh``). Label smoothing is

@@ -1,7 +1,7 @@
 """SAM: the gradient is taken where the loss near the weights is highest, and applied to the weights.
 
 Paper: Foret et al. 2020 (arXiv 2010.01412), Algorithm 1, with the 2-norm; rho 0.05 on CIFAR-10 and ImageNet. Every
-10 steps with rho 0.5 in Composer's ResNet-50 (arXiv 2206.11684 is a paper on such sparse SAM).
+10 steps with rho 0.5 in MosaicML's ResNet-50 (Medium recipe).
 Changes: the optimizer: a second forward and backward pass at w + rho * g / |g| for the same mixed batch, with the same
 noise; the optimizer's own step then takes that gradient at w. The loss that is logged is that at w, batch norm's
 running statistics see the first pass only.

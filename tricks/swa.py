@@ -1,6 +1,6 @@
 """SWA: the last part of training at a high learning rate, and the mean of the weights it passes.
 
-Paper: Izmailov et al. 2018 (arXiv 1803.05407), Algorithm 1 and section 3.2.
+Paper: Izmailov et al. 2018 (arXiv 1803.05407), Algorithm 1.
 Changes: the run: from ``start`` on the learning rate leaves its schedule, constant or falling in cycles, and after each
 cycle the weights enter an equal mean. Batch norm's statistics of the mean are measured anew each time, in a pass over
 the epoch's training pictures, augmented but not mixed, in training mode (dropout and the like act). From the first

@@ -283,11 +283,11 @@ def test_an_optimizer_that_asks_twice_for_the_gradient_logs_the_first_loss():
                 loss = closure()
                 for group in self.param_groups:
                     for p in group["params"]:
-                        p.add_(5.0)
+                        p.mul_(4.0)
                 closure()
                 for group in self.param_groups:
                     for p in group["params"]:
-                        p.sub_(5.0)
+                        p.div_(4.0)
             return loss
 
     module = classifier(linear())
