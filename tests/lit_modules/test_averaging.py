@@ -101,9 +101,9 @@ def test_by_hand_with_the_initial_weights_first_and_statistics_averaged(every, t
 
 
 def test_raw_weights_are_those_of_a_run_without_it() -> None:
-    recorders = Recorder(), Recorder()
-    train(small_plan({"dropblock": {"keep_prob": 0.8}}), None, [WeightAverage(lambda *_: 0.1, reestimate=True), recorders[0]])
-    train(small_plan({"dropblock": {"keep_prob": 0.8}}), None, [recorders[1]])
+    recorders, tricks = (Recorder(), Recorder()), {"dropblock": {"keep_prob": 0.8}}
+    train(small_plan(tricks), None, [WeightAverage(lambda *_: 0.1, reestimate=True), recorders[0]])
+    train(small_plan(tricks), None, [recorders[1]])
     assert all(equal(a, b) for a, b in zip(recorders[0].raw, recorders[1].raw, strict=True))
     assert not equal(recorders[0].validated[-1], recorders[1].validated[-1])
 
