@@ -39,6 +39,14 @@ def task(cfg: DictConfig) -> float | None:
                 plan = _plan(cfg)
             print_explanation(plan)
             return None
+        if cfg.prepare:
+            with _uncollected():
+                from core.fit import build_companions
+
+                plan = _plan(cfg)
+            build_companions(plan)
+            print("all that training needs first is there")
+            return None
         with open_run(cfg) as run:
             if run.finished:
                 print(describe_result(run))

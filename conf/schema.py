@@ -160,5 +160,6 @@ class Config:
     seed: int = 0
     explain: bool = False  # print what would be built, and stop
     plot: str | None = None  # a folder for pictures of the schedule, the moving strengths and a training batch
+    prepare: bool = False  # compute what training would compute first (stored logits of a teacher), and stop
     output_dir: str = "runs"
     reported: dict[str, Any] = field(default_factory=dict)  # a recipe's published numbers

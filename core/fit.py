@@ -54,7 +54,12 @@ def build_module(plan: Plan) -> Classifier:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if cfg.trainer.compile:
         network.compile()
-    return build_classifier(plan, network, [trick.companion(plan) for trick in plan.recipe.of(LossTrick)])
+    return build_classifier(plan, network, build_companions(plan))
+
+
+def build_companions(plan: Plan) -> list[Companion | None]:
+    """What each loss trick brings along for the pictures. What takes long to make, a trick keeps on disk."""
+    return [trick.companion(plan) for trick in plan.recipe.of(LossTrick)]
 
 
 def build_classifier(plan: Plan, network: nn.Module, companions: Sequence[Companion | None]) -> Classifier:

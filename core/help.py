@@ -18,6 +18,7 @@ Train an image classifier composed of training tricks.
   python train.py recipe=NAME tricks.a.parameter=4    ... with a parameter changed
   python train.py -m '+tricks=[],[a],[a,b]' seed=0,1  every combination, one run after another
   python train.py recipe=NAME explain=true            what would be built, without training
+  python train.py recipe=NAME prepare=true            what training needs computed first, without training
   python train.py --help tricks                       one group only
   python train.py --cfg job [...]                     the whole configuration that would be run
 

@@ -30,6 +30,7 @@ EXCLUDED = (
     "logger",
     "explain",
     "plot",
+    "prepare",
     "output_dir",
     "reported",
     "data.num_workers",

@@ -71,7 +71,7 @@ def run_job(cfg: DictConfig) -> float:
         directory = str(run_directory(cfg))
     except UserError:
         directory = None  # the job itself says what is wrong
-    done = directory is not None and not cfg.explain and read_result(Path(directory)) is not None
+    done = directory is not None and not (cfg.explain or cfg.prepare) and read_result(Path(directory)) is not None
     print(f"job {hydra.job.num}: {' '.join(overrides)}{' (finished already)' if done else ''}", flush=True)
     began = time.monotonic()
     code = INTERRUPTED

@@ -6,6 +6,7 @@ Shapes: pictures uint8 (N, 3, H, W), or (N, V, 3, H, W) with V views of each; la
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -124,7 +125,7 @@ class Classifier(LightningModule):
         Args:
             images: normalised pictures (N * V, 3, H, W), the V views of each one after the other.
             targets: dense targets (N, K).
-            index: the pictures' positions in the training set (N,).
+            index: the pictures' positions in the training set (N,), on the host.
             rng: draws everything the tricks draw.
             progress: the share of the training that is over.
         """
@@ -132,6 +133,8 @@ class Classifier(LightningModule):
         logits = self.model(images).unflatten(0, (-1, len(targets))).float()
         criterion = self.criterion.at(progress).loss if self.criterion else soft_cross_entropy
         loss = criterion(logits[0], targets)
+        share = math.prod(trick.at(progress).label_weight for trick in self.loss_tricks)
+        loss = loss if share == 1 else loss * share
         for loss_trick, companion in zip(self.loss_tricks, self.companions, strict=True):
             term = loss_trick.at(progress).term(logits, mixed.pop(0) if companion else None)
             loss = loss if term is None else loss + term

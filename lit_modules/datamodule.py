@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,7 +148,20 @@ class ClassifierData(LightningDataModule):
         if len(split.labels) < world:
             raise UserError(f"the {name} set has {len(split.labels)} pictures for {world} devices: use fewer devices")
         batches = eval_batches(len(split.labels), self.eval_batch, rank, world)
-        return DataLoader(EvalSet(split, self.source.eval_crop), batch_sampler=batches, **self._loading())  # type: ignore[arg-type]
+        return self.loader(EvalSet(split, self.source.eval_crop), batches)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Positions stay on the host: what is stored by position is then found without waiting for the device."""
+        return *super().transfer_batch_to_device(tuple(batch[:2]), device, dataloader_idx), *batch[2:]
+
+    def loader(self, pictures: EvalSet, batches: Sequence[Sequence[int]]) -> DataLoader:
+        """Batches (images, labels) of the given positions, in the given order."""
+        return DataLoader(pictures, batch_sampler=batches, **self._loading())  # type: ignore[arg-type]
+
+    def train_set_as_scored(self, size: int) -> EvalSet:
+        """The training pictures without augmentation: the evaluation crop, at ``size`` pixels."""
+        source = self.source if size == self.cfg.image_size else open_source(replace(self.cfg, image_size=size))
+        return EvalSet(source.train, source.eval_crop)
 
     def _place(self) -> tuple[int, int]:
         """Rank and number of ranks."""

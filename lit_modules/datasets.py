@@ -7,6 +7,7 @@ the crop knows what it needs of it, or a uint8 array (H, W, 3).
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
@@ -51,6 +52,10 @@ class Split(Protocol):
     labels: np.ndarray
 
     def load(self, index: int, crop: Crop) -> np.ndarray: ...
+
+    def digest(self) -> str:
+        """Hex digits for which pictures these are, in which order: results stored by position belong to them alone."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -134,10 +139,13 @@ class Digits:
         grey = np.round(images[chosen] * (255 / 16)).astype(np.uint8)
         enlarged = [Image.fromarray(g).resize((size, size), Image.Resampling.BILINEAR) for g in grey]
         self.pictures = np.stack([np.asarray(e) for e in enlarged])[..., None]  # (N, size, size, 1)
-        self.labels = labels[chosen]
+        self.grey, self.labels = grey, labels[chosen]
 
     def load(self, index: int, crop: Crop) -> np.ndarray:
         return crop(self.pictures[index].repeat(3, axis=2))
+
+    def digest(self) -> str:
+        return digest_of(self.grey, self.labels)
 
 
 def read_digits() -> tuple[np.ndarray, np.ndarray]:
@@ -214,6 +222,18 @@ class ImageFolder:
         except Exception:
             check_readable(path)
             raise  # the picture is fine, so the crop is not
+
+    def digest(self) -> str:
+        """Of names and labels: reading every picture would take as long as an epoch."""
+        return digest_of(self.files, self.labels)
+
+
+def digest_of(*arrays: np.ndarray) -> str:
+    """Hex digits of what is in the arrays."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(np.ascontiguousarray(array).tobytes())
+    return content.hexdigest()[:16]
 
 
 def check_readable(path: Path) -> None:

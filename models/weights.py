@@ -5,8 +5,10 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 from torch import Tensor, nn
 
 from core.errors import UserError
@@ -18,27 +20,47 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     Raises:
         UserError: no such file, or no weights in it.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"model.checkpoint: there is no file {path}")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        unsafe = "weights_only" in str(error)
-        reason = "it holds more than tensors, and loading it could run code" if unsafe else "unreadable"
-        raise UserError(f"model.checkpoint: {path} cannot be taken ({reason}): save it as .safetensors") from error
-    except Exception as error:  # safetensors has an exception class of its own
-        raise UserError(f"model.checkpoint: {path} is not a readable weights file") from error
+    content = _read(Path(path))
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):  # Lightning's
         state = {k.removeprefix("model."): v for k, v in content["state_dict"].items() if k.startswith("model.")}
         return state or content["state_dict"]
     if isinstance(content, dict) and content and all(isinstance(v, Tensor) for v in content.values()):
         return content
-    raise UserError(f"model.checkpoint: {path} holds no state_dict")
+    raise UserError(f"{path} holds no state_dict")
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The resolved configuration that came with the weights: in a checkpoint, or as config.yaml in the same folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    content, beside = _read(Path(path)), Path(path).with_name("config.yaml")
+    if isinstance(content, dict) and isinstance(content.get("config"), dict):
+        return content["config"]
+    if beside.is_file():
+        return yaml.safe_load(beside.read_text(encoding="utf-8"))
+    raise UserError(
+        f"{path} does not say which network it is of: take the .ckpt of a run, or put the run's config.yaml beside it"
+    )
+
+
+def _read(path: Path) -> Any:
+    """What is in the file, on the CPU."""
+    if not path.is_file():
+        raise UserError(f"there is no weights file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        unsafe = "weights_only" in str(error)
+        reason = "it holds more than tensors, and loading it could run code" if unsafe else "unreadable"
+        raise UserError(f"{path} cannot be taken ({reason}): save it as .safetensors") from error
+    except Exception as error:  # safetensors has an exception class of its own
+        raise UserError(f"{path} is not a readable weights file") from error
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
@@ -47,7 +69,10 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     Raises:
         UserError: the file is of another model; says which weight shows it.
     """
-    state = read_weights(path)
+    try:
+        state = read_weights(path)
+    except UserError as error:
+        raise UserError(f"model.checkpoint: {error}") from error
     reason = misfit(state, model.state_dict())
     if reason:
         raise UserError(

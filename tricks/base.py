@@ -8,7 +8,7 @@ that acts; ``@register`` makes it selectable under the file's name. A class may 
 | `ModelTrick`    | `convert(spec)`, `update(network)`                | the frozen spec, before anything is built      |
 | `DataTrick`     | `augment`, `size`, `repeats`, `views`; `on_device`| one picture in the loader's workers; the batch |
 | `BatchTrick`    | `mix(images, targets, rng)`                       | one batch on the device, with dense targets    |
-| `LossTrick`     | `targets`, `loss`, `companion`, `term`            | what the logits are compared with, and how     |
+| `LossTrick`     | `targets`, `loss`, `companion`, `term`, ...       | what the logits are compared with, and how     |
 | `OptimTrick`    | `settings(optim)`, `wrap(optimizer, network)`     | the optimizer                                  |
 | `CallbackTrick` | `callbacks()`                                     | the run                                        |
 
@@ -52,7 +52,7 @@ TRICKS: dict[str, type[Trick]] = {}
 T = TypeVar("T", bound="type[Trick]")
 
 Companion = Callable[["Tensor", "Tensor"], "Tensor"]
-"""Normalised images (N, 3, H, W) and their positions in the training set (N,) -> dense targets (N, K)."""
+"""Normalised images (N, 3, H, W) and their positions in the training set (N,), on the host -> targets (N, K)."""
 
 
 def register(cls: T) -> T:
@@ -253,6 +253,11 @@ class LossTrick(Trick):
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss itself, a number, in the place of cross-entropy: logits and targets (B, K)."""
         raise NotImplementedError
+
+    @property
+    def label_weight(self) -> float:
+        """What the loss against the labels is multiplied by, before terms are added."""
+        return 1.0
 
     def companion(self, plan: Plan) -> Companion | None:
         """Made once before training: targets of its own for each picture, which are mixed as the labels are.

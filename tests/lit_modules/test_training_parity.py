@@ -1,45 +1,37 @@
 """Six optimizer steps of the official TensorFlow code, through the real Classifier, Trainer, optimizer and schedule."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import official
 import pytest
 import torch
+import torch.nn.functional as F
 from pytorch_lightning import Callback, Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
 from conf.schema import OptimConfig
 from lit_modules.classifier import Classifier
-from lit_modules.losses import soft_cross_entropy
+from lit_modules.logits import LogitStore
 from lit_modules.schedule import Schedule
 from models import create_model
 from models.convert import execution_order, from_official
 from tricks import create
-
-
-class Distilled(Classifier):
-    """Adds T^2 times the cross-entropy with the teacher's softened answers, as the official code does."""
-
-    temperature = 1.0
-    teacher: torch.Tensor
-
-    def training_loss(self, images, targets, *rest):
-        student: list[torch.Tensor] = []
-        hook = self.model.register_forward_hook(lambda m, a, y: student.append(y))
-        self.hard = super().training_loss(images, targets, *rest)
-        hook.remove()
-        t = self.temperature
-        teacher = self.teacher[self.global_step]
-        return self.hard + t**2 * soft_cross_entropy(student[0] / t, (teacher / t).softmax(1))
+from tricks.base import Companion
+from tricks.distillation import Softened, Stored
 
 
 class Recorder(Callback):
-    """The terms that TensorFlow reported, step by step."""
+    """The terms that TensorFlow reported, step by step; the labels' cross-entropy by itself, from the logits."""
 
-    def __init__(self) -> None:
+    def __init__(self, smoothing: float) -> None:
+        self.smoothing = smoothing
         self.steps: list[dict[str, float]] = []
+
+    def on_train_start(self, trainer, pl_module):
+        pl_module.model.register_forward_hook(lambda m, a, y: setattr(self, "logits", y.detach()))
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         (optimizer,) = trainer.optimizers
@@ -51,12 +43,11 @@ class Recorder(Callback):
         self.steps.append({"l2": l2, "learning_rate": optimizer.param_groups[0]["lr"]})
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        loss = outputs["loss"].item()
-        hard = pl_module.hard.item() if isinstance(pl_module, Distilled) else loss
-        self.steps[-1] |= {"cross_entropy": hard, "loss": loss + self.steps[-1]["l2"]}
+        hard = F.cross_entropy(self.logits, batch[1], label_smoothing=self.smoothing).item()
+        self.steps[-1] |= {"cross_entropy": hard, "loss": outputs["loss"].item() + self.steps[-1]["l2"]}
 
 
-def train(case: str) -> tuple[dict, list[dict[str, float]], nn.Module]:
+def train(case: str, folder: Path) -> tuple[dict, list[dict[str, float]], nn.Module]:
     """The reference, our steps, and the network after them."""
     reference = official.load(case)
     steps, b, s = reference["steps"], reference["batch_size"], reference["image_size"]
@@ -74,8 +65,14 @@ def train(case: str) -> tuple[dict, list[dict[str, float]], nn.Module]:
         bn_momentum=1 - reference["bn_momentum"],
     )
     network.load_state_dict(from_official(network, official.variables(reference["model"])))
-    distilled = reference["kd_temp"] > 0
-    module = (Distilled if distilled else Classifier)(
+    tricks = {"label_smoothing": {"smoothing": reference["label_smoothing"]}}
+    companions: list[Companion | None] = [None]
+    if reference["kd_temp"] > 0:
+        tricks["distillation"] = {"temperature": reference["kd_temp"]}
+        store = LogitStore.begin(folder, steps * b, {}, shard=5)
+        store.fill(lambda positions: [teacher.flatten(0, 1)[positions].numpy()])  # float32, as the reference's
+        companions.append(Softened(Stored(store.read()), 0, reference["kd_temp"]))
+    module = Classifier(
         network,
         num_classes=classes,
         optim=OptimConfig(
@@ -86,11 +83,10 @@ def train(case: str) -> tuple[dict, list[dict[str, float]], nn.Module]:
         schedule=Schedule(
             "cosine", reference["batches_per_epoch"], reference["train_epochs"], reference["warmup_epochs"]
         ),
-        loss_tricks=create({"label_smoothing": {"smoothing": reference["label_smoothing"]}}),
+        loss_tricks=create(tricks),
+        companions=companions,
     )
-    if distilled:
-        module.temperature, module.teacher = reference["kd_temp"], teacher
-    recorder = Recorder()
+    recorder = Recorder(reference["label_smoothing"])
     trainer = Trainer(
         max_steps=steps,
         accelerator="cpu",
@@ -100,7 +96,8 @@ def train(case: str) -> tuple[dict, list[dict[str, float]], nn.Module]:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, DataLoader(list(zip(xs, labels, labels, strict=True)), batch_size=None))
+    index = torch.arange(steps * b).reshape(steps, b)
+    trainer.fit(module, DataLoader(list(zip(xs, labels, index, strict=True)), batch_size=None))
     return reference, recorder.steps, network
 
 
@@ -112,10 +109,10 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(scope="module", params=["train_r50", "train_r50_bl_sk_aa_kd"])
-def run(request):
+def run(request, tmp_path_factory):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return train(request.param)
+        return train(request.param, tmp_path_factory.mktemp("logits"))
 
 
 def test_learning_rates_of_all_steps(run):

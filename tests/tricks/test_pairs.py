@@ -61,6 +61,7 @@ def step(tricks, name) -> list[torch.Tensor]:
         data_tricks=recipe.of(DataTrick),
         batch_tricks=mixers,
         loss_tricks=recipe.of(LossTrick),
+        companions=[lambda images, index: torch.full((n, 5), 0.2)] * len(recipe.of(LossTrick)),
         optim_tricks=recipe.of(OptimTrick),
     )
     batch = classifier.network_scale(pictures, labels)

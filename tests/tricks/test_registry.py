@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import teachers
 import torch
 import torch.nn.functional as F
 from hydra.core.config_store import ConfigStore
@@ -20,6 +21,7 @@ import tricks
 from conf.schema import OptimConfig
 from core.errors import UserError
 from core.names import trick_names
+from core.plan import make_plan
 from core.register import register
 from core.resolve import resolve
 from lit_modules.classifier import Classifier
@@ -44,6 +46,15 @@ OTHER: dict[str, dict[str, object]] = {
     "bce": {"reduction": "sum", "threshold": 0.2},
     "big_little": {"alpha": 4, "beta": 1},
     "cutmix": {"alpha": 0.1},
+    "distillation": {
+        "teacher": "teacher.ckpt",
+        "cache": "logits",
+        "temperature": 2.0,
+        "weight": 0.5,
+        "label_weight": 0.5,
+        "form": "kl",
+        "size": 24,
+    },
     "dropblock": {"block_size": 3, "keep_prob": 0.5, "stage_scales": [1.0, 0.25]},
     "ema": {"decay": 0.1, "warmup": False, "every": 2, "validate": "raw"},
     "label_smoothing": {"smoothing": 0.3},
@@ -67,7 +78,11 @@ OTHER: dict[str, dict[str, object]] = {
     "swa": {"start": 0.5, "lr": 0.1, "low": 0.1, "every": 2},
 }
 ROWS = [(trick, parameter, value) for trick, row in OTHER.items() for parameter, value in row.items()]
-BESIDE = {("sk", "reduction"): {"min_attention": 1}}
+BESIDE = {
+    ("sk", "reduction"): {"min_attention": 1},
+    ("distillation", "cache"): {"teacher": "teacher.ckpt"},
+    ("distillation", "size"): {"teacher": "teacher.ckpt"},
+}
 """Parameters that both sides of a comparison need (32 channels of attention at least hide r in a narrow network)."""
 
 
@@ -88,6 +103,23 @@ def fill(model: nn.Module) -> nn.Module:
     return model
 
 
+@pytest.fixture(scope="module", autouse=True)
+def folder_with_a_teacher(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("teacher"))
+        teachers.checkpoint(Path("teacher.ckpt"))
+        yield
+
+
+def brought_along(trick: LossTrick) -> list[torch.Tensor]:
+    """What its companion says of four pictures, or why there is none."""
+    try:
+        companion = trick.companion(make_plan(teachers.small(), [trick]))
+    except UserError as error:
+        return [torch.tensor(list(str(error).encode()))]
+    return [companion(images()[..., :16, :16], torch.arange(4))] if companion else []
+
+
 def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
     """All that a trick decides, as numbers."""
     (trick,) = create({name: parameters})
@@ -103,11 +135,12 @@ def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
     if isinstance(trick, BatchTrick):
         numbers += trick.mix(images(), torch.eye(4, 5), np.random.default_rng(3))
     if isinstance(trick, LossTrick):
-        numbers.append(trick.targets(torch.eye(4, 5)))
-        term = trick.term(images().flatten(2)[..., :5].transpose(0, 1), None)
-        numbers += [] if term is None else [term]
+        logits, companion = images().flatten(2)[..., :5].transpose(0, 1), torch.full((4, 5), 0.2)
+        term = trick.term(logits, companion)
+        numbers += [trick.targets(torch.eye(4, 5)), torch.tensor(trick.label_weight)]
+        numbers += [*([] if term is None else [term]), *brought_along(trick)]
         if "loss" in hooks_of(trick):
-            numbers.append(trick.loss(images()[:, 0, 0, :5], torch.eye(4, 5) * 0.7 + 0.06))
+            numbers.append(trick.loss(logits[0], torch.eye(4, 5) * 0.7 + 0.06))
     if isinstance(trick, DataTrick):
         trick = trick.at(0.5)
         rng = np.random.default_rng(3)

@@ -1,0 +1,36 @@
+"""The network of an earlier run, from the configuration that its checkpoint carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from conf.schema import Config
+from core.errors import UserError
+from core.plan import base_spec
+from core.resolve import resolve
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def rebuild(config: Mapping[str, Any], num_classes: int) -> nn.Module:
+    """The network, tricks included, that a resolved configuration (plain values) describes; its weights are random.
+
+    Raises:
+        UserError: the configuration is of another version of this project.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from tricks import create
+
+    try:
+        # No more than the network depends on: an old checkpoint should not fail for a renamed logger option.
+        needed = {"model": config["model"], "data": {"image_size": config["data"]["image_size"]}}
+        cfg: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), needed))
+        tricks = create(config["tricks"])
+    except (KeyError, TypeError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"its configuration is of another version of this project ({reason})") from error
+    return resolve(tricks, base_spec(cfg, num_classes)).spec.build()

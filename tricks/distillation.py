@@ -1,0 +1,209 @@
+"""Knowledge distillation: a trained teacher's answers are targets beside the labels.
+
+Paper: Hinton et al. 2015 (arXiv 1503.02531), section 2; temperature 1 in arXiv 2001.06268: +0.29 top-1 (Table 7, E7).
+Changes: the loss: T^2 * cross-entropy of the student's softmax(logits / T) with the teacher's is added. The teacher's
+probabilities are softened first, then mixed with the same lambda as labels and pictures.
+Differs: Hinton et al. weigh the label loss lower, here both count 1 as in the official Assemble-ResNet code; Bag of
+Tricks (arXiv 1812.01187) takes T = 20. That code computes the teacher's logits once, on the central 87.5 % of each
+picture, stretched to the teacher's square input; ``cache`` stores them too, on our evaluation crop, which keeps the
+aspect. float16 moves a probability by at most 0.8 % of itself there, where logits stay within 16. Without ``cache``
+the teacher sees what the student sees, before it is mixed. For a background class that the data has (data.label_offset)
+and the teacher has not, its logit is 0, as official.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.errors import UserError, require
+from tricks.base import Companion, LossTrick, Strength, register, strength
+
+if TYPE_CHECKING:
+    from core.plan import Plan
+    from lit_modules.logits import LogitStore, StoredLogits
+    from models.teacher import Teacher
+
+
+class Form(Enum):
+    """What measures the distance: cross-entropy, or Kullback-Leibler divergence (same gradient, 0 at its minimum)."""
+
+    ce = "ce"
+    kl = "kl"
+
+
+def soften(logits: Tensor, temperature: float) -> Tensor:
+    """Logits (N, K) -> probabilities softmax(logits / temperature) (N, K), in float32."""
+    return (logits.float() / temperature).softmax(1)
+
+
+def distillation_loss(logits: Tensor, soft: Tensor, temperature: float, form: Form = Form.ce) -> Tensor:
+    """T^2 times the distance from the student's softened logits to ``soft``, mean over the batch.
+
+    T^2 undoes that gradients shrink with 1 / T^2 (Hinton et al., section 2).
+
+    Args:
+        logits: the student's (B, K).
+        soft: the teacher's probabilities (B, K), softened with the same temperature, perhaps mixed.
+    """
+    loss = F.cross_entropy(logits.float() / temperature, soft)
+    if form is Form.kl:
+        loss = loss + torch.xlogy(soft, soft).sum(1).mean()
+    return temperature**2 * loss
+
+
+@register
+@dataclass(frozen=True)
+class Distillation(LossTrick):
+    """Parameters of knowledge distillation."""
+
+    teacher: str | None = None
+    """A run's checkpoint, timm:NAME, timm:NAME@WEIGHTS or efficientnet_lite0. May be left out for a complete cache."""
+    cache: str | None = None
+    """Folder of the teacher's logits, once a picture on the evaluation crop; computed if not there. null: online."""
+    temperature: float = 1.0
+    """T: the higher, the softer the probabilities of both."""
+    weight: Strength = strength(1.0, neutral=0.0)
+    """Factor of the term."""
+    label_weight: Strength = strength(1.0)
+    """Factor of the loss against the labels; 0: the teacher alone."""
+    form: Form = Form.ce
+    """ce or kl (see above)."""
+    size: int | None = None
+    """Side in pixels of the pictures the teacher sees; null: what it was made for."""
+
+    def check(self) -> None:
+        require(
+            (self.temperature > 0, f"tricks.distillation.temperature must be above 0, not {self.temperature}"),
+            (self.weight >= 0, f"tricks.distillation.weight must be 0 or above, not {self.weight}"),
+            (self.label_weight >= 0, f"tricks.distillation.label_weight must be 0 or above, not {self.label_weight}"),
+            (self.size is None or self.size >= 1, f"tricks.distillation.size must be at least 1, not {self.size}"),
+        )
+
+    def companion(self, plan: Plan) -> Companion:
+        if not (self.teacher or self.cache):
+            from models.teacher import SOURCES
+
+            raise UserError(f"distillation needs a teacher: set tricks.distillation.teacher to {SOURCES}")
+        source = (
+            Stored(self._stored(plan)) if self.cache else Online(self._open(), plan.cfg.data.mean, plan.cfg.data.std)
+        )
+        return Softened(source, _background(source.classes, plan), self.temperature)
+
+    def term(self, logits: Tensor, companion: Tensor | None) -> Tensor:
+        assert companion is not None
+        return self.weight * distillation_loss(logits[0], companion, self.temperature, self.form)
+
+    def _open(self) -> Teacher:
+        from models.teacher import open_teacher
+
+        assert self.teacher is not None
+        return open_teacher(self.teacher, self.size)
+
+    def _stored(self, plan: Plan) -> StoredLogits:
+        """The rows of ``cache``, of this data and this teacher; what is missing is computed first."""
+        from lit_modules.logits import LogitStore
+
+        assert plan.data is not None
+        assert self.cache is not None
+        folder, data = Path(self.cache).expanduser(), plan.data
+        about = {"pictures": data.source.train.digest(), "view": f"{data.cfg.name}, crop {data.cfg.eval_crop:g}"}
+        teacher = self._open() if self.teacher else None
+        if teacher:
+            about |= {"teacher": teacher.digest(), "size": f"{teacher.size} pixels"}
+        store = LogitStore.open(folder)
+        if store:
+            store.check(data.train_size, about)
+        if teacher and (store is None or store.missing):
+            _background(teacher.classes, plan)
+            store = store or LogitStore.begin(folder, data.train_size, about)
+            fill(store, teacher, plan)
+        if store is None or store.missing:
+            raise UserError(f"{folder} has no complete logits: set tricks.distillation.teacher, and they are computed")
+        return store.read()
+
+
+@dataclass
+class Online:
+    """Logits (N, K) of a teacher that sees the student's pictures. Holds the teacher out of reach of the optimizer."""
+
+    teacher: Teacher
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        self.classes = self.teacher.classes
+        self.shift, self.scale = (torch.tensor(v).view(1, 3, 1, 1) for v in (self.mean, self.std))
+
+    def __call__(self, images: Tensor, index: Tensor) -> Tensor:
+        self.shift, self.scale = self.shift.to(images.device), self.scale.to(images.device)
+        return self.teacher(torch.addcmul(self.shift, images, self.scale))
+
+
+@dataclass
+class Stored:
+    """Logits (N, K) by position."""
+
+    rows: StoredLogits
+
+    def __post_init__(self) -> None:
+        self.classes = self.rows.classes
+
+    def __call__(self, images: Tensor, index: Tensor) -> Tensor:
+        found = torch.from_numpy(self.rows[index.tolist()])
+        # From pinned memory the copy does not wait for the device either.
+        return (found.pin_memory() if images.is_cuda else found).to(images.device, non_blocking=True)
+
+
+@dataclass
+class Softened:
+    """A teacher's probabilities (N, K) for the network's K outputs."""
+
+    source: Online | Stored
+    background: int
+    """Outputs before the teacher's first."""
+    temperature: float
+
+    def __call__(self, images: Tensor, index: Tensor) -> Tensor:
+        return soften(F.pad(self.source(images, index), (self.background, 0)), self.temperature)
+
+
+def _background(classes: int, plan: Plan) -> int:
+    """Outputs of the network before those of a teacher with so many classes.
+
+    Raises:
+        UserError: the teacher tells other classes apart than the data has.
+    """
+    assert plan.data is not None
+    if classes == plan.num_classes:
+        return 0
+    offset = plan.cfg.data.label_offset
+    if classes == plan.data.num_classes == plan.num_classes - offset:
+        return offset
+    raise UserError(
+        f"the teacher has {classes} classes and the network {plan.num_classes}: take a teacher for {plan.cfg.data.name}"
+    )
+
+
+def fill(store: LogitStore, teacher: Teacher, plan: Plan) -> None:
+    """Compute the missing logits of a store, in float32 on this process's device, and store them as float16."""
+    assert plan.data is not None
+    data, size = plan.data, plan.data.eval_batch
+    pictures = data.train_set_as_scored(teacher.size)
+    gpu = plan.cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if gpu else torch.device("cpu")
+
+    def rows_of(positions: range) -> Iterator[np.ndarray]:
+        for images, _ in data.loader(pictures, [positions[i : i + size] for i in range(0, len(positions), size)]):
+            yield teacher(images.to(device)).cpu().numpy().astype(np.float16)
+
+    store.fill(rows_of)
