@@ -163,6 +163,11 @@ class ClassifierData(LightningDataModule):
         source = self.source if size == self.cfg.image_size else open_source(replace(self.cfg, image_size=size))
         return EvalSet(source.train, source.eval_crop)
 
+    @property
+    def view_as_scored(self) -> str:
+        """In words, the settings that `train_set_as_scored` depends on beside the size."""
+        return f"{self.cfg.name}, crop {self.cfg.eval_crop:g}"
+
     def _place(self) -> tuple[int, int]:
         """Rank and number of ranks."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

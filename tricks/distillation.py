@@ -116,7 +116,7 @@ class Distillation(LossTrick):
         assert plan.data is not None
         assert self.cache is not None
         folder, data = Path(self.cache).expanduser(), plan.data
-        about = {"pictures": data.source.train.digest(), "view": f"{data.cfg.name}, crop {data.cfg.eval_crop:g}"}
+        about = {"pictures": data.source.train.digest(), "view": data.view_as_scored}
         teacher = self._open() if self.teacher else None
         if teacher:
             about |= {"teacher": teacher.digest(), "size": f"{teacher.size} pixels"}

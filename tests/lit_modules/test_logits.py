@@ -138,6 +138,19 @@ def test_folders_of_other_things_and_damage(tmp_path):
         store.read()
 
 
+def test_half_a_shard_is_none(tmp_path, monkeypatch):
+    def full_disk(file, logits):
+        file.write(b"\x93NUMPY")
+        raise OSError(28, "No space left on device")
+
+    store = LogitStore.begin(tmp_path, 4, ABOUT)
+    monkeypatch.setattr(np, "save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        store.write(0, rows(range(4)))
+    assert store.missing == [0]
+    assert [path.name for path in tmp_path.iterdir()] == ["about.json"]
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])
 def test_what_float16_cannot_hold_is_refused(tmp_path, value):
     with np.errstate(over="ignore"):

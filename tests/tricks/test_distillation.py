@@ -5,6 +5,7 @@ import official
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from teachers import checkpoint, small
 
 from conf.schema import Config
@@ -13,6 +14,7 @@ from core.fit import build_companions, build_module, build_trainer
 from core.plan import make_plan
 from lit_modules.logits import StoredLogits
 from lit_modules.optim import build_optimizer
+from lit_modules.transforms import center_crop_resize
 from models.teacher import open_teacher
 from tricks import create
 from tricks.distillation import Distillation, Form, Online, Softened, Stored, distillation_loss, soften
@@ -259,6 +261,32 @@ def test_the_teachers_own_size_is_that_of_the_stored_view(teacher, tmp_path):
     images, _, _ = batch(plan(teacher=path), 8)
     with torch.no_grad():
         torch.testing.assert_close(stored.float(), module(images).half().float(), rtol=2e-3, atol=2e-3)
+
+
+def test_pictures_from_a_folder(teacher, tmp_path):
+    """Stored: the centre crop at the teacher's size, from the file itself. Files and their order are the key."""
+    path, module = teacher
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        for split in ("train", "val"):
+            folder = tmp_path / "data" / split / str(i % 10)
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+
+    def rows(**parameters):
+        cfg = small(name="imagefolder", root=str(tmp_path / "data"), image_size=24, batch_size=4)
+        of = plan(cfg, cache=str(tmp_path / "c"), **parameters)
+        return build_companions(of)[0].source(torch.zeros(1), torch.arange(20)).float()
+
+    files = sorted((tmp_path / "data" / "train").rglob("*.png"), key=lambda f: (f.parent.name, f.name))
+    crops = [center_crop_resize(Image.open(file), size=16, share=0.875) for file in files]
+    with torch.no_grad():
+        expected = module(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2))
+    torch.testing.assert_close(rows(teacher=path), expected, rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(rows(), expected, rtol=2e-3, atol=2e-3)
+    files[0].rename(files[0].with_name("z.png"))
+    with pytest.raises(UserError, match=r"c holds logits of something else: pictures .* there, .* here"):
+        rows()
 
 
 @pytest.mark.parametrize("cached", [False, True])
