@@ -1,6 +1,7 @@
 """The training and evaluation step: metrics by hand, seeding, accumulation, tricks reached, NaN."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -245,7 +246,7 @@ def test_last_loss_is_the_mean_since_the_last_logging():
 class Noted(CSVLogger):
     """Keeps what it is told."""
 
-    def __init__(self, folder) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.told: list[tuple[int, dict[str, float]]] = []
 
