@@ -202,3 +202,20 @@ def test_of_two_devices_one_tells_the_mistake(tmp_path: Path) -> None:
 def test_compiled(tmp_path: Path) -> None:
     done = train(tmp_path, "trainer.compile=true", "+tricks=[sk,dropblock]", "trainer.max_epochs=1", *QUICK)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_student_learns_from_a_run_before_it(tmp_path: Path) -> None:
+    """A run's checkpoint as the teacher; its logits stored first, then enough by themselves."""
+    assert train(tmp_path, "trainer.max_epochs=1", *QUICK).returncode == 0
+    teacher = f"tricks.distillation.teacher={only_run(tmp_path) / 'best.ckpt'}"
+    stored = ("+tricks=[resnet_d,sk,label_smoothing,mixup,dropblock,distillation]", "tricks.distillation.cache=logits")
+    prepared = train(tmp_path, *stored, teacher, "prepare=true", *QUICK)
+    assert prepared.returncode == 0, prepared.stderr
+    assert (tmp_path / "logits" / "logits-00000.npy").is_file()
+    only_run(tmp_path)  # nothing was trained
+    done = train(tmp_path, *stored, "trainer.max_epochs=1", *QUICK)
+    assert done.returncode == 0, done.stderr
+    (result,) = (json.loads(f.read_text()) for f in tmp_path.glob("runs/*/result.json") if "plain" not in f.parent.name)
+    assert "distillation" in result["tricks"]
+    online = ("+tricks=[distillation]", teacher, "model.num_classes=12")
+    assert_mistake(train(tmp_path, *online, *QUICK), "teacher has 10 classes and the network 12")

@@ -3,12 +3,13 @@
 Paper: Hinton et al. 2015 (arXiv 1503.02531), section 2; temperature 1 in arXiv 2001.06268: +0.29 top-1 (Table 7, E7).
 Changes: the loss: T^2 * cross-entropy of the student's softmax(logits / T) with the teacher's is added. The teacher's
 probabilities are softened first, then mixed with the same lambda as labels and pictures.
-Differs: Hinton et al. weigh the label loss lower, here both count 1 as in the official Assemble-ResNet code; Bag of
-Tricks (arXiv 1812.01187) takes T = 20. That code computes the teacher's logits once, on the central 87.5 % of each
-picture, stretched to the teacher's square input; ``cache`` stores them too, on our evaluation crop, which keeps the
-aspect. float16 moves a probability by at most 0.8 % of itself there, where logits stay within 16. Without ``cache``
-the teacher sees what the student sees, before it is mixed. For a background class that the data has (data.label_offset)
-and the teacher has not, its logit is 0, as official.
+Differs: Hinton et al. weigh the labels' loss lower, Bag of Tricks (arXiv 1812.01187) takes T = 20; here both losses
+count 1 and T = 1, as in the official Assemble-ResNet code. That code computes the teacher's logits once, on the central
+87.5 % of each picture, stretched to a square. ``cache`` stores them too, on our evaluation crop, which keeps the
+aspect, and as float16, which moves a probability by at most 0.8 % of itself where logits stay within 16. Without
+``cache`` the teacher sees what the student sees, before it is mixed. For a background class that the data has
+(data.label_offset) and the teacher has not, its logit is 0, as official. With mixup's type2 the official code gives
+half of the labels another partner than the teacher's answers: a mistake not followed here.
 """
 
 from __future__ import annotations
