@@ -90,6 +90,11 @@ class DataConfig:
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     label_offset: int = 0  # 1 where output 0 is a background class (the official 1001-way ImageNet head)
 
+    @property
+    def scored_size(self) -> int:
+        """Side of the pictures that the network is scored on."""
+        return self.eval_size or self.image_size
+
 
 @dataclass
 class OptimConfig:

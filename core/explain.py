@@ -75,7 +75,7 @@ def places(plan: Plan) -> list[tuple[str, str, str]]:
 
 def costs(plan: Plan) -> list[tuple[str, Cost, Cost]]:
     """(trick, cost with it, what it added) for the base network and each model trick in order."""
-    size = plan.cfg.data.image_size
+    size = plan.cfg.data.scored_size
     before = cost_of(plan.recipe.base, size)
     rows = [(plan.recipe.base.name, before, before)]
     for step in plan.recipe.steps:
@@ -92,7 +92,7 @@ def explain(plan: Plan) -> Group:
         what.add_column(column, overflow="fold")
     for row in places(plan):
         what.add_row(*row)
-    size = plan.cfg.data.image_size
+    size = plan.cfg.data.scored_size
     cost = Table(title=f"cost at {size}x{size}, {plan.num_classes} classes", title_justify="left")
     for column in ("", "parameters", "added", "multiply-adds", "added"):
         cost.add_column(column, justify="right" if column else "left")

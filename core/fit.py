@@ -204,7 +204,7 @@ def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
 
 
 def _result(plan: Plan, run: Run, scores: Any, seconds: float) -> dict[str, Any]:
-    cost = cost_of(plan.recipe.spec, plan.cfg.data.image_size)
+    cost = cost_of(plan.recipe.spec, plan.cfg.data.scored_size)
     return {
         "run_id": run.run_id,
         "recipe": run.recipe,

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from conf.schema import DataConfig
 from core.errors import UserError, require
-from lit_modules.datasets import EvalSet, Split, TrainSet, open_source
+from lit_modules.datasets import EVAL_CROP, EvalSet, Split, TrainSet, open_source
 from lit_modules.sampler import EpochSampler, eval_batches
 
 if TYPE_CHECKING:
@@ -160,13 +160,13 @@ class ClassifierData(LightningDataModule):
 
     def train_set_as_scored(self, size: int) -> EvalSet:
         """The training pictures without augmentation: the evaluation crop, at ``size`` pixels."""
-        source = self.source if size == self.cfg.image_size else open_source(replace(self.cfg, image_size=size))
+        source = open_source(replace(self.cfg, image_size=size, eval_size=size, eval_resize=None))
         return EvalSet(source.train, source.eval_crop)
 
     @property
     def view_as_scored(self) -> str:
         """In words, the settings that `train_set_as_scored` depends on beside the size."""
-        return f"{self.cfg.name}, crop {self.cfg.eval_crop:g}"
+        return f"{self.cfg.name}, {self.cfg.preprocessing.value}, crop {self.cfg.eval_crop or EVAL_CROP:g}"
 
     def _place(self) -> tuple[int, int]:
         """Rank and number of ranks."""

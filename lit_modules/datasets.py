@@ -186,7 +186,7 @@ def digits(cfg: DataConfig) -> Source:
         classes=[str(c) for c in range(10)],
         **{name: Digits(indices, cfg.image_size) for name, indices in chosen.items()},
         train_crop=partial(pad_and_shift, pad=cfg.crop_pad, flip=cfg.flip),
-        eval_crop=partial(resize, size=cfg.eval_size or cfg.image_size),
+        eval_crop=partial(resize, size=cfg.scored_size),
     )
 
 
@@ -261,7 +261,7 @@ def pictures_below(folder: Path, name: str) -> list[str]:
 
 def eval_size(cfg: DataConfig) -> tuple[int, int]:
     """Side of the evaluation crop, and length to which the shorter side of the picture is resized before."""
-    size, share, short = cfg.eval_size or cfg.image_size, cfg.eval_crop, cfg.eval_resize
+    size, share, short = cfg.scored_size, cfg.eval_crop, cfg.eval_resize
     require(
         (
             share is None or short is None,

@@ -105,7 +105,7 @@ def _ours(path: Path) -> Teacher:
         raise UserError(f"{path} cannot be a teacher: {error}") from error
     data, tricks = config["data"], "+".join(sorted(config["tricks"]))
     name = config["model"]["name"] + (f"+{tricks}" if tricks else "")
-    return Teacher.of(name, network, classes, data["image_size"], data["mean"], data["std"])
+    return Teacher.of(name, network, classes, data.get("eval_size") or data["image_size"], data["mean"], data["std"])
 
 
 def _timm(source: str) -> Teacher:
