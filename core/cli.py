@@ -291,6 +291,8 @@ def _check_selection(values: list[tuple[Override, list[Any]]]) -> None:
     if any(name not in recipe_names() for name in recipes):
         return  # of --config-dir: composed by Hydra, judged by `active_tricks`
     contents = {name: _tricks_of(name) for name in recipes}
+    for name in recipes if any(o.key_or_group == "optim" for o, _ in values) else ():
+        _check_optimizer(name)
     for recipe, content in contents.items():
         for name in (name for elements in added for element in elements for name in element):
             if name in content:
@@ -315,6 +317,18 @@ def _not_selected(name: str, key: str, in_some: bool = False) -> NoReturn:
     where = " in every job of this sweep" if in_some else ""
     there = " there" if in_some else ""
     raise UserError(f"trick '{name}' is not selected{where}, so {key} changes nothing{there}: add +tricks=[{name}]")
+
+
+def _check_optimizer(recipe: str) -> None:
+    """A recipe's values win over those of a group, so half of each optimizer's settings would be taken."""
+    from core.register import flatten
+
+    keys = flatten(recipe).body.get("optim")
+    if keys:
+        raise UserError(
+            f"recipe {recipe} sets optim.{', optim.'.join(keys)}, which optim=.. would leave as they are: "
+            "give the values that you want one by one, as in optim.name=lamb optim.lr=5e-3"
+        )
 
 
 def _tricks_of(recipe: str) -> list[str]:

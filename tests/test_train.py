@@ -115,11 +115,19 @@ def test_a_damaged_checkpoint_is_named_and_kept(tmp_path: Path) -> None:
 
 def test_ctrl_c(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        command("trainer.max_epochs=1000", *QUICK), cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        command("trainer.max_epochs=1000", *QUICK),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        # Shells let the commands that they put into the background ignore it, the tests perhaps among them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    _wait_for_checkpoint(tmp_path, process)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        _wait_for_checkpoint(tmp_path, process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "interrupted: the same command goes on" in errors.decode()
     assert "Traceback" not in errors.decode()

@@ -226,6 +226,15 @@ def test_help_lists_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert "resnet50" not in text  # of tricks only
 
 
+def test_an_optimizer_of_which_a_recipe_would_keep_half_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, "own", {"defaults": ["base"], "optim": {"name": "sgd", "lr": 0.4}})
+    with pytest.raises(UserError, match=r"recipe own sets optim\.name, optim\.lr, .*optim\.name=lamb"):
+        check(["recipe=own", "optim=lamb"])
+    check(["recipe=own", "optim.name=lamb", "optim.lr=5e-3"])
+    check(["recipe=base", "optim=lamb"])
+    check(["optim=lamb"])
+
+
 def test_answers_without_torch() -> None:
     """The real program, from another directory: nothing heavy is imported for a typo or the help."""
     program = (
