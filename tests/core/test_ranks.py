@@ -35,7 +35,7 @@ def test_one_rank_speaks(
 def test_waiting_for_the_first_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranks, "PATIENCE", 0.1)
     assert not ranks.first_rank_ends()
-    parents = iter([ranks._PARENT, ranks._PARENT, 1])
+    parents = iter([ranks._PARENT, ranks._PARENT, 0])
     monkeypatch.setattr(ranks, "PATIENCE", 60)
     monkeypatch.setattr("os.getppid", lambda: next(parents))
     assert ranks.first_rank_ends()

@@ -501,6 +501,35 @@ def test_augment_comes_after_crop_and_flip_and_draws_from_the_pictures_generator
     assert np.array_equal(data.train_set[3, 1, 6][0], Noise().augment(crop, rng))
 
 
+class Drawn(DataTrick):
+    """Writes the first number that its generator gives into the picture's first bytes."""
+
+    def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        picture = np.ascontiguousarray(picture)
+        picture.reshape(-1)[:8] = np.frombuffer(rng.bytes(8), np.uint8)
+        return picture
+
+
+def test_no_augmentation_repeats_over_epochs_ranks_workers_draws_and_seeds(monkeypatch):
+    """Each appearance of each picture has random numbers of its own."""
+    monkeypatch.setattr(datamodule, "cores", lambda: 2)
+    seen: list[bytes] = []
+    for seed, rank, workers in ((0, 0, 2), (0, 1, 2), (1, 0, 0)):
+        data = ClassifierData(
+            digits_config(num_workers=workers), micro_batch=50, images_per_target=2, tricks=[Drawn()], seed=seed
+        )
+        monkeypatch.setattr(data, "_place", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(data, "_loading", lambda kept=data._loading() | {"persistent_workers": False}: kept)
+        loader = data.train_dataloader()
+        assert loader.num_workers == workers
+        for epoch in range(2):
+            loader.sampler.set_epoch(epoch)
+            for images, *_ in loader:
+                seen += [image.permute(1, 2, 0).flatten()[:8].numpy().tobytes() for image in images]
+    assert len(seen) == 3 * 2 * 11 * 100
+    assert len(set(seen)) == len(seen)
+
+
 def test_the_number_of_workers_changes_nothing(monkeypatch):
     monkeypatch.setattr(datamodule, "cores", lambda: 2)
     loaded = []
