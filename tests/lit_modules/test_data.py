@@ -519,7 +519,6 @@ def test_no_augmentation_repeats_over_epochs_ranks_workers_draws_and_seeds(monke
             digits_config(num_workers=workers), micro_batch=50, images_per_target=2, tricks=[Drawn()], seed=seed
         )
         monkeypatch.setattr(data, "_place", lambda rank=rank: (rank, 2))
-        monkeypatch.setattr(data, "_loading", lambda kept=data._loading() | {"persistent_workers": False}: kept)
         loader = data.train_dataloader()
         assert loader.num_workers == workers
         for epoch in range(2):
