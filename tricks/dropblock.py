@@ -41,19 +41,20 @@ def drop_block(
         uniform = torch.rand(1, c, h - block + 1, w - block + 1, device=x.device)
     gamma = scale * (1.0 - keep_prob) * (h * w) / block**2 / ((h - block + 1) * (w - block + 1))
     # In the layout of x: to multiply channels-last maps by another takes three times as long.
-    mask = torch.empty_like(x[:1]).copy_(~_squares(uniform < gamma, block))
+    mask = torch.empty_like(x[:1]).copy_(_squares(uniform < gamma, block) == 0)
     return x * (mask * (mask.numel() / (mask.sum(dtype=torch.float32) + 1e-8)).to(x.dtype))
 
 
 def _squares(seeds: Tensor, block: int) -> Tensor:
-    """Each True of (1, C, H, W) enlarged to a square that begins there: bool (1, C, H + block - 1, W + block - 1)."""
-    squares = F.pad(seeds, (0, block - 1, 0, block - 1))
+    """Each True of (1, C, H, W) enlarged to a square that begins there: uint8 (1, C, H + block - 1, W + block - 1)."""
+    # Not bool, of which torch.compile makes C++ code that no compiler takes (torch 2.14).
+    squares = F.pad(seeds.byte(), (0, block - 1, 0, block - 1))
     for axis in (2, 3):
         reach = 1  # doubled until it is a whole side: a third of the time of max-pooling, or less
         while reach < block:
             shift = min(reach, block - reach)
             rest = squares.shape[axis] - shift
-            squares.narrow(axis, shift, rest).logical_or_(squares.narrow(axis, 0, rest).clone())
+            squares.narrow(axis, shift, rest).bitwise_or_(squares.narrow(axis, 0, rest).clone())
             reach += shift
     return squares
 
