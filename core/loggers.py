@@ -108,7 +108,7 @@ def _build(name: str, given: dict[str, Any], run: Run, tags: Sequence[str], grou
     try:
         return getattr(import_module(module), kind)(**arguments)
     except ModuleNotFoundError as error:
-        package = f'"assemble-tricks[{name}]"' if name in EXTRAS else name
+        package = f"-e '.[{name}]'" if name in EXTRAS else name
         raise UserError(f"logger {name} needs the package {name}: pip install {package}") from error
     except (TypeError, AttributeError, ImportError, ValueError) as error:
         raise UserError(f"logger {name}: {error}") from error

@@ -121,5 +121,5 @@ def _figure(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise UserError("plot=.. needs matplotlib: pip install 'assemble-tricks[plot]'") from error
+        raise UserError("plot=.. needs matplotlib: pip install -e '.[plot]'") from error
     return Figure(figsize=(width, height), layout="constrained")

@@ -169,7 +169,7 @@ def test_a_missing_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytorch_lightning.loggers.mlflow._MLFLOW_AVAILABLE", False)
     with pytest.raises(UserError) as caught:
         build_loggers(config("mlflow"), run, [], None)
-    assert str(caught.value) == 'logger mlflow needs the package mlflow: pip install "assemble-tricks[mlflow]"'
+    assert str(caught.value) == "logger mlflow needs the package mlflow: pip install -e '.[mlflow]'"
 
 
 def test_a_setting_it_does_not_know(run: Run) -> None:
