@@ -48,7 +48,7 @@ def describe(value: Any) -> str:
         return f"{describe(value.func)}({', '.join(f'{k}={v}' for k, v in value.keywords.items())})"
     owner = getattr(value, "__self__", None)
     if isinstance(owner, Trick):
-        return repr(owner)
+        return str(owner)
     if isinstance(value, tuple):
         return " ".join(map(str, value))
     return getattr(value, "__name__", str(value))
@@ -67,7 +67,7 @@ def places(plan: Plan) -> list[tuple[str, str, str]]:
         rows.append((place, filling, owner.get(place, spec.name)))
     for kind, place, empty in KINDS:
         tricks = recipe.of(kind)
-        rows += [(place, repr(trick), trick.name) for trick in tricks]
+        rows += [(place, str(trick), trick.name) for trick in tricks]
         if not tricks and empty:
             rows.append((place, empty, plan.cfg.data.name))
     return rows

@@ -139,6 +139,12 @@ class Trick(ABC):
     def check(self) -> None:  # noqa: B027 - most tricks have nothing to check
         """Raise `UserError` where the parameters, all plain numbers here, make no sense."""
 
+    def __str__(self) -> str:
+        """Name and parameters, as a user would write them."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        shown = ", ".join(f"{key}={v.value if isinstance(v, Enum) else v}" for key, v in values.items())
+        return f"{self.name}({shown})"
+
     def check_run(self, plan: Plan) -> None:  # noqa: B027 - most tricks go with any run
         """Raise `UserError` where this run is none for the trick (``plan.data`` is None if only explained)."""
 
