@@ -60,17 +60,21 @@ class Picture:
     def read(cls, path: Path) -> Picture:
         return cls(path.read_bytes())
 
-    def decode(self, width: int = 0, height: int = 0) -> np.ndarray:
-        """All pixels, uint8 (H, W, 3), which stay valid until the thread decodes its next picture.
+    def decode(self, width: int = 0, height: int = 0, rows: int | None = None) -> np.ndarray:
+        """The pixels, uint8 (H, W, 3), which stay valid until the thread decodes its next picture.
 
         Where at least ``width`` x ``height`` pixels would do, a JPEG comes at a half, a quarter or an eighth of its
-        sides, rounded up: libjpeg then does less work.
+        sides, rounded up: libjpeg then does less work. Of one that comes whole, only ``rows`` or somewhat more at the
+        top may be decoded.
         """
         enough = [s for s in (2, 4, 8) if 0 < s * width <= self.width and 0 < s * height <= self.height]
         share = max(enough, default=1)
         size = -(-self.width // share), -(-self.height // share)
         if simplejpeg and self.fast:
             buffer = _scratch.of(3 * self.width * self.height)
+            top = shortened(self.data, rows) if rows and share == 1 else None
+            if top:
+                return simplejpeg.decode_jpeg(top, strict=False, buffer=buffer)  # strictly, the rest is a mistake
             # Damaged: Pillow puts up with what is harmless, and says what is wrong with the rest.
             with suppress(ValueError):
                 return simplejpeg.decode_jpeg(
@@ -80,6 +84,34 @@ class Picture:
         if share > 1:
             picture.draft("RGB", (self.width // share, self.height // share))
         return np.array(to_rgb(picture))
+
+
+MCU = 16
+"""Rows that a JPEG codes together, at most."""
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""Markers of the header that says how high a JPEG is."""
+BASELINE, SCAN = 0xC0, 0xDA
+
+
+def shortened(data: bytes, rows: int) -> bytes | None:
+    """The same JPEG, said to be less high, so that a decoder stops early: at least ``rows`` rows keep their pixels.
+
+    None where that would not do: little is saved, the rows do not come in one scan, or the file does not end as it
+    should (a decoder that stops early would not notice).
+    """
+    position, found = 2, 0
+    while position + 9 < len(data) and data[position] == 0xFF:
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker in FRAMES:
+            found = position if marker == BASELINE else 0
+        if marker == SCAN:
+            # One MCU row more: colours of fewer pixels are interpolated between rows.
+            height, enough = int.from_bytes(data[found + 5 : found + 7], "big"), (rows // MCU + 2) * MCU
+            if not found or data[position + 4] != data[found + 9] or enough >= height or data[-2:] != b"\xff\xd9":
+                return None
+            return data[: found + 5] + enough.to_bytes(2, "big") + data[found + 7 :]
+        position += 2 + length
+    return None
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

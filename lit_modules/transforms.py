@@ -52,8 +52,9 @@ def random_resized_crop(
     keeps at least twice the final size, so that the last resize still does the antialiasing.
     """
     left, top, w, h = random_crop_box(picture.width, picture.height, scale, ratio, rng)
-    pixels = picture.decode(math.ceil(2 * size * picture.width / w), math.ceil(2 * size * picture.height / h))
-    if pixels.shape[:2] == (picture.height, picture.width):
+    least = math.ceil(2 * size * picture.width / w), math.ceil(2 * size * picture.height / h)
+    pixels = picture.decode(*least, rows=top + h)
+    if pixels.shape[1] == picture.width:
         crop = resize(pixels[top : top + h, left : left + w], size)
     else:
         f = round(8 * pixels.shape[1] / picture.width) / 8  # the last row and column may lack a part

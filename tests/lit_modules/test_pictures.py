@@ -61,6 +61,28 @@ def test_without_simplejpeg_the_pixels_are_the_same(least, monkeypatch):
     assert min(fast.shape[:2]) >= min(least)
 
 
+@pytest.mark.parametrize("size", [(61, 43), (40, 131), (33, 96)])
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [("RGB", {}), ("RGB", {"subsampling": 0}), ("RGB", {"subsampling": 1}), ("RGB", {"restart_marker_rows": 1}),
+     ("L", {}), ("RGB", {"progressive": True})],
+)  # fmt: skip
+def test_the_upper_rows_of_a_picture_that_is_not_decoded_to_its_end(mode, options, size):
+    picture = Picture(encode(photo(*size).convert(mode), "JPEG", quality=90, **options))
+    whole, heights = picture.decode().copy(), set()
+    for rows in range(1, size[1] + 1):
+        part = picture.decode(rows=rows)
+        assert np.array_equal(part[:rows], whole[:rows]), rows
+        heights.add(len(part))
+    assert (min(heights) < size[1]) == (not options.get("progressive")), "nothing is saved"
+
+
+def test_a_truncated_picture_is_noticed_above_its_end_too():
+    whole = encode(photo(61, 200), "JPEG")
+    with pytest.raises(OSError, match="truncated"):
+        Picture(whole[: len(whole) * 3 // 4]).decode(rows=20)
+
+
 def test_the_crops_own_their_memory():
     """A decoded JPEG is valid until the next one; what a crop returns must stay."""
     first, second = (Picture(encode(Image.new("RGB", (32, 32), colour), "JPEG")) for colour in ("red", "blue"))
