@@ -237,8 +237,10 @@ def configured(*overrides: str) -> OptimConfig:
     return cfg.optim
 
 
+SGD = ("sgd", {"lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4})
 PUBLISHED = {
-    "sgd": ("sgd", {"lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4}),
+    "sgd": SGD,
+    "momentum": SGD,
     "rmsprop_tf": ("rmsproptf", {"lr": 0.256, "momentum": 0.9, "alpha": 0.9, "eps": 1e-3, "weight_decay": 1e-5}),
     "lamb": ("lamb", {"lr": 5e-3, "weight_decay": 0.02, "betas": [0.9, 0.999], "eps": 1e-6, "max_grad_norm": 1.0}),
     "adamw": ("adamw", {"lr": 1e-3, "weight_decay": 0.05, "betas": [0.9, 0.999], "eps": 1e-8}),
