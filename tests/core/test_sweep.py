@@ -141,7 +141,13 @@ def test_stopping(sweep: list[str], tmp_path: Path, way: str) -> None:
     with (
         began,
         subprocess.Popen(
-            [*sweep, "seed=9,1"], cwd=tmp_path, stdout=began, stderr=began, start_new_session=True
+            [*sweep, "seed=9,1"],
+            cwd=tmp_path,
+            stdout=began,
+            stderr=began,
+            start_new_session=True,
+            # Shells let the commands that they put into the background ignore it, the tests perhaps among them.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         ) as process,
     ):
         for _ in range(600):
