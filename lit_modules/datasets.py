@@ -103,16 +103,21 @@ class TrainSet:
 
     def size_at(self, epoch: int) -> int:
         """Side of an epoch's pictures in pixels."""
+        return self._size(self.tricks_at(epoch))
+
+    def _size(self, tricks: Sequence[DataTrick]) -> int:
         size = self.size
-        for trick in self.tricks_at(epoch):
+        for trick in tricks:
             size = trick.size(size)
         return size
 
     def __getitem__(self, draw: Draw) -> tuple[np.ndarray, int, int]:
         epoch, _, index = draw
         rng = picture_rng(self.seed, draw)
-        picture = self.split.load(index, lambda whole: self.crop(whole, rng, self.size_at(epoch)))
-        for trick in self.tricks_at(epoch):
+        tricks = self.tricks_at(epoch)
+        size = self._size(tricks)
+        picture = self.split.load(index, lambda whole: self.crop(whole, rng, size))
+        for trick in tricks:
             picture = trick.augment(picture, rng)
         return picture, int(self.split.labels[index]), index
 
