@@ -64,7 +64,7 @@ def dying(positions):
             os.kill(os.getpid(), signal.SIGKILL)
         yield part
 
-LogitStore.begin(Path(sys.argv[1]), 18, ABOUT, shard=4).fill(dying)
+LogitStore.begin(Path(sys.argv[1]), 20, ABOUT, shard=4).fill(dying)
 """
 
 
@@ -85,7 +85,7 @@ def test_goes_on_after_kill_9(tmp_path):
     expected = [i for number in store.missing for i in store.positions(number)]
     store.fill(noting)
     assert sorted(computed) == expected
-    assert np.array_equal(store.read()[range(18)], rows(range(18)))
+    assert np.array_equal(store.read()[range(20)], rows(range(20)))
 
 
 def test_a_shard_that_another_process_has_written_meanwhile_is_left_to_it(tmp_path):
