@@ -27,6 +27,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_origin, get_type_hints
 
 from core.errors import UserError, require
@@ -148,9 +149,9 @@ class Trick(ABC):
     def check_run(self, plan: Plan) -> None:  # noqa: B027 - most tricks go with any run
         """Raise `UserError` where this run is none for the trick (``plan.data`` is None if only explained)."""
 
-    @property
+    @cached_property
     def ramps(self) -> dict[str, Ramp]:
-        """The strengths that move."""
+        """The strengths that move. Looked for once: hooks ask for every picture and every step."""
         return {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Ramp)}
 
     def at(self, progress: float) -> Self:
@@ -159,6 +160,7 @@ class Trick(ABC):
         if not ramps:
             return self
         moment = copy.copy(self)
+        object.__setattr__(moment, "ramps", {})
         for name, ramp in ramps.items():
             object.__setattr__(moment, name, ramp.at(progress))
         return moment
