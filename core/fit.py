@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,9 @@ from tricks.base import BatchTrick, CallbackTrick, Companion, DataTrick, LossTri
 
 if TYPE_CHECKING:
     from core.runs import Run
+
+GONE = "Connection (closed|reset) by peer|ncclRemoteError|remote process exited"
+"""What gloo and NCCL say where they wait for a process that is no more."""
 
 
 def build_module(plan: Plan) -> Classifier:
@@ -201,6 +205,13 @@ def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
         trainer.fit(module, datamodule=plan.data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit:
         raise KeyboardInterrupt from None
+    except RuntimeError as error:
+        if trainer.world_size > 1 and re.search(GONE, str(error)):
+            raise UserError(
+                "another process of this job has ended before its time (killed, or out of memory?). The same command "
+                "goes on from the last checkpoint"
+            ) from error
+        raise
 
 
 def _result(plan: Plan, run: Run, scores: Any, seconds: float) -> dict[str, Any]:
