@@ -170,10 +170,13 @@ def describe_result(run: Run) -> str:
 def _digest(config: dict[str, Any]) -> str:
     """Eight hex digits of the configuration; the order in which tricks were listed does not matter.
 
-    Of the weights that a run starts from it is their content that counts, wherever the file lies.
+    Of the weights that a run starts from, and of the files that tricks read, it is the content that counts, wherever
+    the file lies.
     """
     kept = json.loads(json.dumps(config, default=str))
     kept["model"]["checkpoint"] = _content(kept["model"]["checkpoint"])
+    for parameters in kept["tricks"].values():
+        parameters |= {key: _content(value) for key, value in parameters.items() if isinstance(value, str)}
     for key in EXCLUDED:
         *parents, last = key.split(".")
         node = kept
@@ -184,7 +187,7 @@ def _digest(config: dict[str, Any]) -> str:
 
 
 def _content(path: str | None) -> str | None:
-    """SHA-256 of a file. As it came where there is none: `models.weights` says so when it wants to read it."""
+    """SHA-256 of a file. As it came where there is none: who wants to read it says so."""
     if path is None:
         return None
     try:

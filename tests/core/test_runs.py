@@ -98,6 +98,18 @@ def test_of_a_checkpoint_the_content_is_in_the_name(tmp_path: Path) -> None:
         assert run.config["model"]["checkpoint"] == str(tmp_path / "a.pt")
 
 
+def test_of_a_file_that_a_trick_reads_the_content_is_in_the_name(tmp_path: Path) -> None:
+    for name, level in (("a.yaml", 8), ("moved.yaml", 8), ("other.yaml", 9)):
+        (tmp_path / name).write_text(f"[[[Rotate, 0.5, {level}]]]")
+    names = []
+    for name in ("a.yaml", "moved.yaml", "other.yaml"):
+        cfg = config()
+        cfg.tricks = {"autoaugment": OmegaConf.structured(tricks.load()["autoaugment"](policy=str(tmp_path / name)))}
+        names.append(run_id(cfg))
+    assert names[0] == names[1]
+    assert len(set(names)) == 2
+
+
 @pytest.mark.parametrize("key", [key for key in EXCLUDED if key != "seed"])
 def test_what_does_not_matter_is_not(key: str) -> None:
     cfg = config()
