@@ -1,0 +1,1 @@
+"""How a classifier takes pictures that it was not trained for."""

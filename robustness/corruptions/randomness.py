@@ -1,0 +1,18 @@
+"""Generators, new or legacy.
+
+The original draws from numpy's global ``np.random``. Every corruption here makes the same draws, in the same order and
+of the same shapes, from the generator that it is given: ``np.random.RandomState(seed)`` gives the pictures that the
+original gives after ``np.random.seed(seed)`` (its salt and pepper with scikit-image before 0.19, which drew from there).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+Random = np.random.Generator | np.random.RandomState
+
+
+def integers(rng: Random, low: int, high: int, size: tuple[int, ...] | None = None) -> np.ndarray:
+    """Whole numbers from ``low`` up to, not including, ``high``."""
+    draw = rng.randint if isinstance(rng, np.random.RandomState) else rng.integers
+    return np.asarray(draw(low, high, size=size))
