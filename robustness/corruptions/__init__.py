@@ -1,8 +1,8 @@
-"""Common corruptions at five severities (Hendrycks & Dietterich 2019, arXiv 1903.12261), as the published sets have them.
+"""Common corruptions at five severities (Hendrycks & Dietterich 2019, arXiv 1903.12261), as in the published sets.
 
-``corrupt(picture, "fog", 3, corruption_rng(seed, index, "fog", 3))``. From the same random numbers the pictures are those
-of the published code (`robustness.corruptions.randomness` says how to give it them). What differs: a picture may be of
-any size from 28 pixels up, no square, and grey; nothing is drawn from a global generator.
+``corrupt(picture, "fog", 3, corruption_rng(seed, index, "fog", 3))``. From the same random numbers it gives the
+pictures of the published code (`robustness.corruptions.randomness`). What differs: a picture may have any size from 28
+pixels up, need not be square, and may be grey; nothing is drawn from a global generator.
 """
 
 from __future__ import annotations
@@ -90,4 +90,6 @@ def _check_picture(picture: np.ndarray) -> None:
     if not kind.startswith("uint8") or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)):
         raise UserError(f"a picture to corrupt is a uint8 array (H, W, 3) or (H, W), not {kind}")
     if min(picture.shape[:2]) < SMALLEST:
-        raise UserError(f"a picture to corrupt has at least {SMALLEST} pixels on each side, not {kind}: resize it first")
+        raise UserError(
+            f"a picture to corrupt has at least {SMALLEST} pixels on each side, not {kind}: resize it first"
+        )

@@ -32,4 +32,4 @@ FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {
         digital.jpeg_compression,
     )
 }
-"""``function(x, rng, *arguments)``: uint8 (H, W, C), C = 1 or 3, to uint8 (H, W, C) or floats, clipped to 0..1 later."""
+"""``function(x, rng, *arguments)``: uint8 (H, W, C), C = 1 or 3, to uint8 of that shape or floats, not yet clipped."""

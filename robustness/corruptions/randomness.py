@@ -1,8 +1,9 @@
 """Generators, new or legacy.
 
 The original draws from numpy's global ``np.random``. Every corruption here makes the same draws, in the same order and
-of the same shapes, from the generator that it is given: ``np.random.RandomState(seed)`` gives the pictures that the
-original gives after ``np.random.seed(seed)`` (its salt and pepper with scikit-image before 0.19, which drew from there).
+of the same shapes, from the generator that it is given. With ``np.random.RandomState(seed)`` it gives what the original
+gives after ``np.random.seed(seed)``: where the original leaves salt and pepper to scikit-image, that of scikit-image
+before 0.19, which drew from there too.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def _package_folders() -> Iterator[Path]:
 
 @lru_cache(maxsize=1)
 def drawn(side: int = 600) -> Textures:
-    """Bluish crystals on dark glass, always the same: blurred noise, stretched along directions of growth."""
+    """Bluish needles on patchy ice, always the same: noise, blurred along directions of growth."""
     rng = np.random.default_rng(0)
     return Textures(tuple(_crystals(rng, side) for _ in range(DRAWN)), "drawn", comparable=False)
 
@@ -104,8 +104,8 @@ def _crystals(rng: np.random.Generator, side: int) -> np.ndarray:
         line[rows + 24, columns + 24] = np.exp(-np.abs(reach) / 8)
         needles = np.maximum(needles, cv2.filter2D(rng.normal(size=(side, side)), -1, line))
     patches = cv2.GaussianBlur(rng.normal(size=(side, side)), (0, 0), 40)
-    ice = _unit(needles) * (0.35 + 0.65 * _unit(patches))
-    return (ice[..., None] ** [1.3, 1.1, 0.9] * 255).astype(np.uint8)
+    ice = 0.3 + 0.3 * _unit(patches) + 0.4 * _unit(needles)
+    return (ice[..., None] ** [1.2, 0.9, 0.7] * 255).astype(np.uint8)
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
