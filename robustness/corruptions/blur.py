@@ -59,11 +59,8 @@ def _scatter(x: np.ndarray, rng: Random, reach: int) -> np.ndarray:
     place = np.arange(height * width).reshape(height, width)
     source = place.copy()
     source[rows[:, None], columns] += moves[..., 1] * width + moves[..., 0]
-    # Whether the neighbour was given a value before: the border never is, and what comes first lies behind.
-    inside = np.zeros((height, width), bool)
-    inside[rows[:, None], columns] = True
     source, place = source.ravel(), place.ravel()
-    open_chain = inside.ravel()[source] & (source > place)
+    open_chain = source > place  # the neighbour comes first; the border, never given a value, is its own source
     while (unfinished := np.flatnonzero(open_chain)).size:
         following = source[unfinished]
         source[unfinished], open_chain[unfinished] = source[following], open_chain[following]
