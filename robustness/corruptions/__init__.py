@@ -58,7 +58,7 @@ def corrupt(
     from robustness.corruptions.functions import FUNCTIONS
     from robustness.corruptions.textures import installed
 
-    x = np.ascontiguousarray(picture).reshape(*picture.shape[:2], -1)
+    x = picture.reshape(*picture.shape[:2], -1)
     more = {"textures": textures or installed()} if name == "frost" else {}
     result = FUNCTIONS[name](x, rng, *PRESETS[preset][name][int(severity) - 1], **more)
     if result.dtype != np.uint8:
