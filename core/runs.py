@@ -41,6 +41,10 @@ EXCLUDED = (
 )
 """Keys that are not in the hash. ``drop`` is applied before: a dropped trick is as good as one never listed."""
 
+TAKEN, SEEN = 0, 1
+"""Bytes of ``.lock`` that a training process locks. Others look at the second alone: looking takes it for a moment,
+which must not make a process that comes for the run believe that it is taken."""
+
 LONGEST = 48
 """Characters that the tricks' names may take in a run's name before they are abbreviated."""
 
@@ -219,7 +223,7 @@ def _lock(directory: Path) -> IO[str]:
     handle = (directory / ".lock").open("a+", encoding="utf-8")
     try:
         # A record lock, not flock: loader workers that outlive a killed run for a moment must not keep it.
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, TAKEN)
     except OSError as error:
         handle.seek(0)
         holder = handle.read().strip()
@@ -232,7 +236,21 @@ def _lock(directory: Path) -> IO[str]:
     handle.truncate(0)
     handle.write(f"{os.getpid()}\n")
     handle.flush()
+    fcntl.lockf(handle, fcntl.LOCK_EX, 1, SEEN)
     return handle
+
+
+def trained_by(directory: Path) -> str | None:
+    """The other process that is training the run of a directory; None if nobody is. Not for that process itself."""
+    try:
+        with (directory / ".lock").open("r", encoding="utf-8") as handle:
+            try:
+                fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, SEEN)
+            except (BlockingIOError, PermissionError):
+                return handle.read().strip() or "unknown"
+    except OSError:
+        pass  # no such run, or a file system without locks
+    return None
 
 
 def _write(path: Path, text: str) -> None:

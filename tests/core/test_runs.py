@@ -15,7 +15,7 @@ import tricks
 from conf.schema import Config
 from core.errors import UserError
 from core.names import ROOT
-from core.runs import EXCLUDED, describe_result, open_run, plain_config, run_id, write_result
+from core.runs import EXCLUDED, _lock, describe_result, open_run, plain_config, run_id, trained_by, write_result
 
 RESULT = {"metrics": {"top1": 97.5, "loss": 0.125}}
 
@@ -239,3 +239,25 @@ def test_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             holder.wait()
     with open_run(config(tmp_path)) as run:  # killed: free again at once
         assert run.checkpoint is not None
+
+
+def test_looking_at_a_run_does_not_take_it(tmp_path: Path) -> None:
+    def elsewhere(code: str) -> subprocess.Popen[str]:
+        program = f"import fcntl, sys, time\nfrom core.runs import SEEN, trained_by\nfrom pathlib import Path\n{code}"
+        return subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, stdout=-1, text=True)
+
+    assert trained_by(tmp_path) is None  # no such run
+    ask = "print(trained_by(Path(sys.argv[1])))"
+    with _lock(tmp_path), elsewhere(ask) as process:
+        assert process.communicate()[0] == f"{os.getpid()}\n"
+    with elsewhere(ask) as process:
+        assert process.communicate()[0] == "None\n"
+    # Somebody looks at the moment at which the run is taken.
+    look = (
+        "handle = open(sys.argv[1] + '/.lock')\nfcntl.lockf(handle, fcntl.LOCK_SH, 1, SEEN)\n"
+        "print('looking', flush=True)\ntime.sleep(0.2)"
+    )
+    with elsewhere(look) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "looking\n"
+        _lock(tmp_path).close()
