@@ -102,15 +102,10 @@ def main() -> None:
         run = hydra.main(version_base="1.3", config_path="conf", config_name="config")(task)
         if not sweep:
             return run()
-        from core.sweep import journal, print_table, summarise
+        from core.sweep_summary import summarised
 
-        with journal() as noted:
-            try:
-                run()
-            except (KeyboardInterrupt, SystemExit):
-                print_table(noted)
-                raise
-            raise SystemExit(summarise(noted))
+        with summarised():
+            run()
 
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ def check(argv: Sequence[str]) -> bool:
         raise UserError(
             "-m cannot be started by torchrun or on several ranks: start it once; each job has its own ranks"
         )
+    shown = bool(arguments.cfg or arguments.info)
+    _check_hydra(overrides, sweep or shown)
     ours = [o for o in overrides if o.key_or_group != "hydra" and not o.is_hydra_override()]
     options = _options(arguments.config_dir)
     values = [(o, _values(o, options)) for o in ours]
@@ -58,7 +60,7 @@ def check(argv: Sequence[str]) -> bool:
         _check_sweep(override, sweep)
         _check_elements(override, elements, options)
     _check_selection(values)
-    return sweep and not (arguments.cfg or arguments.info)
+    return sweep and not shown
 
 
 def check_used(cfg: DictConfig) -> None:
@@ -156,6 +158,34 @@ def _parse(overrides: list[str]) -> list[Override]:
         if "=" not in text and not text.startswith("~"):
             raise UserError(f"cannot read the argument '{text}': write key=value. See --help")
     return parser.parse_overrides(overrides)
+
+
+def _check_hydra(overrides: Sequence[Override], sweep: bool) -> None:
+    """The sweeper, its keys, and the launcher."""
+    from omegaconf import OmegaConf
+
+    from conf.sweepers import SWEEPERS
+    from core.launchers import check_launcher
+
+    for o in overrides:
+        if o.key_or_group in {"hydra.sweeper", "hydra.launcher"}:
+            raise UserError(f"{o.input_line}: write {str(o.input_line).replace('.', '/', 1)}")
+    chosen = {o.key_or_group: o.value() for o in overrides if o.key_or_group in {"hydra/sweeper", "hydra/launcher"}}
+    keys = [o for o in overrides if o.key_or_group.startswith("hydra.sweeper.")]
+    if not sweep and (chosen or keys):
+        raise UserError(f"{' '.join([*chosen, *(o.key_or_group for o in keys)])}: for a sweep, so put -m first")
+    check_launcher(str(chosen.get("hydra/launcher")))
+    sweeper = SWEEPERS.get(str(chosen.get("hydra/sweeper", "grid")))
+    if sweeper is None:
+        return  # of another package, or Hydra says that there is none
+    typed = OmegaConf.create({"hydra": {"sweeper": OmegaConf.structured(sweeper)}})
+    OmegaConf.set_struct(typed, True)
+    for override in keys:
+        field = override.key_or_group.split(".")[2]
+        owners = [name for name, other in SWEEPERS.items() if field in other.__dataclass_fields__]
+        if owners and field not in sweeper.__dataclass_fields__:
+            raise UserError(f"{override.key_or_group} is for hydra/sweeper={owners[0]}: add that")
+        OmegaConf.update(typed, override.key_or_group, override.value(), force_add=override.is_add())
 
 
 def _options(config_dir: str | None) -> dict[str, list[str]]:

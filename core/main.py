@@ -129,6 +129,13 @@ def _hydra(exception: BaseException) -> str:
         if re.fullmatch(r"\+{0,2}[\w/@]+(\.\w+)*", key, re.ASCII) and value[:1] not in ("", "[", "{"):
             return f"cannot read the argument '{argument}': quote a value with special characters: {quoted(argument)}"
         return f"cannot read the argument {argument!r} ({reason}). Write key=value; quote lists: '+tricks=[a,b]'"
+    missing = re.search(
+        r"Could not find '([\w/]+)/([^/']+)'\s+Available options in '\1':((?:\n\t\S+)+)", str(exception)
+    )
+    if missing:
+        from core.names import suggest
+
+        return suggest(missing[1], missing[2], missing[3].split())
     # Paragraphs after the first list search paths and the like.
     return _one_line(str(exception).partition("\n\n")[0])
 

@@ -1,4 +1,4 @@
-"""Puts into Hydra's ConfigStore what is not a YAML file of conf/: the schema, the recipes, the models, the tricks.
+"""Puts into Hydra's ConfigStore what is no YAML file of conf/: schema, recipes, models, tricks, sweepers, launchers.
 
 Registered before `hydra.main`, so that it is found from any working directory, and listed by errors, ``--info``,
 shell completion and ``glob(*)``.
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from core.errors import UserError
+from core.launchers import register_launchers
 from core.names import model_names, recipe_content, recipe_names, suggest, trick_names
 
 
@@ -125,6 +126,7 @@ def register() -> None:
 
     import tricks
     from conf.schema import Config
+    from conf.sweepers import SWEEPERS
 
     store = ConfigStore.instance()
     schema = OmegaConf.structured(Config)
@@ -135,5 +137,8 @@ def register() -> None:
             store.store(group="recipe", name=name, node=flatten(name).node(), package="_global_", provider="recipes")
     for name in model_names():
         store.store(group="model", name=name, node={"name": name}, provider="models")
+    for name, sweeper in SWEEPERS.items():
+        store.store(group="hydra/sweeper", name=name, node=sweeper, provider="sweepers")
     for name, trick in tricks.load().items():
         store.store(group="tricks", name=name, node=tricks.node(trick), package=f"tricks.{name}", provider="tricks")
+    register_launchers()

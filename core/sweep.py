@@ -8,32 +8,38 @@ process only starts ``train.py`` with the job's overrides, and notes how it went
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.main import as_the_user_had_it
 from core.names import ROOT
-from core.runs import read_result, run_directory
+from core.runs import read_result, run_directory, trained_by
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 PROGRAM = ROOT / "train.py"
-JOURNAL = "ASSEMBLE_SWEEP_JOURNAL"
-"""Where the jobs of this sweep are noted for the summary, whichever process the launcher runs them in."""
+RECORDS = "jobs.jsonl"
+"""In the sweep's directory: how each job went, a line each, added by whichever process the launcher ran it in."""
+
+MISTAKE = 2
+"""Exit code of a job that was refused with ``error: ...``."""
 
 INTERRUPTED = 130
 """Exit code of a job that Ctrl-C or SIGTERM has ended."""
+
+BUSY = os.EX_TEMPFAIL
+"""Noted for a job whose run is being trained by another process: by a second sweep, as a rule."""
 
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "PL_GLOBAL_SEED")
 RANK_PREFIXES = (
@@ -48,84 +54,45 @@ RANK_PREFIXES = (
 )
 
 
-@contextmanager
-def journal() -> Iterator[Path]:
-    """An empty journal for as long as a sweep lasts."""
-    handle, name = tempfile.mkstemp(prefix="assemble-sweep-", suffix=".jsonl")
-    os.close(handle)
-    os.environ[JOURNAL] = name
-    try:
-        yield Path(name)
-    finally:
-        os.environ.pop(JOURNAL, None)
-        Path(name).unlink(missing_ok=True)
-
-
 def run_job(cfg: DictConfig) -> float:
     """Train one job of the sweep in a process of its own; returns its top-1, for sweepers that search (NaN: none)."""
     from hydra.core.hydra_config import HydraConfig
 
     hydra = HydraConfig.get()
     overrides = [str(override) for override in hydra.overrides.task]
-    try:
-        directory = str(run_directory(cfg))
-    except UserError:
-        directory = None  # the job itself says what is wrong
-    done = directory is not None and not (cfg.explain or cfg.prepare) and read_result(Path(directory)) is not None
-    print(f"job {hydra.job.num}: {' '.join(overrides)}{' (finished already)' if done else ''}", flush=True)
+    directory = None
+    with suppress(UserError):  # the job itself says what is wrong
+        directory = run_directory(cfg) if not (cfg.explain or cfg.prepare) else None
+    finished = directory is not None and read_result(directory) is not None
+    process = trained_by(directory) if directory and not finished else None
+    why = " (finished already)" if finished else f" (being trained by process {process})" if process else ""
+    print(f"job {hydra.job.num}: {' '.join(overrides)}{why}", flush=True)
     began = time.monotonic()
     code = INTERRUPTED
     try:
-        code = 0 if done else _run([sys.executable, str(PROGRAM), *_flags(hydra), *overrides])
+        if finished or process:
+            code = BUSY if process else 0
+        else:
+            code = _run([sys.executable, str(PROGRAM), *_flags(hydra), *overrides], hydra.runtime.cwd)
+            if code == MISTAKE and directory and trained_by(directory):
+                code = BUSY  # the other began in the meantime
     finally:
         record = {
             "job": hydra.job.num,
             "overrides": overrides,
-            "run_directory": directory,
+            "run_directory": directory and str(directory),
             "exit_code": code,
             "seconds": round(time.monotonic() - began, 3),
         }
-        line = json.dumps(record) + "\n"
-        _append(Path(hydra.sweep.dir) / "jobs.jsonl", line)
-        if os.environ.get(JOURNAL):
-            _append(Path(os.environ[JOURNAL]), line)
-    return _top1(record)
+        _append(Path(hydra.sweep.dir) / RECORDS, json.dumps(record) + "\n")
+    return top1(directory) if code == 0 else math.nan
 
 
-def summarise(noted: Path) -> int:
-    """Print the table of the noted jobs. Returns the sweep's exit code: 1 if any job failed."""
-    records = print_table(noted)
-    failed = sum(record["exit_code"] != 0 for record in records)
-    if failed:
-        print(f"{failed} of {len(records)} jobs failed; the same command tries them again", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def print_table(noted: Path) -> list[dict[str, Any]]:
-    """Print the table of the noted jobs; returns their records."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    records = [json.loads(line) for line in noted.read_text(encoding="utf-8").splitlines()]
-    common = set.intersection(*(set(record["overrides"]) for record in records)) if records else set()
-    table = Table()
-    for column in ("job", "overrides", "top-1", "seconds", "outcome", "directory"):
-        table.add_column(column, overflow="fold")
-    for record in sorted(records, key=lambda record: record["job"]):
-        code, top1 = record["exit_code"], _top1(record)
-        table.add_row(
-            str(record["job"]),
-            escape(" ".join(o for o in record["overrides"] if o not in common)),  # [x] would be a style
-            f"{top1:.2f}" if top1 == top1 else "-",
-            f"{record['seconds']:.0f}",
-            {0: "ok", INTERRUPTED: "interrupted"}.get(code, f"failed ({code})"),
-            record["run_directory"] or "-",
-            style="" if code == 0 else "red",
-        )
-    if records:
-        Console(width=None if sys.stdout.isatty() else 160).print(table)
-    return records
+def top1(directory: Path | None) -> float:
+    """The top-1 accuracy of a finished run; NaN where there is none."""
+    result = read_result(directory) if directory else None
+    value = result["metrics"].get("top1") if result else None
+    return math.nan if value is None else float(value)
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -133,7 +100,7 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in environment.items()
-        if name not in RANK_VARIABLES and not name.startswith(RANK_PREFIXES) and name != JOURNAL
+        if name not in RANK_VARIABLES and not name.startswith(RANK_PREFIXES)
     }
     as_the_user_had_it(kept)
     return kept
@@ -148,21 +115,21 @@ def _flags(hydra: Any) -> list[str]:
     return flags
 
 
-def _run(command: Sequence[str]) -> int:
+def _run(command: Sequence[str], cwd: str) -> int:
     """Run the command to its end, or stop it where this process is stopped.
 
     Raises:
         SystemExit: this process was interrupted, and the job, which was too, has said so.
     """
-    with _terminated_as_interrupted():
-        child = subprocess.Popen(command, env=child_environment(os.environ))
+    with terminated_as_interrupted():
+        child = subprocess.Popen(command, cwd=cwd, env=child_environment(os.environ))
         try:
             return child.wait()
-        except BaseException:
+        except BaseException as reason:
             _stop(child)
-            if child.returncode == INTERRUPTED:
+            if isinstance(reason, KeyboardInterrupt) and child.returncode == INTERRUPTED:
                 raise SystemExit(INTERRUPTED) from None
-            raise
+            raise  # the way in which submitit has a job that was preempted come back, for one
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
@@ -180,16 +147,17 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
+def terminated_as_interrupted() -> Iterator[None]:
     """SIGTERM (a scheduler's, say) stops the job as Ctrl-C does, instead of leaving it behind."""
-    if threading.current_thread() is not threading.main_thread():
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # submitit has its own answer
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _append(path: Path, line: str) -> None:
@@ -200,12 +168,3 @@ def _append(path: Path, line: str) -> None:
         os.write(handle, line.encode())
     finally:
         os.close(handle)
-
-
-def _top1(record: Mapping[str, Any]) -> float:
-    """The job's top-1 accuracy; NaN where it has none."""
-    if record["exit_code"] != 0 or record["run_directory"] is None:
-        return float("nan")
-    result = read_result(Path(record["run_directory"])) or {}
-    top1 = result.get("metrics", {}).get("top1")
-    return float("nan") if top1 is None else float(top1)

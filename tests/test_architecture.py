@@ -15,7 +15,7 @@ from core.names import trick_names
 from models.spec import Spec
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("conf", "core", "lit_modules", "models", "robustness")
+ROOMS = ("conf", "core", "hydra_plugins", "lit_modules", "models", "robustness")
 # zero_gamma is also what a place of the spec is called.
 WORDS = sorted(set(trick_names()) - {field.name for field in fields(Spec)})
 NAME = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(WORDS)})(?![A-Za-z0-9_])")
@@ -83,6 +83,7 @@ def modules_after(statement: str) -> set[str]:
         "import core.names; core.names.group_names()",
         "import models",
         "import core.cli",
+        "import conf.sweepers, core.sweep_summary, hydra_plugins.assemble_sweepers",
         "import core.errors, tricks.base",
     ],
 )

@@ -143,11 +143,28 @@ def _wait_for_checkpoint(tmp_path: Path, process: subprocess.Popen[Any]) -> None
 
 
 def test_a_sweep_as_shipped(tmp_path: Path) -> None:
-    done = train(tmp_path, "-m", "+tricks=[],[resnet_d]", "trainer.max_epochs=1", *QUICK)
+    sweep = ("-m", "hydra/sweeper=ablation", "+tricks=[se]", "tricks.se.reduction=4")
+    done = train(tmp_path, *sweep, "trainer.max_epochs=1", *QUICK)
     assert done.returncode == 0, done.stderr
     results = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/result.json")]
-    assert sorted(result["tricks"] for result in results) == [[], ["resnet_d"]]
+    assert sorted(result["tricks"] for result in results) == [[], ["se"]]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]  # nothing else is left in the user's folder
+
+
+@pytest.mark.slow
+def test_two_sweeps_at_once(tmp_path: Path) -> None:
+    sweep = [sys.executable, str(ROOT / "train.py"), "-m", "hydra/sweeper=ablation", "+tricks=[se]"]
+    command = [*sweep, "trainer.max_epochs=2", *QUICK]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    both = [subprocess.Popen(command, cwd=tmp_path, **pipes) for _ in range(2)]
+    said = [process.communicate(timeout=280)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    results = list((tmp_path / "runs").glob("*/result.json"))
+    assert len(results) == 2
+    assert len(list((tmp_path / "runs" / "sweeps").glob("*/plan.json"))) == 2
+    # Each was trained by one of the two, from its beginning to its end.
+    assert sum(text.count("precision ") for text in said) == 2
+    assert not any("going on" in text for text in said)
 
 
 def test_explain_writes_nothing(tmp_path: Path) -> None:

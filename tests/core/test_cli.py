@@ -14,6 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from conf.schema import DataConfig
 from core import main as core_main
@@ -133,6 +134,10 @@ def mistake(*overrides: str) -> str:
         (["sk"], ["cannot read the argument 'sk'", "key=value"]),
         (["--foo"], ["--foo"]),
         (["seed=1", "-m", "seed=2"], ["before the key=value arguments"]),
+        (["hydra/sweeper=ablation", "recipe=top"], ["hydra/sweeper: for a sweep, so put -m first"]),
+        (["hydra.sweeper.dry_run=true"], ["put -m first"]),
+        (["-m", "hydra.sweeper=ablation"], ["write hydra/sweeper=ablation"]),
+        (["-m", "hydra.sweeper.mode=pairs"], ["hydra.sweeper.mode is for hydra/sweeper=ablation: add that"]),
         (["--help", "trick"], ["unknown group 'trick'. Did you mean 'tricks'?"]),
     ],
 )
@@ -157,6 +162,12 @@ def test_refused_in_one_line(arguments: list[str], parts: list[str]) -> None:
         (["-m", "+tricks=[],[resnet_d],[resnet_d,sk]", "seed=0,1,2"], True),
         (["--multirun", "model=glob(*)", "seed=range(0,3)", "optim.lr=interval(0.1,1)"], True),
         (["hydra.mode=MULTIRUN", "seed=0,1"], True),
+        (
+            ["-m", "hydra/sweeper=ablation", "recipe=top", "hydra.sweeper.mode=shapley", "hydra.sweeper.tricks=[sk]"],
+            True,
+        ),
+        (["-m", "hydra/sweeper=of_somebody_else", "hydra.sweeper.n_trials=3", "seed=0,1"], True),
+        (["-m", "+hydra.sweeper.params.seed='0,1'"], True),
         # One run for each trick left out, with another parameter for one of them.
         (["-m", "recipe=top", "drop=[],[sk],[mixup]", "tricks.sk.reduction=4"], True),
         (["--cfg", "job", "hydra/launcher=joblib", "hydra.verbose=true", "+logger.mine.x=1", "+reported.x=1"], False),
@@ -167,6 +178,26 @@ def test_refused_in_one_line(arguments: list[str], parts: list[str]) -> None:
 )
 def test_let_through(arguments: list[str], sweep: bool) -> None:
     assert check(arguments) is sweep
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("hydra.sweeper.mode=cumulativ", "hydra.sweeper.mode: Invalid value 'cumulativ', expected one of [cumulative,"),
+        ("hydra.sweeper.mod=pairs", "unknown key 'hydra.sweeper.mod'. Did you mean 'hydra.sweeper.mode'?"),
+        ("hydra.sweeper.permutations=many", "hydra.sweeper.permutations: 'many' is not an integer"),
+        ("hydra.sweeper.tricks=sk", "hydra.sweeper.tricks: not a list. Write hydra.sweeper.tricks=[..]"),
+    ],
+)
+def test_keys_of_a_sweeper(argument: str, message: str) -> None:
+    with pytest.raises(OmegaConfBaseException) as caught:
+        check(["-m", "hydra/sweeper=ablation", argument])
+    assert (explanation(caught.value) or "").startswith(message)
+
+
+def test_a_sweeper_that_is_none() -> None:
+    line = mistake("hydra/sweeper=ablaton")
+    assert line.startswith("unknown hydra/sweeper 'ablaton'. Did you mean 'ablation'? Available: ")
 
 
 def test_unreadable_argument() -> None:

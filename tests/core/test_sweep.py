@@ -4,76 +4,27 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from core.names import ROOT
-from core.sweep import child_environment, summarise
-
-# The real sweep around a job that trains nothing: what train.py does under -m, without torch.
-PROGRAM = """
-import sys
-sys.path.insert(0, {root!r})
-from pathlib import Path
-import hydra
-from hydra.core.config_store import ConfigStore
-from conf.schema import Config
-from core import sweep
-from core.main import one_line_errors, raise_through_hydra
-
-sweep.PROGRAM = Path({job!r})
-ConfigStore.instance().store(name="schema", node=Config)
-ConfigStore.instance().store(
-    name="config", node={{"defaults": ["schema", "_self_"], "hydra": {{"output_subdir": None}}}}
-)
-
-def task(cfg):
-    print("returned", sweep.run_job(cfg))
-
-with one_line_errors():
-    raise_through_hydra()
-    with sweep.journal() as noted:
-        hydra.main(version_base="1.3", config_path=None, config_name="config")(task)()
-        raise SystemExit(sweep.summarise(noted))
-"""
-
-JOB = """
-import json, os, signal, sys, time
-from pathlib import Path
-out = Path({out!r})
-seed = next(a for a in sys.argv if a.startswith("seed="))[5:]
-seen = {{"argv": sys.argv[1:], "env": dict(os.environ), "pid": os.getpid()}}
-(out / f"seen{{seed}}.json").write_text(json.dumps(seen))
-if seed == "3":
-    sys.exit(2)
-if seed == "4":
-    os.kill(os.getpid(), signal.SIGKILL)
-if seed == "9":
-    def stopped(*_):
-        (out / "stopped").write_text("gracefully")
-        print("interrupted: says the job", file=sys.stderr)
-        sys.exit(130)
-    signal.signal(signal.SIGINT, stopped)
-    (out / "waiting").write_text("")
-    time.sleep(60)
-"""
+from core.runs import _lock
+from core.sweep import child_environment
+from tests.small_sweep import finish, small_sweep, wait_for
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> list[str]:
     """The command of a sweep in ``tmp_path``."""
-    job = tmp_path / "job.py"
-    job.write_text(JOB.format(out=str(tmp_path)))
-    program = tmp_path / "sweep.py"
-    program.write_text(PROGRAM.format(root=str(ROOT), job=str(job)))
-    return [sys.executable, str(program), "-m", f"output_dir={tmp_path}/runs", f"hydra.sweep.dir={tmp_path}/sweep"]
+    return small_sweep(tmp_path)
 
 
 def records(tmp_path: Path) -> list[dict]:
     return [json.loads(line) for line in (tmp_path / "sweep" / "jobs.jsonl").read_text().splitlines()]
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text())
 
 
 def test_jobs_of_their_own(sweep: list[str], tmp_path: Path) -> None:
@@ -105,7 +56,6 @@ def test_jobs_of_their_own(sweep: list[str], tmp_path: Path) -> None:
         "MASTER_ADDR",
         "SLURM_NTASKS",
         "HYDRA_FULL_ERROR",
-        "ASSEMBLE_SWEEP_JOURNAL",
     ):
         assert name not in seen["env"]
     assert not [name for name in seen["env"] if name.startswith("ASSEMBLE_")]
@@ -116,15 +66,23 @@ def test_finished_jobs_are_not_run_again(sweep: list[str], tmp_path: Path) -> No
     subprocess.run([*sweep, "seed=0"], cwd=tmp_path, check=True, capture_output=True)
     (tmp_path / "seen0.json").unlink()
     directory = Path(records(tmp_path)[0]["run_directory"])
-    directory.mkdir(parents=True)
-    (directory / "result.json").write_text('{"metrics": {"top1": 81.25}}')
+    finish(directory, 81.25)
     done = subprocess.run([*sweep, "seed=0,1"], cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "1 finished, 0 begun, 1 to begin" in done.stdout  # before it starts
+    assert "job 1" not in done.stdout  # the launcher gets no finished job
     assert not (tmp_path / "seen0.json").exists()
     assert (tmp_path / "seen1.json").exists()
     assert "81.25" in done.stdout  # in the table
-    assert "returned 81.25" in done.stdout  # for a sweeper that searches
     assert "returned nan" in done.stdout
+
+
+def test_a_sweeper_that_makes_no_plan(sweep: list[str], tmp_path: Path) -> None:
+    command = [*sweep, "hydra/sweeper=basic", "seed=3,1"]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "failed (2)" in done.stdout  # in the table
+    assert done.stderr == "1 of 2 jobs failed; the same command tries them again\n"
 
 
 def test_a_mistake_is_found_before_the_first_job(sweep: list[str], tmp_path: Path) -> None:
@@ -150,10 +108,7 @@ def test_stopping(sweep: list[str], tmp_path: Path, way: str) -> None:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         ) as process,
     ):
-        for _ in range(600):
-            if (tmp_path / "waiting").exists():
-                break
-            time.sleep(0.05)
+        wait_for((tmp_path / "waiting").exists)
         if way == "terminal":
             os.killpg(process.pid, signal.SIGINT)
         else:
@@ -173,17 +128,45 @@ def test_the_users_own_full_error_reaches_the_jobs() -> None:
     assert child_environment({"HYDRA_FULL_ERROR": "1", "ASSEMBLE_SET_HYDRA_FULL_ERROR": "1", "A": "b"}) == {"A": "b"}
 
 
-def test_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    jobs = [
-        {"job": 1, "overrides": ["+tricks=[bold]", "seed=0"], "run_directory": None, "exit_code": 2, "seconds": 1.0},
-        {"job": 0, "overrides": ["+tricks=[]", "seed=0"], "run_directory": "runs/a", "exit_code": 130, "seconds": 2.0},
-    ]
-    noted = tmp_path / "journal"
-    noted.write_text("\n".join(json.dumps(job) for job in jobs))
-    assert summarise(noted) == 1
-    table = capsys.readouterr().out
-    assert "+tricks=[bold]" in table  # not taken for a style
-    assert "seed=0" not in table  # the same in all jobs
-    assert table.index("interrupted") < table.index("failed (2)")
-    noted.write_text("")
-    assert summarise(noted) == 0
+def test_killed_and_run_again(sweep: list[str], tmp_path: Path) -> None:
+    command = [*sweep, "seed=0,9,1"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        wait_for((tmp_path / "waiting").exists)
+        process.kill()
+    os.kill(read(tmp_path / "seen9.json")["pid"], signal.SIGKILL)
+    finish(Path(records(tmp_path)[0]["run_directory"]))
+    for seed in (0, 9):
+        (tmp_path / f"seen{seed}.json").unlink()
+    (tmp_path / "waiting").unlink()
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        wait_for((tmp_path / "waiting").exists)
+        os.kill(read(tmp_path / "seen9.json")["pid"], signal.SIGKILL)
+        stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert not (tmp_path / "seen0.json").exists()
+    assert (tmp_path / "seen1.json").exists()
+    assert "1 finished, 0 begun, 2 to begin" in stdout
+
+
+def test_a_run_that_another_process_trains(sweep: list[str], tmp_path: Path) -> None:
+    subprocess.run([*sweep, "seed=0,5", "hydra.sweeper.dry_run=true"], cwd=tmp_path, check=True, capture_output=True)
+    assert not (tmp_path / "seen0.json").exists()  # no more than planned
+    plan = read(tmp_path / "sweep" / "plan.json")
+    directories = [tmp_path / "runs" / job["run_id"] for job in plan["jobs"]]
+    for directory in directories:
+        directory.mkdir(parents=True)
+    # This process has the run of seed 0 before the sweep begins, and that of seed 5 after its job has started.
+    with _lock(directories[0]):
+        command = [*sweep, "seed=0,5,1"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, cwd=tmp_path, text=True, **pipes) as process:
+            wait_for((tmp_path / "seen5.json").exists)
+            with _lock(directories[1]):
+                (tmp_path / "go").write_text("")
+                stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert not (tmp_path / "seen0.json").exists()
+    assert (tmp_path / "seen1.json").exists()
+    assert [record["exit_code"] for record in records(tmp_path)] == [os.EX_TEMPFAIL, os.EX_TEMPFAIL, 0]
+    assert stdout.count(f"being trained by process {os.getpid()}") == 3  # once where it is passed over, two lines
+    assert stderr == "2 of 3 jobs left to the processes that are training them\n"

@@ -1,0 +1,30 @@
+"""The keys of ``hydra.sweeper``: what the sweepers of ``hydra_plugins/`` are made with."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.subsets import Mode
+
+
+@dataclass
+class GridConfig:
+    """``hydra/sweeper=grid``, the default of ``-m``: every combination of the swept values."""
+
+    _target_: str = "hydra_plugins.assemble_sweepers.GridSweeper"
+    dry_run: bool = False  # print and write the plan, and stop
+    max_batch_size: int | None = None  # jobs that the launcher gets at a time; None: all at once
+    params: dict[str, Any] = field(default_factory=dict)  # swept values that come from a configuration file
+
+
+@dataclass
+class AblationConfig(GridConfig):
+    """``hydra/sweeper=ablation``: combinations of the selected tricks, for each combination of what else is swept."""
+
+    _target_: str = "hydra_plugins.assemble_sweepers.AblationSweeper"
+    mode: Mode = Mode.cumulative
+    tricks: list[str] | None = None  # those to ablate, in this order, while the others stay on; None: all selected
+    permutations: int = 10  # orders that `shapley` draws
+    seed: int = 0  # of their drawing
+
+
+SWEEPERS: dict[str, type[GridConfig]] = {"grid": GridConfig, "ablation": AblationConfig}

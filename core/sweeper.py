@@ -1,0 +1,100 @@
+"""A Hydra sweeper whose jobs are all known before the first one starts: planned, shown, then launched.
+
+A sweeper is a class in ``hydra_plugins/`` with one method, `PlannedSweeper.plan`.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.plugins.sweeper import Sweeper
+
+from core.errors import UserError
+from core.names import ROOT
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.plugins.launcher import Launcher
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+    from core.sweep_plan import SweepPlan
+
+
+class PlannedSweeper(Sweeper):
+    """Base of the sweepers here. The table of results is `core.sweep_summary`'s, which follows every sweep."""
+
+    def __init__(
+        self, dry_run: bool = False, max_batch_size: int | None = None, params: dict[str, Any] | None = None
+    ) -> None:
+        self.dry_run = dry_run
+        self.max_batch_size = max_batch_size
+        self.params = params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from hydra.core.plugins import Plugins
+
+        self.configs: ConfigLoader = hydra_context.config_loader
+        self.whole: DictConfig = config
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    @abstractmethod
+    def plan(self, arguments: list[str]) -> SweepPlan:
+        """The jobs that the arguments ask for.
+
+        Raises:
+            UserError: they cannot be.
+        """
+
+    def sweep(self, arguments: list[str]) -> None:
+        """One plan, carried out. A sweeper that learns from results would make several, each with all jobs so far."""
+        self.run(self.plan(arguments))
+
+    def run(self, plan: SweepPlan) -> list[dict[str, Any] | None]:
+        """Show the plan, and launch what is not finished. Returns the jobs' results; None for what has none."""
+        if self.max_batch_size is not None and self.max_batch_size < 1:
+            raise UserError(f"hydra.sweeper.max_batch_size={self.max_batch_size} must be at least 1, or null")
+        plan.show()
+        path = plan.write(Path(self.whole.hydra.sweep.dir))
+        print(f"{'plan':9} {path}", flush=True)
+        if self.dry_run:
+            raise SystemExit(0)
+        # Launchers whose workers are new Pythons (submitit, ray) must find this code, wherever the command is called.
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        remaining = [job.overrides for job in plan.jobs if job.result is None]
+        size = self.max_batch_size or max(len(remaining), 1)
+        for first in range(0, len(remaining), size):
+            for returned in self.launcher.launch(remaining[first : first + size], initial_job_idx=first):
+                _ = returned.return_value  # raises what went wrong around the job; how the job went is noted
+        return [job.result for job in plan.jobs]
+
+    def grid(self, arguments: list[str]) -> list[list[str]]:
+        """The overrides of each combination of the swept values, in the order of Hydra's own sweeper."""
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+        from hydra.core.override_parser.overrides_parser import OverridesParser
+
+        parser = OverridesParser.create(config_loader=self.configs)
+        fixed = [f"{key}={value}" for key, value in self.params.items()]
+        return BasicSweeper.split_arguments(parser.parse_overrides([*fixed, *arguments]), None)[0]
+
+    def compose(self, overrides: list[str]) -> DictConfig:
+        """The configuration of one job, checked as the job will check it."""
+        from hydra.core.hydra_config import HydraConfig
+        from omegaconf import flag_override
+
+        from core.cli import selected_tricks
+
+        config = self.configs.load_sweep_config(self.whole, overrides)
+        HydraConfig.instance().set_config(config)
+        try:
+            with flag_override(config, ["struct", "readonly"], False):
+                del config["hydra"]
+            selected_tricks(config)
+        finally:
+            HydraConfig.instance().cfg = None
+        return config
