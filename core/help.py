@@ -17,6 +17,8 @@ Train an image classifier composed of training tricks.
   python train.py recipe=NAME +tricks=[a] drop=[b]    ... with a trick added and one left out
   python train.py recipe=NAME tricks.a.parameter=4    ... with a parameter changed
   python train.py -m '+tricks=[],[a],[a,b]' seed=0,1  every combination, one run after another
+  python train.py -m hydra/sweeper=ablation recipe=NAME
+                                                      the recipe's tricks, added one at a time
   python train.py recipe=NAME explain=true            what would be built, without training
   python train.py recipe=NAME prepare=true            what training needs computed first, without training
   python train.py --help tricks                       one group only
@@ -36,7 +38,7 @@ def help_text(groups: list[str]) -> str:
         return "\n\n".join(_section(group, known[group]) for group in groups)
     sections = [_section(group, known.pop(group)) for group in ("tricks", "recipe", "model", "data")]
     sections += [_section(group, options) for group, options in known.items()]
-    return "\n\n".join([USAGE, *sections, _keys()])
+    return "\n\n".join([USAGE, *sections, _sweeps(), _keys()])
 
 
 def _section(group: str, options: Mapping[str, str]) -> str:
@@ -48,6 +50,24 @@ def _table(rows: Iterable[tuple[str, str]]) -> str:
     rows = list(rows)
     width = max((len(name) for name, _ in rows), default=0)
     return "\n".join(f"  {name:{width}}  {about}".rstrip() for name, about in rows) or "  none yet"
+
+
+def _sweeps() -> str:
+    """What says which jobs a sweep has, and where they run."""
+    from conf.sweepers import AblationConfig, GridConfig
+    from core.launchers import PACKAGES
+    from core.subsets import Mode
+
+    def keys(sweeper: type[GridConfig]) -> str:
+        return " ".join(field.name for field in dataclasses.fields(sweeper) if not field.name.startswith("_"))
+
+    rows = {
+        "hydra/sweeper=grid": f"hydra.sweeper. {keys(GridConfig)}",
+        "hydra/sweeper=ablation": f"hydra.sweeper. {keys(AblationConfig)}",
+        "hydra.sweeper.mode=..": " ".join(mode.value for mode in Mode),
+        "hydra/launcher=..": " ".join(["local", *PACKAGES]),
+    }
+    return f"sweeps (-m)\n{_table(rows.items())}"
 
 
 def _keys() -> str:
