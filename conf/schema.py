@@ -74,6 +74,7 @@ class DataConfig:
 
     name: str = "digits"
     root: str | None = None
+    download: bool = False  # what data.root lacks, where torchvision knows from where
     preprocessing: Preprocessing = Preprocessing.torchvision
     image_size: int = 32  # side of the training pictures, and where nothing else is said of the evaluated ones
     eval_size: int | None = None  # side of the evaluated pictures; None: image_size

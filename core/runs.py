@@ -34,6 +34,7 @@ EXCLUDED = (
     "output_dir",
     "reported",
     "data.num_workers",
+    "data.download",
     "trainer.log_every_n_steps",
     "trainer.progress_bar",
     # Stands in the run's name by itself: repetitions with other seeds share their hash.

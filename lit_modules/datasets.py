@@ -1,4 +1,6 @@
-"""The data sets: scikit-learn's digits, and folders of pictures. A new one is a function in `SOURCES`.
+"""The data sets: scikit-learn's digits, folders of pictures, and torchvision's (`lit_modules.fgvc`).
+
+A new one is a function in `SOURCES`.
 
 A split has ``labels`` (N,) and hands picture i to a crop with ``load(i, crop)``: an opened `Picture`, decoded only when
 the crop knows what it needs of it, or a uint8 array (H, W, 3).
@@ -195,21 +197,10 @@ def digits(cfg: DataConfig) -> Source:
     )
 
 
-class ImageFolder:
-    """The pictures below ``folder/<class>/``, in torchvision's order. Labels are positions in ``classes``."""
+class PictureFiles:
+    """Picture files, by their paths in ``folder`` (`os.fsencode`), with their labels."""
 
-    def __init__(self, folder: Path, classes: list[str]) -> None:
-        files, labels = [], []
-        for name in class_folders(folder):
-            if name not in classes:
-                raise UserError(f"{folder / name} is no class of the training pictures: add it to train/, or remove it")
-            found = pictures_below(folder, name)
-            if not found:
-                raise UserError(
-                    f"{folder / name} has no pictures ({', '.join(EXTENSIONS)}): add some, or remove the folder"
-                )
-            files += [os.fsencode(file) for file in found]
-            labels += [classes.index(name)] * len(found)
+    def __init__(self, folder: Path, files: list[bytes], labels: list[int]) -> None:
         self.folder = folder
         # One array, not a million strings: workers share it, since reading it touches no reference counts.
         self.files = np.array(files)
@@ -231,6 +222,24 @@ class ImageFolder:
     def digest(self) -> str:
         """Of names and labels: reading every picture would take as long as an epoch."""
         return digest_of(self.files, self.labels)
+
+
+class ImageFolder(PictureFiles):
+    """The pictures below ``folder/<class>/``, in torchvision's order. Labels are positions in ``classes``."""
+
+    def __init__(self, folder: Path, classes: list[str]) -> None:
+        files, labels = [], []
+        for name in class_folders(folder):
+            if name not in classes:
+                raise UserError(f"{folder / name} is no class of the training pictures: add it to train/, or remove it")
+            found = pictures_below(folder, name)
+            if not found:
+                raise UserError(
+                    f"{folder / name} has no pictures ({', '.join(EXTENSIONS)}): add some, or remove the folder"
+                )
+            files += [os.fsencode(file) for file in found]
+            labels += [classes.index(name)] * len(found)
+        super().__init__(folder, files, labels)
 
 
 def digest_of(*arrays: np.ndarray) -> str:
@@ -282,6 +291,17 @@ def eval_size(cfg: DataConfig) -> tuple[int, int]:
     return size, short or int(size / (EVAL_CROP if share is None else share))
 
 
+def crops(cfg: DataConfig) -> tuple[RandomCrop, Crop]:
+    """The train and the eval crop of pictures of any size."""
+    (train_crop, eval_crop), (size, short) = CROPS[cfg.preprocessing], eval_size(cfg)
+    if cfg.preprocessing is Preprocessing.official:
+        opencv()  # refuses a version that would not do, before anything is loaded
+    return (
+        partial(train_crop, scale=cfg.crop_scale, ratio=cfg.crop_ratio, flip=cfg.flip),
+        partial(eval_crop, size=size, short=short),
+    )
+
+
 def class_folders(folder: Path) -> list[str]:
     """Sorted names of the sub-folders; raises `UserError` where there are none."""
     if not folder.is_dir():
@@ -301,17 +321,15 @@ def imagefolder(cfg: DataConfig) -> Source:
         raise UserError(f"data.root={cfg.root} is not a folder: {LAYOUT}")
     classes = class_folders(root / "train")
     class_folders(root / "val")  # before the long scan of train/
-    (train_crop, eval_crop), (size, short) = CROPS[cfg.preprocessing], eval_size(cfg)
-    if cfg.preprocessing is Preprocessing.official:
-        opencv()  # refuses a version that would not do, before anything is loaded
+    train_crop, eval_crop = crops(cfg)
     train, val = ImageFolder(root / "train", classes), ImageFolder(root / "val", classes)
     return Source(
         classes=classes,
         train=train,
         val=val,
         test=ImageFolder(root / "test", classes) if (root / "test").is_dir() else val,
-        train_crop=partial(train_crop, scale=cfg.crop_scale, ratio=cfg.crop_ratio, flip=cfg.flip),
-        eval_crop=partial(eval_crop, size=size, short=short),
+        train_crop=train_crop,
+        eval_crop=eval_crop,
     )
 
 
@@ -326,13 +344,27 @@ def imagenet(cfg: DataConfig) -> Source:
     return imagefolder(cfg)
 
 
+def fgvc(cfg: DataConfig) -> Source:
+    """One of torchvision's fine-grained data sets."""
+    from lit_modules.fgvc import open_fgvc
+
+    return open_fgvc(cfg)
+
+
+FGVC = ("food101", "stanford_cars", "flowers102", "fgvc_aircraft", "oxford_pets")
 SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "digits": digits,
     "imagefolder": imagefolder,
     "imagenet": imagenet,
+    **dict.fromkeys(FGVC, fgvc),
 }
 FOLDERS = frozenset({"root", "preprocessing", "crop_scale", "crop_ratio", "eval_crop", "eval_resize"})
-OWN_KEYS = {"digits": frozenset({"crop_pad"}), "imagefolder": FOLDERS, "imagenet": FOLDERS}
+OWN_KEYS = {
+    "digits": frozenset({"crop_pad"}),
+    "imagefolder": FOLDERS,
+    "imagenet": FOLDERS,
+    **dict.fromkeys(FGVC, FOLDERS | {"download"}),
+}
 """Keys of `DataConfig` that only some data sets read, by data set; the others are for all of them."""
 
 
