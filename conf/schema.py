@@ -66,6 +66,9 @@ class ModelConfig:
     bn_momentum: float = 0.1  # PyTorch's convention: the paper's 0.997 is 0.003 here
     bn_eps: float = 1e-5
     checkpoint: str | None = None  # start from these weights (.ckpt, .pt, .pth or .safetensors)
+    new_head: bool = False  # not from the classifier in them: it is for other classes
+    restore_statistics: bool = True  # false: batch norm's moving mean and variance begin anew
+    freeze: int | None = None  # stages that stay as they are: 0 the stem alone, 2 the stem and the first two stages
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console, Group
 from rich.table import Table
 
+from conf.schema import ModelConfig
 from core.plan import Plan
 from lit_modules.optim import optimizer_arguments
 from models.cost import Cost, cost_of
@@ -119,6 +120,7 @@ def summary(plan: Plan) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     rows = {
         "model": f"{plan.recipe.spec.name}, width {plan.recipe.spec.width}, {plan.num_classes} classes",
+        "weights": beginning(cfg.model),
         "tricks": ", ".join(plan.recipe.names) or "none",
         "data": cfg.data.name
         + (
@@ -141,6 +143,19 @@ def summary(plan: Plan) -> Table:
     for key, value in rows.items():
         table.add_row(f"[bold]{key}[/bold]", value)
     return table
+
+
+def beginning(cfg: ModelConfig) -> str:
+    """The weights that training starts from."""
+    parts = [cfg.checkpoint or ("of model.checkpoint, not given yet" if cfg.new_head else "random")]
+    if cfg.new_head:
+        parts.append("a new classifier")
+    if not cfg.restore_statistics:
+        parts.append("batch norm's statistics anew")
+    if cfg.freeze is not None:
+        stages = f" and {cfg.freeze} stage{'s' * (cfg.freeze > 1)}" if cfg.freeze else ""
+        parts.append(f"the stem{stages} frozen")
+    return ", ".join(parts)
 
 
 def print_explanation(plan: Plan) -> None:

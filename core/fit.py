@@ -31,6 +31,7 @@ from core.progress import Progress
 from core.runs import write_result
 from lit_modules.callbacks import MovingStrengths
 from lit_modules.classifier import Classifier
+from lit_modules.freezing import freeze
 from lit_modules.precision import StaticLossScale
 from models.cost import cost_of
 from models.weights import load_weights
@@ -49,11 +50,18 @@ def build_module(plan: Plan) -> Classifier:
     torch.manual_seed(cfg.seed)
     network = plan.recipe.spec.build()
     if cfg.model.checkpoint:
-        load_weights(network, cfg.model.checkpoint)
+        load_weights(
+            network,
+            cfg.model.checkpoint,
+            new_head=cfg.model.new_head,
+            statistics=cfg.model.restore_statistics,
+        )
     if cfg.trainer.sync_batchnorm and plan.batch.devices > 1:
         from timm.layers.norm_act import convert_sync_batchnorm  # torch's own drops timm's fused activations
 
         network = convert_sync_batchnorm(network)
+    if cfg.model.freeze is not None:
+        freeze(network, cfg.model.freeze)
     if cfg.trainer.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if cfg.trainer.compile:
@@ -261,6 +269,7 @@ def _quiet() -> None:
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*number of training batches .* is smaller than the logging interval.*",
+        ".*in eval mode at the start of training.*",  # frozen batch norms
         ".*AMP with fp16 is not supported on CPU.*",  # an error of ours
         ".*treespec, LeafSpec.*",  # Lightning 2.6 with torch 2.14
     ):

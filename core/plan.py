@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conf.schema import Config, OptimConfig, Stem
+from conf.schema import Config, ModelConfig, OptimConfig, Stem
 from core.errors import UserError, require
 from core.resolve import Recipe, resolve
 
@@ -146,6 +147,7 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
 
     batch = batch_of(cfg)
     _check_ranges(cfg)
+    _check_start(cfg.model, need_file=need_data)
     check_data(cfg.data)
     check_optimizer(cfg.optim)
     mixers = [trick for trick in tricks if isinstance(trick, BatchTrick)]
@@ -220,6 +222,28 @@ def _check_ranges(cfg: Config) -> None:
         (eval_batch is None or eval_batch >= 1, "eval.batch_size must be at least 1, or null"),
         (cfg.data.label_offset >= 0, "data.label_offset must be 0 or above"),
     )
+
+
+def _check_start(cfg: ModelConfig, need_file: bool) -> None:
+    """What is said about the weights that training starts from. An explanation does without them."""
+    require(
+        (cfg.freeze is None or cfg.freeze >= 0, f"model.freeze={cfg.freeze} must be 0 (the stem) or above, or null"),
+        (
+            cfg.freeze is None or cfg.restore_statistics,
+            f"model.freeze={cfg.freeze} keeps batch norm's statistics, which model.restore_statistics=false does not "
+            "load: change one of them",
+        ),
+    )
+    if not need_file:
+        return
+    path = cfg.checkpoint
+    if path is None and (cfg.new_head or not cfg.restore_statistics or cfg.freeze is not None):
+        raise UserError(
+            "model.new_head, model.restore_statistics and model.freeze are about weights that training starts from: "
+            "name them with model.checkpoint=FILE (.ckpt, .pt, .pth or .safetensors)"
+        )
+    if path is not None and not Path(path).expanduser().is_file():
+        raise UserError(f"model.checkpoint: there is no weights file {path}")
 
 
 def _open_data(cfg: Config, batch: Batch, images_per_target: int, tricks: Sequence[DataTrick]) -> ClassifierData:

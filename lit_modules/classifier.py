@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibratio
 
 from conf.schema import OptimConfig
 from core.errors import UserError
+from lit_modules.freezing import keep_frozen
 from lit_modules.losses import soft_cross_entropy
 from lit_modules.optim import build_optimizer
 from lit_modules.schedule import Schedule
@@ -97,6 +98,11 @@ class Classifier(LightningModule):
         return (images - self.mean).div_(self.std)  # a new tensor: the caller's pictures stay
 
     # --- training
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        keep_frozen(self.model)
+        return self
 
     def network_scale(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """A loaded batch -> normalised pictures (N * V, 3, H, W) and dense targets (N, K)."""

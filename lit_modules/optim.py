@@ -50,19 +50,20 @@ def parameter_groups(model: nn.Module, cfg: OptimConfig) -> list[dict[str, Any]]
     ]
 
 
-def layer_depths(model: nn.Module) -> dict[str, int]:
-    """Parameter name -> its layer: 0 for the stem, then the blocks in order, then the classifier.
+def layer_depths(model: nn.Module, *, coarse: bool = False) -> dict[str, int]:
+    """Parameter name -> its layer: 0 for the stem, then the blocks (``coarse``: stages) in order, then the classifier.
 
     Raises:
         UserError: the network does not say (by timm's ``group_matcher``).
     """
     if not hasattr(model, "group_matcher"):
         raise UserError(
-            f"optim.layer_decay: {type(model).__name__} does not say the order of its layers, set it to null"
+            f"model.freeze and optim.layer_decay: {type(model).__name__} does not say the order of its layers, "
+            "set them to null"
         )
     from timm.models import group_parameters
 
-    return group_parameters(model, model.group_matcher(coarse=False), reverse=True)  # type: ignore[operator]
+    return group_parameters(model, model.group_matcher(coarse=coarse), reverse=True)  # type: ignore[operator]
 
 
 def optimizer_arguments(cfg: OptimConfig) -> dict[str, Any]:

@@ -202,6 +202,10 @@ class ResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.fc(self.features(images).mean((2, 3)))
 
+    def get_classifier(self) -> nn.Linear:
+        """What turns pooled features into logits, under timm's name."""
+        return self.fc
+
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Regular expressions of parameter names in the order of the layers, as timm wants them; the rest is the head.
 

@@ -47,6 +47,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 def _read(path: Path) -> Any:
     """What is in the file, on the CPU."""
+    path = path.expanduser()
     if not path.is_file():
         raise UserError(f"there is no weights file {path}")
     try:
@@ -63,8 +64,21 @@ def _read(path: Path) -> Any:
         raise UserError(f"{path} is not a readable weights file") from error
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""Batch norm's buffers."""
+
+
+def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False, statistics: bool = True) -> None:
     """Load a file into ``model``; every weight must be there and fit.
+
+    With ``new_head=True, statistics=False`` what is loaded are the variables that the official Assemble-ResNet code
+    restores for fine-tuning (utils/hook_utils.py): trainable ones that do not belong to the classifier.
+
+    Args:
+        model: a network.
+        path: .safetensors, .pt, .pth or .ckpt.
+        new_head: the classifier keeps its own weights.
+        statistics: False: so do the running means and variances of batch norm.
 
     Raises:
         UserError: the file is of another model; says which weight shows it.
@@ -73,13 +87,33 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         state = read_weights(path)
     except UserError as error:
         raise UserError(f"model.checkpoint: {error}") from error
-    reason = misfit(state, model.state_dict())
+    own, head = model.state_dict(), _head(model)
+    if new_head and not head:
+        raise UserError(f"model.new_head: {type(model).__name__} does not say which part is its classifier")
+    kept = {
+        key: value
+        for key, value in own.items()
+        if (new_head and key in head) or (not statistics and key.rpartition(".")[2] in STATISTICS)
+    }
+    state = {**state, **kept}
+    reason = misfit(state, own)
+    if reason and not misfit({**state, **{key: own[key] for key in head}}, own):
+        raise UserError(
+            f"model.checkpoint: {path} fits but for its classifier ({reason}): model.new_head=true leaves that out"
+        )
     if reason:
         raise UserError(
             f"model.checkpoint: {path} is of another model: {reason}. Build the model with its name, width, classes "
             "and tricks"
         )
     model.load_state_dict(state)
+
+
+def _head(model: nn.Module) -> set[str]:
+    """The classifier's entries of the state_dict; empty where the model does not say (by timm's ``get_classifier``)."""
+    found = model.get_classifier() if hasattr(model, "get_classifier") else ()  # type: ignore[operator]
+    heads = found if isinstance(found, tuple) else (found,)  # some models of timm have two
+    return {f"{name}.{key}" for name, module in model.named_modules() if module in heads for key in module.state_dict()}
 
 
 def misfit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:

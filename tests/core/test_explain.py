@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from rich.console import Console
 
-from conf.schema import Config
+from conf.schema import Config, ModelConfig
 from core import explain
 from core.plan import Batch, make_plan
 from core.resolve import resolve
@@ -105,3 +105,21 @@ def test_the_sizes_of_the_training_pictures_in_words():
 
 def test_the_batch_in_words():
     assert str(Batch(1024, 8, 2)) == "1024 = 8 devices x 2 accumulation steps x 64 pictures"
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        ({}, "random"),
+        ({"checkpoint": "a.ckpt"}, "a.ckpt"),
+        ({"new_head": True}, "of model.checkpoint, not given yet, a new classifier"),
+        (
+            {"checkpoint": "a.ckpt", "new_head": True, "restore_statistics": False},
+            "a.ckpt, a new classifier, batch norm's statistics anew",
+        ),
+        ({"checkpoint": "a.ckpt", "freeze": 0}, "a.ckpt, the stem frozen"),
+        ({"checkpoint": "a.ckpt", "freeze": 2}, "a.ckpt, the stem and 2 stages frozen"),
+    ],
+)
+def test_the_weights_to_start_from(model, line):
+    assert explain.beginning(ModelConfig(**model)) == line

@@ -33,6 +33,8 @@ from core.plan import make_plan
         ("model", {"width": 10**20}, "model.width must be at least 2 and at most 65536"),
         ("model", {"num_classes": 0}, "model.num_classes=0 is too few"),
         ("model", {"checkpoint": ""}, "model.checkpoint is empty"),
+        ("model", {"freeze": -1}, "model.freeze=-1 must be 0 (the stem) or above, or null"),
+        ("model", {"freeze": 1, "restore_statistics": False}, "model.freeze=1 keeps batch norm's statistics"),
         ("eval", {"ece_bins": 10**9}, "eval.ece_bins must be at least 1, at most 10000"),
         (None, {"seed": 2**64}, "seed must be 0 or above, and below 2**63"),
         (None, {"output_dir": ""}, "output_dir is empty"),
@@ -45,6 +47,18 @@ def test_values_without_a_meaning(group: str | None, changes: dict[str, Any], li
     with pytest.raises(UserError) as caught:
         make_plan(replace(cfg, **changes), [], need_data=False)
     assert str(caught.value).startswith(line)
+
+
+@pytest.mark.parametrize("changes", [{"new_head": True}, {"restore_statistics": False}, {"freeze": 0}])
+def test_weights_to_start_from_may_be_missing_where_none_were_named(changes: dict[str, Any]) -> None:
+    cfg = Config()
+    cfg.model = replace(cfg.model, **changes)
+    make_plan(cfg, [], need_data=False)
+    with pytest.raises(UserError, match=r"name them with model\.checkpoint=FILE"):
+        make_plan(cfg, [])
+    cfg.model.checkpoint = "nosuch.ckpt"
+    with pytest.raises(UserError, match=r"model\.checkpoint: there is no weights file nosuch\.ckpt"):
+        make_plan(cfg, [])
 
 
 def test_pictures_may_be_missing_where_none_were_named() -> None:

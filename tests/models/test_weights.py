@@ -5,12 +5,15 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import numpy as np
+import official
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from core.errors import UserError
 from models import create_model
+from models.convert import from_official
 from models.weights import load_weights
 
 
@@ -70,6 +73,85 @@ def test_of_another_model(tricks: list[str], classes: int, message: str, tmp_pat
         load_weights(model, tmp_path / "other.pt")
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("case", ["r50_se", "r50_bl_sk_aa"])
+def test_for_fine_tuning_what_the_official_code_restores(case: str, tmp_path: Path) -> None:
+    """Its variables by its names: trainable, and no "dense" in the name but of an se_block (utils/hook_utils.py)."""
+
+    def model() -> torch.nn.Module:
+        return create_model("resnet50", official.TRICKS[case], num_classes=11, width=8)
+
+    variables = official.variables(case)
+    restored = {
+        name: value if ("dense" not in name or "se_block" in name) and "moving" not in name else np.nan * value
+        for name, value in variables.items()
+    }
+    torch.save(from_official(model(), variables), tmp_path / "official.pt")
+    torch.manual_seed(2)
+    fresh = model()
+    before = {name: value.clone() for name, value in fresh.state_dict().items()}
+    load_weights(fresh, tmp_path / "official.pt", new_head=True, statistics=False)
+    found = fresh.state_dict()
+    expected = from_official(model(), restored)
+    assert found.pop("tf_padding")  # the convention comes with the weights
+    assert {name for name in found if expected[name].isnan().any()} == {
+        name for name in found if name.startswith("fc.") or "running_" in name
+    }
+    for name, value in found.items():
+        assert torch.equal(value, before[name] if expected[name].isnan().any() else expected[name]), name
+
+
+def test_another_classifier(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "four.pt")
+    model = create_model("tiny", ["sk"], num_classes=7)
+    with pytest.raises(UserError, match=r"fits but for its classifier \(fc.* is \(4.*: model\.new_head=true leaves"):
+        load_weights(model, tmp_path / "four.pt")
+    head = model.fc.weight.clone()  # type: ignore[union-attr]
+    load_weights(model, tmp_path / "four.pt", new_head=True)
+    assert torch.equal(model.fc.weight, head)  # type: ignore[arg-type]
+    for name, value in model.state_dict().items():
+        assert name.startswith("fc.") or torch.equal(value, state[name]), name
+    with pytest.raises(UserError, match=r"of another model: it lacks"):  # not the classifier alone
+        load_weights(create_model("tiny", ["se"], num_classes=7), tmp_path / "four.pt", new_head=True)
+    with pytest.raises(UserError, match=r"model\.new_head: Linear does not say which part"):
+        load_weights(torch.nn.Linear(1, 1), tmp_path / "four.pt", new_head=True)
+
+
+def test_tricks_without_weights_do_not_matter(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """As where pre-training dropped blocks or had a teacher, and fine-tuning has not."""
+    torch.save(state, tmp_path / "plain.pt")
+    other = create_model("tiny", ["sk", "dropblock", "stochastic_depth", "zero_gamma", "mixup"], num_classes=4)
+    load_weights(other, tmp_path / "plain.pt")
+    torch.save(other.state_dict(), tmp_path / "dropped.pt")
+    model = fresh()
+    load_weights(model, tmp_path / "dropped.pt")
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name]), name
+
+
+def test_torchvisions_and_timms_weights_for_other_classes(tmp_path: Path) -> None:
+    import timm
+    import torchvision
+
+    theirs = {
+        "torchvision.pth": torchvision.models.resnet18(),
+        "timm.safetensors": timm.create_model("resnet18"),
+    }
+    for name, network in theirs.items():
+        save = save_file if name.endswith("safetensors") else torch.save
+        save(network.state_dict(), tmp_path / name)  # type: ignore[operator]
+        model = create_model("resnet18", num_classes=5)
+        load_weights(model, tmp_path / name, new_head=True)
+        own = model.state_dict()
+        assert own["fc.weight"].shape == (5, 512)
+        assert all(torch.equal(v, own[k]) for k, v in network.state_dict().items() if not k.startswith("fc."))
+    # A network of timm's takes a new classifier as well.
+    network = timm.create_model("mobilenetv2_035", num_classes=3)
+    torch.save(timm.create_model("mobilenetv2_035", num_classes=4).state_dict(), tmp_path / "mobile.pt")
+    with pytest.raises(UserError, match=r"model\.new_head=true"):
+        load_weights(network, tmp_path / "mobile.pt")
+    load_weights(network, tmp_path / "mobile.pt", new_head=True)
 
 
 @pytest.mark.parametrize("name", ["missing.pt", "broken.pt", "broken.safetensors", "empty.pt"])
