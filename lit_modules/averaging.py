@@ -7,16 +7,16 @@ knows neither validation nor checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn, update_bn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lit_modules.classifier import Classifier
+from lit_modules.statistics import measure_statistics
 
 Share = Callable[[int, Classifier], float]
 """(number of the update, from 1; the module) -> share of today's weights in the average, or 0 for no update."""
@@ -35,8 +35,7 @@ class WeightAverage(Callback):
     Args:
         share: when the average moves, and how far.
         scored: False: the average is kept and saved only, and the raw weights are validated, saved and scored as ever.
-        reestimate: batch norm's statistics are not averaged but measured: after each update one pass over the training
-            pictures of this epoch, augmented but not mixed, in training mode (torch's `update_bn`).
+        reestimate: batch norm's statistics are not averaged but measured after each update (`measure_statistics`).
     """
 
     def __init__(self, share: Share, *, scored: bool = True, reestimate: bool = False) -> None:
@@ -88,14 +87,11 @@ class WeightAverage(Callback):
         get_ema_multi_avg_fn(1 - share)(averages, weights, self.updates)
 
     def _measure(self, trainer: Trainer, module: Classifier) -> None:
-        """Batch norm's statistics of the averaged network, over all ranks."""
+        """Batch norm's statistics of the averaged network."""
         self._swap_in()
-        cuda = [module.device] if module.device.type == "cuda" else []
-        with torch.random.fork_rng(cuda), trainer.precision_plugin.forward_context():
-            update_bn(_training_pictures(trainer), module, module.device)
-        for name, buffer in module.model.named_buffers():
-            if name in self.average and buffer.is_floating_point():
-                self.average[name].copy_(trainer.strategy.reduce(buffer, reduce_op="mean"))
+        measure_statistics(trainer, module)
+        buffers = dict(module.model.named_buffers())
+        _copy(self.average, {name: buffers[name] for name in self._moving if name in buffers})
         self._swap_out()
 
     # --- the average in the network's place
@@ -145,11 +141,3 @@ def _precise(weight: Tensor) -> Tensor:
 def _copy(to: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     for name, value in values.items():
         to[name].copy_(value)
-
-
-def _training_pictures(trainer: Trainer) -> Iterator[Tensor]:
-    """This epoch's pictures of this rank (N, 3, H, W), all views, augmented but not mixed."""
-    loader = trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-    loader.sampler.set_epoch(trainer.current_epoch)
-    for images, *_ in islice(loader, int(trainer.num_training_batches)):
-        yield images.flatten(0, 1) if images.ndim == 5 else images

@@ -21,9 +21,10 @@ from tricks.base import BatchTrick, DataTrick, LossTrick, ModelTrick, OptimTrick
 PAIRS = list(combinations(trick_names(), 2))
 MODEL_TRICKS = [t.name for t in create(list(trick_names())) if isinstance(t, ModelTrick)]
 AUGMENTATIONS = ("augmix", "autoaugment", "randaugment", "trivialaugment")
-REFUSED = {("cutmix", "mixup"), ("ema", "swa"), *combinations(AUGMENTATIONS, 2)}
-"""At their default parameters: mixup type1 draws two pictures for each one, cutmix one; ema and swa are two averages;
-one augmentation at most."""
+STATISTICS = ("ema", "precise_bn", "swa")
+REFUSED = {("cutmix", "mixup"), *combinations(AUGMENTATIONS, 2), *combinations(STATISTICS, 2)}
+"""At their default parameters: mixup type1 draws two pictures for each one, cutmix one; ema and swa are two averages,
+and precise_bn measures the statistics that they average or measure; one augmentation at most."""
 SIZES = {"resnet50": 64, "resnet20": 32}
 PROGRESS = 0.5
 """Half of the training is over: strengths that move are under way."""

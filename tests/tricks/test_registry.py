@@ -59,6 +59,7 @@ OTHER: dict[str, dict[str, object]] = {
     "ema": {"decay": 0.1, "warmup": False, "every": 2, "validate": "raw"},
     "label_smoothing": {"smoothing": 0.3},
     "mixup": {"alpha": 1.0, "kind": "permutation"},
+    "precise_bn": {"batches": 1},
     "progressive": {"scale": 0.75, "multiple_of": 4},
     "randaugment": {
         "num_ops": 3,
