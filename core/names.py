@@ -40,8 +40,14 @@ def _about(file: Path) -> str:
 @cache
 def recipe_names() -> dict[str, str]:
     """Recipe name -> the first comment line of its YAML file."""
-    lines = {f.stem: f.read_text("utf-8", "replace").partition("\n")[0] for f in _files(RECIPES, "*.yaml")}
+    files = [f for f in _files(RECIPES, "*.yaml") if not f.name.startswith("_")]  # those are parents alone
+    lines = {f.stem: f.read_text("utf-8", "replace").partition("\n")[0] for f in files}
     return {name: line.lstrip("# ").strip() for name, line in lines.items()}
+
+
+def has_recipe(name: str) -> bool:
+    """Is there such a file, be it a parent alone?"""
+    return (RECIPES / f"{name}.yaml").is_file()
 
 
 def model_names() -> dict[str, str]:

@@ -15,7 +15,7 @@ import yaml
 
 from core.errors import UserError
 from core.launchers import register_launchers
-from core.names import model_names, recipe_content, recipe_names, suggest, trick_names
+from core.names import has_recipe, model_names, recipe_content, recipe_names, suggest, trick_names
 
 
 @dataclass
@@ -31,6 +31,8 @@ class FlatRecipe:
         self.tricks += [trick for trick in other.tricks if trick not in self.tricks]
         self.others |= other.others
         self.body = _merge(self.body, other.body)
+        if "reported" in other.body:  # the numbers of one row: none of another's may stay among them
+            self.body["reported"] = other.body["reported"]
 
     def node(self) -> dict[str, Any]:
         """What Hydra composes. One list of tricks, which ``tricks=[..]`` on the command line then replaces."""
@@ -51,7 +53,7 @@ def flatten(name: str, below: tuple[str, ...] = ()) -> FlatRecipe:
     Raises:
         UserError: there is no such recipe, or its file is not one; the message names the file.
     """
-    if name not in recipe_names():
+    if name not in recipe_names() and not has_recipe(name):
         where = f"recipes/{below[-1]}.yaml: " if below else ""
         raise UserError(where + suggest("recipe", name, recipe_names()))
     file = f"recipes/{name}.yaml"

@@ -355,6 +355,20 @@ def test_files_that_are_none(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
         flatten("latin")
 
 
+def test_what_only_recipes_inherit_is_no_recipe(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the numbers reported for one row are never mixed with another's."""
+    monkeypatch.undo()
+    (tmp_path / "_shared.yaml").write_text("optim: {lr: 0.4}\n")
+    (tmp_path / "row.yaml").write_text("defaults: [_shared]\nreported: {top1: 1, mce: 2}\n")
+    (tmp_path / "next.yaml").write_text("defaults: [row]\nreported: {top1: 3}\n")
+    monkeypatch.setattr("core.names.RECIPES", tmp_path)
+    names = recipe_names.__wrapped__()
+    assert list(names) == ["next", "row"]
+    monkeypatch.setattr("core.register.recipe_names", lambda: names)
+    assert flatten("row").body == {"optim": {"lr": 0.4}, "reported": {"top1": 1, "mce": 2}}
+    assert flatten("next").body == {"optim": {"lr": 0.4}, "reported": {"top1": 3}}
+
+
 def test_real_recipes_name_real_tricks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     for name in recipe_names():
@@ -420,6 +434,8 @@ def test_a_parameter_added_to_a_trick() -> None:
         (["data.root=/x"], "data=digits takes no data.root: leave it out, or add data=imagefolder"),
         (["data.crop_scale=[0.5,1]"], "data=digits takes no data.crop_scale"),
         (["data=imagefolder", "data.root=/x", "data.crop_pad=2"], "data=imagefolder takes no data.crop_pad"),
+        (["data=imagefolder", "data.download=true"], "data=imagefolder takes no data.download: leave it out, or add"),
+        (["data=food101", "data.root=/x", "data.download=true", "data.crop_scale=[0.5,1]"], None),
         (["data.name=digit"], "unknown data set 'digit'. Did you mean 'digits'?"),
         (["data=imagefolder", "data.root=/x", "data.crop_scale=[0.5,1]", "data.flip=0"], None),
         (["data.crop_pad=2", "data.label_offset=1"], None),
