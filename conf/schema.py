@@ -25,10 +25,12 @@ class Padding(Enum):
 
 
 class Init(Enum):
-    """Initial weights: ``tensorflow`` as the official Assemble-ResNet code, ``torchvision`` as torchvision."""
+    """Initial weights, as in these codes: ``tensorflow`` is the official Assemble-ResNet's (`models.init`)."""
 
     tensorflow = "tensorflow"
     torchvision = "torchvision"
+    xavier = "xavier"
+    composer = "composer"
 
 
 class Preprocessing(Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ PLACES = (
     "stage",
     "operator",
     "downsample",
+    "prefilter",
     "shortcut",
     "attention",
     "after_norm",
@@ -46,7 +48,9 @@ EMPTY = {
 def describe(value: Any) -> str:
     """A place's filling in words: function or class name with the parameters bound to it."""
     if isinstance(value, partial):
-        return f"{describe(value.func)}({', '.join(f'{k}={v}' for k, v in value.keywords.items())})"
+        return f"{describe(value.func)}({', '.join(f'{k}={describe(v)}' for k, v in value.keywords.items())})"
+    if isinstance(value, Enum):
+        return str(value.value)
     owner = getattr(value, "__self__", None)
     if isinstance(owner, Trick):
         return str(owner)

@@ -18,6 +18,7 @@ class Entry:
     stem: str = "imagenet"
     residual: bool = True
     shortcut: str = "projection"  # projection (1x1 conv where shapes change) or zero_pad (option A of the paper)
+    early_stride: bool = False  # in a bottleneck's first 1x1 conv, as in the paper; False: in its 3x3 conv
 
 
 def _cifar(layers: int, residual: bool) -> Entry:
@@ -31,6 +32,9 @@ CATALOGUE: dict[str, Entry] = {
     "resnet18": Entry("ResNet-18, basic blocks", "basic", (2, 2, 2, 2)),
     "resnet34": Entry("ResNet-34, basic blocks", "basic", (3, 4, 6, 3)),
     "resnet50": Entry("ResNet-50, bottlenecks with the stride in the 3x3 conv", "bottleneck", (3, 4, 6, 3)),
+    "resnet50_v1": Entry(
+        "ResNet-50 as in 2015, with the stride in the first 1x1 conv", "bottleneck", (3, 4, 6, 3), early_stride=True
+    ),
     "resnet101": Entry("ResNet-101, bottlenecks", "bottleneck", (3, 4, 23, 3)),
     "resnet152": Entry("ResNet-152, bottlenecks", "bottleneck", (3, 8, 36, 3)),
     "resnet200": Entry("ResNet-200, bottlenecks", "bottleneck", (3, 24, 36, 3)),

@@ -69,6 +69,19 @@ ONEDNN_BLOCK = 16
 
 def projection(spec: Spec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
     """1x1 convolution with the block's stride, and batch norm (option B of He et al. 2015)."""
+    layers = _pointwise(in_channels, out_channels, stride)
+    layers["1"] = norm(spec, out_channels)
+    return nn.Sequential(layers)
+
+
+def pointwise(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """1x1 convolution: (B, C, H, W) -> (B, out_channels, ceil(H/s), ceil(W/s))."""
+    layers = _pointwise(in_channels, out_channels, stride)
+    return nn.Sequential(layers) if len(layers) > 1 else layers["0"]
+
+
+def _pointwise(in_channels: int, out_channels: int, stride: int) -> OrderedDict[str, nn.Module]:
+    """A 1x1 convolution, "0", behind what it needs to be computed safely."""
     layers = OrderedDict[str, nn.Module]()
     if stride > 1 and in_channels < ONEDNN_BLOCK:
         # On a CPU and in channels-last, oneDNN's weight gradient of a strided 1x1 convolution with fewer channels than
@@ -78,8 +91,7 @@ def projection(spec: Spec, in_channels: int, out_channels: int, stride: int) -> 
         layers["subsample"] = Subsample(stride)
         stride = 1
     layers["0"] = conv(in_channels, out_channels, 1, stride)
-    layers["1"] = norm(spec, out_channels)
-    return nn.Sequential(layers)
+    return layers
 
 
 class ZeroPadShortcut(nn.Module):

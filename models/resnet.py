@@ -1,8 +1,8 @@
 """ResNet from a `Spec`: stem, pool, stages of blocks, global average pool, classifier.
 
-The stride of a bottleneck is in its 3x3 convolution. Sub-module names are torchvision's: published weights load.
-Modules run in the order in which the official TensorFlow code creates its variables (shortcut before the main path);
-`models.convert` relies on that.
+The stride of a bottleneck is in its 3x3 convolution (but for ``early_stride``). Sub-module names are torchvision's:
+published weights load. Modules run in the order in which the official TensorFlow code creates its variables (shortcut
+before the main path); `models.convert` relies on that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.init import initialise
-from models.layers import conv, norm
+from models.layers import conv, norm, pointwise
 from models.spec import Site, Spec
 
 
@@ -49,6 +49,7 @@ class Block(nn.Module):
             op, bn, act = spec.operator(spec, in_channels, width, conv_stride), nn.Identity(), nn.Identity()
         else:
             op, bn, act = conv(in_channels, width, 3, conv_stride), norm(spec, width), nn.ReLU(inplace=True)
+        self.prefilter = spec.prefilter(in_channels) if spec.prefilter and stride > 1 else nn.Identity()
         self.add_module(f"conv{n}", op)
         self.add_module(f"bn{n}", bn)
         self.add_module(f"drop{n}", _after_norm(spec, site))
@@ -64,7 +65,7 @@ class Block(nn.Module):
 
 
 class Bottleneck(Block):
-    """1x1 to ``width``, 3x3 with the stride, 1x1 to 4 * ``width``."""
+    """1x1 to ``width``, 3x3 with the stride (or that in the first 1x1), 1x1 to 4 * ``width``."""
 
     conv2: nn.Module
     bn2: nn.Module
@@ -72,11 +73,12 @@ class Bottleneck(Block):
     act2: nn.Module
 
     def _add_convolutions(self, spec: Spec, in_channels: int, width: int, stride: int, site: Site) -> None:
-        self.conv1 = conv(in_channels, width, 1)
+        early = stride if spec.early_stride else 1
+        self.conv1 = pointwise(in_channels, width, early)
         self.bn1 = norm(spec, width)
         self.drop1 = _after_norm(spec, site)
         self.act1 = nn.ReLU(inplace=True)
-        self._add_spatial(spec, 2, width, width, stride, site)
+        self._add_spatial(spec, 2, width, width, stride // early, site)
         self.conv3 = conv(width, 4 * width, 1)
         self.bn3 = norm(spec, 4 * width)
         self.drop3 = _after_norm(spec, site)
@@ -85,7 +87,7 @@ class Bottleneck(Block):
 
     def convolutions(self, x: Tensor) -> Tensor:
         x = self.act1(self.drop1(self.bn1(self.conv1(x))))
-        x = self.blur(self.act2(self.drop2(self.bn2(self.conv2(x)))))
+        x = self.blur(self.act2(self.drop2(self.bn2(self.conv2(self.prefilter(x))))))
         return self.drop3(self.bn3(self.conv3(x)))
 
 
@@ -106,7 +108,7 @@ class BasicBlock(Block):
             nn.init.zeros_(self.bn2.weight)
 
     def convolutions(self, x: Tensor) -> Tensor:
-        x = self.blur(self.act1(self.drop1(self.bn1(self.conv1(x)))))
+        x = self.blur(self.act1(self.drop1(self.bn1(self.conv1(self.prefilter(x))))))
         return self.drop2(self.bn2(self.conv2(x)))
 
 

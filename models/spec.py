@@ -19,7 +19,7 @@ from models.layers import MaxPool, imagenet_stem, projection, small_stem, zero_p
 
 Stem = Literal["imagenet", "small"]
 Padding = Literal["torch", "tensorflow"]
-Init = Literal["tensorflow", "torchvision"]
+Init = Literal["tensorflow", "torchvision", "xavier", "composer"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ class Spec:
     """None: 3x3 conv, batch norm, ReLU."""
     downsample: Callable[[int, int], nn.Module] | None = None
     """(channels, stride) -> what halves H, W behind a 3x3 conv that then has stride 1. None: the conv's own stride."""
+    prefilter: Callable[[int], nn.Module] | None = None
+    """(channels) -> what stands in front of a strided 3x3 conv, which keeps its stride. H, W stay."""
     shortcut: ShortcutFactory = projection
     attention: Callable[[int], nn.Module] | None = None
     """(channels) -> re-weighting of the residual branch before the addition."""
@@ -78,6 +80,8 @@ class Spec:
     """What the residual branch passes right before the addition."""
     residual: bool = True
     """False: a plain network, no shortcuts at all."""
+    early_stride: bool = False
+    """The stride of a bottleneck is in its first 1x1 conv (He et al. 2015), not in the 3x3 conv."""
     zero_gamma: bool = False
     """The last batch norm of each block starts with gamma = 0."""
     # numerical conventions
@@ -151,6 +155,7 @@ def spec_of(
         pool=None if small else MaxPool,
         shortcut=zero_pad if entry.shortcut == "zero_pad" else projection,
         residual=entry.residual,
+        early_stride=entry.early_stride,
         **fields,
     )
 

@@ -228,7 +228,7 @@ class DataTrick(Trick):
         return picture
 
     def on_device(self, images: Tensor, rng: np.random.Generator) -> Tensor:
-        """Normalised images (N, 3, H, W) -> the same shape."""
+        """Normalised images (N, 3, H, W) -> the same, or all of them with fewer rows and columns."""
         return images
 
 

@@ -4,6 +4,7 @@ Paper: He et al. 2018, Bag of Tricks for Image Classification with CNNs (arXiv 1
 +0.50 top-1 on ResNet-50 (arXiv 2001.06268, Table 7, E1).
 Changes: `stem` 7x7/2 conv -> 3x3/2, 3x3, 3x3 convs with width/2, width/2, width channels; `shortcut` strided 1x1 conv
 -> 2x2 average pool with the stride, then 1x1 conv. A stem that is one 3x3 conv already (small pictures) stays.
+``shortcut: false`` changes the stem alone: ResNet-C of the same section.
 Differs: the official Assemble-ResNet code also pools in stage 1, where the stride is 1 (a 2x2 average with stride 1);
 the Bag of Tricks paper and timm do not. ``pool_stage1`` is True, as official; False takes timm's resnet50d weights.
 At the far edge of an odd map, the official code averages with zeros (``padding="tensorflow"``), timm leaves them out.
@@ -72,6 +73,12 @@ class ResNetD(ModelTrick):
     }
     pool_stage1: bool = True
     """Average with stride 1 in the shortcut of stage 1 too, as the official code does."""
+    shortcut: bool = True
+    """Average in the shortcuts at all; false is ResNet-C."""
+
+    def check(self) -> None:
+        if not (self.pool_stage1 or self.shortcut):
+            raise UserError("tricks.resnet_d.pool_stage1=false changes nothing beside shortcut=false: leave it out")
 
     def convert(self, spec: Spec) -> Spec:
         if not self.pool_stage1 and (spec.block == "basic" or not spec.residual):
@@ -79,6 +86,6 @@ class ResNetD(ModelTrick):
                 f"tricks.resnet_d.pool_stage1=false changes nothing in this {spec.name}, whose stage 1 has no shortcut "
                 "of its own: leave it out"
             )
-        if spec.residual:
+        if spec.residual and self.shortcut:
             spec = spec.replace(shortcut=partial(pooled_shortcut, pool_stage1=self.pool_stage1))
         return spec.replace(stem=deep_stem) if spec.stem is imagenet_stem else spec

@@ -40,7 +40,7 @@ def test_every_trick_is_at_its_place_with_its_parameters():
     table = rows(
         plan_of({"sk": {"reduction": 4}, "resnet_d": {}, "dropblock": {"block_size": 3}, "mixup": {"alpha": 0.3}})
     )
-    assert table["operator"] == ("SelectiveKernel(reduction=4, min_attention=32)", "sk")
+    assert table["operator"] == ("SelectiveKernel(reduction=4, min_attention=32, form=one_conv)", "sk")
     assert table["shortcut"] == ("pooled_shortcut(pool_stage1=True)", "resnet_d")
     assert table["stem"][1] == "resnet50"
     filling, owner = table["after_norm"]
@@ -55,7 +55,8 @@ def test_every_trick_is_at_its_place_with_its_parameters():
 def test_all_spec_places_are_shown():
     """A new callable or flag of `Spec` must not be forgotten in the table."""
     spec = spec_of("resnet50")
-    conventions = {"name", "block", "num_classes", "width", "residual", "bn_momentum", "bn_eps", "padding", "init"}
+    conventions = {"name", "block", "num_classes", "width", "residual", "early_stride", "bn_momentum"}
+    conventions |= {"bn_eps", "padding", "init"}
     assert set(explain.PLACES) == set(spec.__dataclass_fields__) - conventions
 
 

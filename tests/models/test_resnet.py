@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from core.errors import UserError
@@ -13,6 +14,7 @@ from core.names import ROOT
 from core.resolve import resolve
 from models import create_model
 from models.catalogue import CATALOGUE
+from models.cost import cost_of
 from models.layers import ZeroPadShortcut, projection
 from models.spec import spec_of
 from tricks import create
@@ -155,6 +157,71 @@ def test_torchvision_initialisation():
     assert model.fc.bias.abs().max() > 0
 
 
+def test_xavier_initialisation():
+    """Uniform, +- sqrt(6 / (fan_in + fan_out)), for convolutions and the classifier."""
+    torch.manual_seed(0)
+    model = create_model("resnet18", num_classes=100, init="xavier")
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            area = module.weight[0, 0].numel()
+            limit = math.sqrt(6 / area / sum(module.weight.shape[:2]))
+            assert 0.99 * limit < module.weight.abs().max() <= limit
+    assert not model.fc.bias.any()
+
+
+def test_composer_initialisation():
+    """Kaiming normal by fan-in, gammas uniform in [0, 1), the classifier's bias at -log K; zero gammas stay."""
+    torch.manual_seed(0)
+    model = create_model("resnet18", ["zero_gamma"], num_classes=100, init="composer")
+    zero = [name for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d) and not m.weight.any()]
+    assert len(zero) == 8
+    assert all(name.endswith("bn2") for name in zero)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            fan_in, n = module.weight[0].numel(), module.weight.numel()
+            assert abs(module.weight.var() * fan_in / 2 - 1) < 5 * math.sqrt(2 / n)
+        if isinstance(module, nn.BatchNorm2d) and name not in zero:
+            assert 0 <= module.weight.min() < 0.1
+            assert 0.9 < module.weight.max() < 1
+    torch.testing.assert_close(model.fc.bias, torch.full((100,), -math.log(100)))
+
+
+# --- variants
+
+
+def test_the_network_of_2015_strides_in_its_first_1x1_convolution():
+    with torch.device("meta"):
+        model = create_model("resnet50_v1")
+    strided = {name for name, m in model.named_modules() if isinstance(m, nn.Conv2d) and m.stride != (1, 1)}
+    blocks = {f"layer{stage}.0.{conv}" for stage in (2, 3, 4) for conv in ("conv1", "downsample.0")}
+    assert strided == {"conv1", *blocks}
+
+
+def test_narrow_strided_1x1_convolutions_take_the_pixels_first():
+    """As projections do, whose test says why; the numbers are the same."""
+    torch.manual_seed(0)
+    model = create_model("resnet50_v1", width=2, num_classes=3).layer2[0].conv1
+    assert model[1].stride == (1, 1)
+    x = torch.randn(2, 8, 7, 6)
+    torch.testing.assert_close(model(x), F.conv2d(x, model[1].weight, stride=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "tricks", "published"),
+    [
+        ("resnet50_v1", {}, 3.8),
+        ("resnet50", {}, 4.1),
+        ("resnet50", {"resnet_d": {"shortcut": False}}, 4.3),
+        ("resnet50", {"resnet_d": {"pool_stage1": False}}, 4.3),
+    ],
+)
+def test_published_multiply_adds_of_resnet_a_to_d(name, tricks, published):
+    """Bag of Tricks (arXiv 1812.01187), Table 5: 25 M parameters each."""
+    cost = cost_of(resolve(create(tricks), spec_of(name)).spec, 224)
+    assert cost.macs / 1e9 == pytest.approx(published, rel=0.02)
+    assert 25e6 < cost.params < 26e6
+
+
 @pytest.mark.parametrize("tricks", [t for _, t in VARIANTS[:2]])
 def test_momentum_and_epsilon_reach_every_batch_norm(tricks):
     with torch.device("meta"):
@@ -206,7 +273,7 @@ def test_compiles_without_a_graph_break(tricks):
         ({"stem": "smal"}, "unknown model.stem 'smal'. Did you mean 'small'?"),
         ({"stem": ["small"]}, "unknown model.stem"),
         ({"padding": "tf"}, "unknown model.padding 'tf'. Available: torch, tensorflow"),
-        ({"init": "x"}, "unknown model.init 'x'. Available: tensorflow, torchvision"),
+        ({"init": "x"}, "unknown model.init 'x'. Available: tensorflow, torchvision, xavier, composer"),
         ({"width": 0}, "model.width must be at least 2 and at most 65536, not 0"),
         ({"width": 8.0}, "model.width must be an integer, not 8.0"),
         ({"num_classes": 0}, "model.num_classes must be at least 1"),

@@ -6,7 +6,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from core.errors import UserError
+from core.resolve import resolve
 from models import create_model
+from models.cost import cost_of
+from models.spec import spec_of
+from tricks import create
 from tricks.anti_alias import AntiAlias, Blur, binomial
 
 TAPS = {
@@ -123,6 +127,39 @@ def test_max_pool_position_pools_then_blurs():
     torch.testing.assert_close(model.maxpool(x), Blur(4, 2, 3)(F.max_pool2d(x, 3, 1, padding=1)))
 
 
+def test_form_before_is_ffcvs_and_composers():
+    """In front of each strided 3x3 and 1x1 convolution, which keep their strides: zeros beyond the edge."""
+    before = {"form": "before", "positions": ["conv", "projection", "max_pool"]}
+    torch.manual_seed(0)
+    model = create_model("resnet50", {"anti_alias": before}, width=8).eval()
+    torch.manual_seed(0)
+    plain = create_model("resnet50", width=8).eval()
+    kernel = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
+
+    def blurred(x, stride=1):
+        return F.conv2d(x, kernel.expand(x.shape[1], 1, 3, 3), stride=stride, padding=1, groups=x.shape[1])
+
+    assert strided(model) == [(3, 2)] * 3 + [(7, 2)]
+    block, same = model.layer3[0], plain.layer3[0]
+    x = torch.randn(1, 64, 9, 8)
+    assert isinstance(block.blur, nn.Identity)
+    inner = same.act1(same.bn1(same.conv1(x)))
+    inner = same.bn3(same.conv3(same.act2(same.bn2(same.conv2(blurred(inner))))))
+    torch.testing.assert_close(block(x), F.relu(inner + same.downsample(blurred(x))))
+    x = torch.randn(1, 8, 9, 10)
+    torch.testing.assert_close(model.maxpool(x), blurred(F.max_pool2d(x, 3, 1, padding=1), stride=2))
+    assert sum(isinstance(m, Blur) for m in model.modules()) == 7
+
+
+def test_form_before_does_not_cost_the_stride():
+    """Published: "roughly the same number of FLOPs" (Composer). Blurs alone: 9 multiply-adds for each number."""
+    plain, with_blur = (
+        cost_of(resolve(create(tricks), spec_of("resnet50")).spec, 224)
+        for tricks in ({}, {"anti_alias": {"form": "before"}})
+    )
+    assert with_blur.macs - plain.macs == 9 * (128 * 56**2 + 256 * 28**2 + 512 * 14**2)
+
+
 @pytest.mark.parametrize("size", [0, 8])
 def test_filter_sizes_out_of_range(size):
     with pytest.raises(UserError, match="1 to 7"):
@@ -135,6 +172,7 @@ def test_filter_sizes_out_of_range(size):
         ("plain18", "projection", "plain18"),
         ("resnet20", "projection", "resnet20"),
         ("resnet20", "max_pool", "resnet20"),
+        ("resnet50_v1", "conv", "resnet50_v1"),
     ],
 )
 def test_a_position_that_is_not_there(name, position, match):

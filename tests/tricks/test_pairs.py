@@ -20,7 +20,7 @@ from tricks.base import BatchTrick, DataTrick, LossTrick, ModelTrick, OptimTrick
 
 PAIRS = list(combinations(trick_names(), 2))
 MODEL_TRICKS = [t.name for t in create(list(trick_names())) if isinstance(t, ModelTrick)]
-AUGMENTATIONS = ("augmix", "autoaugment", "randaugment", "trivialaugment")
+AUGMENTATIONS = ("augmix", "autoaugment", "color_jitter", "randaugment", "trivialaugment")
 STATISTICS = ("ema", "precise_bn", "swa")
 REFUSED = {("cutmix", "mixup"), *combinations(AUGMENTATIONS, 2), *combinations(STATISTICS, 2)}
 """At their default parameters: mixup type1 draws two pictures for each one, cutmix one; ema and swa are two averages,

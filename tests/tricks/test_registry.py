@@ -40,11 +40,13 @@ MODEL_TRICKS = [name for name in NAMES if issubclass(TRICKS[name], ModelTrick)]
 # trick -> parameter -> another value (and, where one network cannot show it, the parameters beside it)
 OTHER: dict[str, dict[str, object]] = {
     "agc": {"clip_factor": 0.1, "eps": 0.1},
-    "anti_alias": {"filter_size": 5, "positions": ["conv", "projection"]},
+    "anti_alias": {"filter_size": 5, "positions": ["conv", "projection"], "form": "before"},
     "augmix": {"severity": 5.0, "width": 1, "depth": 1, "alpha": 0.3, "all_ops": True, "jsd": 6.0},
     "autoaugment": {"policy": "good", "strengths": "paper"},
     "bce": {"reduction": "sum", "threshold": 0.2},
     "big_little": {"alpha": 4, "beta": 1},
+    "color_jitter": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "pca_noise": 0.5},
+    "colout": {"p_row": 0.3, "p_col": 0.3},
     "cutmix": {"alpha": 0.1},
     "distillation": {
         "teacher": "teacher.ckpt",
@@ -71,10 +73,10 @@ OTHER: dict[str, dict[str, object]] = {
     "no_bias_decay": {},
     "random_erasing": {"probability": 1.0, "area": [0.1, 0.2], "aspect": [1.0, 1.0], "mode": "pixel"},
     "repeated_augmentation": {"num_repeats": 4},
-    "resnet_d": {"pool_stage1": False},
+    "resnet_d": {"pool_stage1": False, "shortcut": False},
     "sam": {"rho": 0.5, "every": 2},
     "se": {"reduction": 4},
-    "sk": {"reduction": 4, "min_attention": 64},
+    "sk": {"reduction": 4, "min_attention": 64, "form": "two_convs"},
     "stochastic_depth": {"rate": 0.5},
     "swa": {"start": 0.5, "lr": 0.1, "low": 0.1, "every": 2},
 }
@@ -212,7 +214,8 @@ def test_the_file_cites_its_paper(name):
     text = ast.get_docstring(ast.parse((ROOT / "tricks" / f"{name}.py").read_text())) or ""
     paper = re.search(r"^Paper: .*?(?=^Changes:|\Z)", text, re.M | re.S)
     assert paper, "no Paper: section"
-    assert re.search(r"arXiv \d{4}\.\d{4,5}", paper[0]), "no arXiv number"
+    source = r"^Paper: none; .*github\.com/\w+/\w+" if "none" in paper[0] else r"arXiv \d{4}\.\d{4,5}"
+    assert re.search(source, paper[0]), "no arXiv number, nor the repository of what has no paper"
     assert re.search(r"^Changes: ", text, re.M), "no Changes: section"
     assert re.search(r"^Differs: ", text, re.M), "no Differs: section"
     assert text.partition("\n")[0].endswith("."), "the first line is the one shown by --help"

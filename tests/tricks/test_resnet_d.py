@@ -36,6 +36,17 @@ def test_shortcut(pool_stage1, stride, layer):
     torch.testing.assert_close(shortcut(x), norm(conv(pooled)))
 
 
+def test_the_stem_alone_is_resnet_c():
+    with torch.device("meta"):
+        plain, c, d = (
+            create_model("resnet50", tricks) for tricks in ({}, {"resnet_d": {"shortcut": False}}, {"resnet_d": {}})
+        )
+    assert str(c.conv1) == str(d.conv1) != str(plain.conv1)
+    assert str(c.layer2) == str(plain.layer2) != str(d.layer2)
+    with pytest.raises(UserError, match=r"pool_stage1=false changes nothing beside shortcut=false"):
+        create_model("resnet50", {"resnet_d": {"shortcut": False, "pool_stage1": False}})
+
+
 def test_small_pictures_keep_their_stem_and_get_the_shortcut():
     model = create_model("resnet20", ["resnet_d"])
     assert isinstance(model.conv1, nn.Conv2d)

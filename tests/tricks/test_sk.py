@@ -6,7 +6,7 @@ from torch import nn
 
 from models import create_model
 from models.spec import spec_of
-from tricks.sk import SelectiveKernel
+from tricks.sk import Form, SelectiveKernel
 
 
 def literal(m: SelectiveKernel, x):
@@ -20,15 +20,30 @@ def literal(m: SelectiveKernel, x):
     return (feas * weights).sum(0)
 
 
+@pytest.mark.parametrize("form", Form)
 @pytest.mark.parametrize("training", [False, True])
-def test_literal(training):
+def test_literal(training, form):
     torch.manual_seed(0)
-    m = SelectiveKernel(spec_of("resnet50"), 6, 8, 2, reduction=2, min_attention=4).train(training)
+    m = SelectiveKernel(spec_of("resnet50"), 6, 8, 2, reduction=2, min_attention=4, form=form).train(training)
     nn.init.normal_(m.fc2.weight, std=3)  # attention far from 1/2
     x = torch.randn(3, 6, 9, 9)
     expected, got = literal(m, x), m(x)
     assert got.shape == (3, 8, 5, 5)
     torch.testing.assert_close(got, expected)
+
+
+def test_two_kernels():
+    """The first branch sees 3x3 pixels, the second every other one of 5x5: a single bright pixel tells."""
+    m = SelectiveKernel(spec_of("resnet50"), 1, 1, 1, reduction=2, min_attention=4, form=Form.two_convs)
+    nn.init.ones_(m.conv.conv3.weight)
+    nn.init.ones_(m.conv.conv5.weight)
+    x = torch.zeros(1, 1, 7, 7)
+    x[..., 3, 3] = 1
+    three, five = m.conv(x)[0]
+    expected = torch.zeros(2, 7, 7)
+    expected[0, 2:5, 2:5] = 1
+    expected[1, 1:6:2, 1:6:2] = 1
+    assert torch.equal(torch.stack([three, five]), expected)
 
 
 def test_equal_attention_is_the_mean_of_the_branches():

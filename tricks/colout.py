@@ -1,0 +1,57 @@
+"""ColOut: a few random rows and columns of all pictures are left out in each batch.
+
+Paper: none; Composer (github.com/mosaicml/composer, composer/algorithms/colout), with 0.05 in its "hot" recipe.
+Changes: the normalised batch: int((1 - p) side) rows and columns stay, the same for all its pictures, in their order.
+So pictures get smaller, and training faster.
+Differs: nothing known from Composer's form for batches (``batch=True``, its default). Each device draws its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import UserError
+from tricks.base import DataTrick, Strength, register, strength
+
+if TYPE_CHECKING:
+    from core.plan import Plan
+
+
+def kept(side: int, dropped: float, rng: np.random.Generator) -> np.ndarray:
+    """The int((1 - dropped) * side) of ``side`` positions that stay, rising; one at least."""
+    return np.sort(rng.permutation(side)[: max(1, int((1 - dropped) * side))])
+
+
+@register
+@dataclass(frozen=True)
+class ColOut(DataTrick):
+    """Parameters of ColOut."""
+
+    p_row: Strength = strength(0.15)
+    """Share of the rows that is dropped."""
+    p_col: Strength = strength(0.15)
+    """Share of the columns that is dropped."""
+
+    def check(self) -> None:
+        for name in ("p_row", "p_col"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"tricks.colout.{name} must be at least 0 and below 1, not {getattr(self, name)}")
+
+    def check_run(self, plan: Plan) -> None:
+        if not (self.p_row or self.p_col):
+            raise UserError("tricks.colout.p_row and p_col are both 0, which changes nothing: drop it")
+
+    def on_device(self, images: Tensor, rng: np.random.Generator) -> Tensor:
+        height, width = images.shape[-2:]
+        rows, columns = (
+            torch.from_numpy(kept(side, dropped, rng)).to(images.device)
+            for side, dropped in ((height, self.p_row), (width, self.p_col))
+        )
+        last = images.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if last else torch.contiguous_format  # which selecting would lose
+        return images[..., rows[:, None], columns].contiguous(memory_format=layout)
