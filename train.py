@@ -98,7 +98,7 @@ def main() -> None:
 
         raise_through_hydra()
         with _uncollected():
-            register()
+            register(sys.argv[1:])
         run = hydra.main(version_base="1.3", config_path="conf", config_name="config")(task)
         if not sweep:
             return run()

@@ -36,14 +36,28 @@ def help_text(groups: list[str]) -> str:
             raise UserError(suggest("group", group, known))
     if groups:
         return "\n\n".join(_section(group, known[group]) for group in groups)
-    sections = [_section(group, known.pop(group)) for group in ("tricks", "recipe", "model", "data")]
-    sections += [_section(group, options) for group, options in known.items()]
+    sections = [
+        _section("tricks", known.pop("tricks")),
+        _section("recipe", families(known.pop("recipe")), more="; --help recipe lists each"),
+        *(_section(group, known.pop(group)) for group in ("model", "data")),
+        *(_section(group, options) for group, options in known.items()),
+    ]
     return "\n\n".join([USAGE, *sections, _sweeps(), _keys()])
 
 
-def _section(group: str, options: Mapping[str, str]) -> str:
+def families(recipes: Mapping[str, str]) -> dict[str, str]:
+    """A line for each family of recipes (what is before the first ``_`` of a name): its range, and its first one."""
+    names: dict[str, list[str]] = {}
+    for name in recipes:
+        names.setdefault(name.partition("_")[0], []).append(name)
+    return {
+        " .. ".join(dict.fromkeys((some[0], some[-1]))): f"({len(some)}) {recipes[some[0]]}" for some in names.values()
+    }
+
+
+def _section(group: str, options: Mapping[str, str], more: str = "") -> str:
     how = "+tricks=[..], '+' adds to a recipe's" if group == "tricks" else f"{group}=.."
-    return f"{group} ({how})\n{_table(options.items())}"
+    return f"{group} ({how}{more})\n{_table(options.items())}"
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

@@ -20,9 +20,10 @@ from conf.schema import DataConfig
 from core import main as core_main
 from core.cli import active_tricks, check, check_used, selected_tricks
 from core.errors import UserError
+from core.help import families
 from core.main import as_the_user_had_it, explanation, one_line_errors, raise_through_hydra
 from core.names import ROOT, recipe_names, trick_names
-from core.register import FlatRecipe, flatten, register
+from core.register import FlatRecipe, _meant, flatten, register
 from lit_modules.datasets import OWN_KEYS, SOURCES
 
 RECIPES = {
@@ -30,6 +31,7 @@ RECIPES = {
     "middle": {
         "defaults": ["base", {"override /model": "resnet50"}, "/tricks/sk", "_self_"],
         "tricks": {"sk": {"reduction": 4}},
+        "reported": {"top1": 80.0, "mce": 60.0},
     },
     "top": {"defaults": ["middle", "/tricks/mixup"], "tricks": {"sk": {"reduction": 8}}, "reported": {"top1": 81.4}},
 }
@@ -257,6 +259,28 @@ def test_help_lists_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert "resnet50" not in text  # of tricks only
 
 
+def test_help_lists_recipes_by_family(capsys: pytest.CaptureFixture[str]) -> None:
+    known = {"a_0": "A: the first", "a_1": "A: the second", "a_2": "A: the third", "b": "B: alone"}
+    assert families(known) == {"a_0 .. a_2": "(3) A: the first", "b": "(1) B: alone"}
+    texts = []
+    for arguments in (["--help"], ["--help", "recipe"]):
+        with pytest.raises(SystemExit):
+            check(arguments)
+        texts.append(capsys.readouterr().out)
+    for name, about in recipe_names().items():
+        assert f"  {name} " in texts[1]
+        assert about in texts[1]
+    assert len([line for line in texts[0].splitlines() if line.startswith("  assemble_")]) == 1
+
+
+def test_only_the_recipes_that_a_command_line_can_mean_are_registered() -> None:
+    assert _meant(["recipe=middle", "seed=1"]) == ["middle"]
+    assert _meant(["-m", "recipe=base,top"]) == ["base", "top"]
+    assert _meant(["seed=1"]) == []
+    for arguments in (["-m", "recipe=glob(t*)"], ["--config-dir", "x", "seed=1"], ["--info", "searchpath"]):
+        assert _meant(arguments) == list(RECIPES)
+
+
 def test_an_optimizer_of_which_a_recipe_would_keep_half_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "own", {"defaults": ["base"], "optim": {"name": "sgd", "lr": 0.4}})
     with pytest.raises(UserError, match=r"recipe own sets optim\.name, optim\.lr, .*optim\.name=lamb"):
@@ -289,6 +313,7 @@ def test_recipes_are_flattened() -> None:
     assert top.others == {"override /model": "resnet50"}
     assert top.body["tricks"] == {"sk": {"reduction": 8}}
     assert top.body["trainer"] == {"max_epochs": 120}
+    assert top.body["reported"] == {"top1": 81.4}  # without the mce of its parent, which is of another row
     assert top.node()["defaults"] == [{"/tricks": top.tricks}, "_self_", {"override /model": "resnet50"}]
     assert FlatRecipe().node()["defaults"] == ["_self_"]
 
