@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 # Standard deviation of a normal distribution cut off at two standard deviations; TensorFlow divides by it, so that the
 # cut-off distribution has the wanted variance.
@@ -37,7 +37,7 @@ def initialise(model: nn.Module, rule: Literal["tensorflow", "torchvision", "xav
             nn.init.zeros_(module.bias)
 
 
-def _fill_convolution(weight: nn.Parameter, rule: str) -> None:
+def _fill_convolution(weight: Tensor, rule: str) -> None:
     if rule == "torchvision":
         nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
     elif rule == "xavier":

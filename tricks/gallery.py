@@ -57,7 +57,7 @@ def row_of(trick: Trick, pictures: np.ndarray, targets: Tensor) -> Row | None:
         augmented = [trick.augment(p.copy(), np.random.default_rng([2, i])) for i, p in enumerate(shown)]
         last = np.stack([a[-1] if a.ndim == 4 else a for a in augmented])  # the last of several views
         last = _to_pictures(trick.on_device(_to_images(last), np.random.default_rng(3)))
-        return None if np.array_equal(last, shown) else (trick.name, last, ())
+        return None if np.array_equal(last, shown) else (trick.name, _on_white(last), ())
     return None
 
 
@@ -93,6 +93,13 @@ def _to_images(pictures: np.ndarray) -> Tensor:
 
 def _to_pictures(images: Tensor) -> np.ndarray:
     return ((images + 2) * 64).round().clamp(0, 255).byte().movedim(1, -1).numpy()
+
+
+def _on_white(pictures: np.ndarray) -> np.ndarray:
+    """Pictures that may have become smaller."""
+    whole = np.full((len(pictures), SIDE, SIDE, 3), 255, np.uint8)
+    whole[:, : pictures.shape[1], : pictures.shape[2]] = pictures
+    return whole
 
 
 def _masked(pictures: np.ndarray, trick: DropBlockTrick) -> np.ndarray:
