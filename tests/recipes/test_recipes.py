@@ -218,6 +218,7 @@ def pictures(tmp_path_factory) -> Path:
             for i in range(8):
                 noise = rng.integers(0, 256, (80, 72, 3), dtype=np.uint8)
                 Image.fromarray(noise).save(root / split / label / f"{i}.jpg")
+    (root / "weights.pt").touch()
     return root
 
 
@@ -227,7 +228,8 @@ def test_a_step_of_training(name, pictures):
     cfg, tricks = configured(name)
     small = replace(
         cfg,
-        model=replace(cfg.model, width=4, stem=Stem.imagenet, checkpoint=None),
+        # The weights that fine-tuning starts from, which the user names: they are not opened here.
+        model=replace(cfg.model, width=4, stem=Stem.imagenet, checkpoint=str(pictures / "weights.pt")),
         data=replace(
             cfg.data, name="imagefolder", root=str(pictures), image_size=64, eval_size=None, eval_resize=None,
             batch_size=4, num_workers=0,
