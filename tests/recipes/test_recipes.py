@@ -107,7 +107,7 @@ def test_the_reported_numbers_are_those_of_the_header(name):
     assert planned(name).cfg.reported
     content = recipe_content(name)
     said = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", header(name)["Reported"])}
-    assert {float(value) for value in content.get("reported", {}).values()} <= said
+    assert {float(value) for key, value in content.get("reported", {}).items() if key != "note"} <= said
 
 
 @pytest.mark.parametrize("name", NAMES)
