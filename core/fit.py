@@ -25,7 +25,7 @@ from core.checkpoints import ConfigInCheckpoint, RunCheckpoint, WholeFiles, read
 from core.environment import describe_environment
 from core.errors import UserError
 from core.explain import summary
-from core.loggers import CsvLogger, build_loggers, close_loggers
+from core.loggers import CsvLogger, build_loggers, close_loggers, log_result
 from core.plan import Plan
 from core.progress import Progress
 from core.runs import write_result
@@ -195,6 +195,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
         result = _result(plan, run, scores, timer.time_elapsed("train"))
         if trainer.is_global_zero:
             write_result(run, result)
+            log_result(loggers, result)
             console.print(result_table(result, run))
         exit_code = 0
         return result

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import netrc
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
 
 from lightning_fabric.loggers.logger import rank_zero_experiment
 from lightning_fabric.utilities.rank_zero import rank_zero_only
@@ -20,6 +18,7 @@ from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
 from core.errors import UserError
 from core.files import whole_file
+from core.wandb_key import offline
 
 if TYPE_CHECKING:
     from core.runs import Run
@@ -85,6 +84,13 @@ def build_loggers(config: Mapping[str, Any], run: Run, tags: Sequence[str], grou
     return [_build(name, dict(given or {}), run, tags, group) for name, given in config["logger"].items()]
 
 
+def log_result(loggers: Sequence[Logger], result: Mapping[str, Any]) -> None:
+    """Put result.json into the summary of a W&B run: there is one run for each job, and these are its columns."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.summary.update({"result": dict(result)})
+
+
 def close_loggers(loggers: Sequence[Logger], exit_code: int) -> None:
     """Close them with the run's exit code, so that a crashed run is not shown as finished. Never raises."""
     for logger in loggers:
@@ -128,22 +134,6 @@ def _of_run(name: str, run: Run, tags: Sequence[str], group: str | None) -> dict
         runs = run.directory.parent.resolve()  # MLflow's own default, a folder of files, is no longer supported by it
         return {**same, "tracking_uri": f"sqlite:///{runs}/mlflow.db", "artifact_location": f"{runs}/mlartifacts"}
     if name == "wandb":
-        mode = {} if "WANDB_MODE" in os.environ or _wandb_key() else {"mode": "offline"}
         same = {"save_dir": directory, "id": run.run_id, "name": run.run_id, "config": run.config}
-        return {**same, "group": group, "tags": list(tags), **mode}
+        return {**same, "group": group, "tags": list(tags), "job_type": "train", **offline()}
     return {}
-
-
-def _wandb_key() -> bool:
-    """Is the user logged in to W&B?"""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    names = [os.environ["NETRC"]] if "NETRC" in os.environ else ["~/.netrc", "~/_netrc"]
-    for file in (Path(name).expanduser() for name in names):
-        try:
-            if netrc.netrc(file).authenticators(host):
-                return True
-        except (OSError, netrc.NetrcParseError):
-            continue
-    return False
