@@ -1,0 +1,1 @@
+"""Many runs -> the ablation table: terminal, Markdown, CSV, LaTeX, one HTML page, PNG, W&B."""
