@@ -47,7 +47,7 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @cache
 def recipe_config(recipe: str) -> dict[str, Any] | None:
-    """The configuration of a recipe as it stands in recipes/; None where there is no such recipe any more.
+    """The configuration of a recipe as it stands in recipes/; None where there is none any more, or a broken one.
 
     Imports torch, through the tricks, whose dataclasses hold their defaults.
     """
@@ -55,15 +55,20 @@ def recipe_config(recipe: str) -> dict[str, Any] | None:
         return None
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     from core.register import register
 
     register()
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        cfg = compose("config", overrides=[f"recipe={recipe}"])
-    config: Any = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    try:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            cfg = compose("config", overrides=[f"recipe={recipe}"])
+        config: Any = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    except (HydraException, OmegaConfBaseException):  # train.py says what is wrong with it
+        return None
     return config
 
 
