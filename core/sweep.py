@@ -67,6 +67,8 @@ def run_job(cfg: DictConfig) -> float:
     process = trained_by(directory) if directory and not finished else None
     why = " (finished already)" if finished else f" (being trained by process {process})" if process else ""
     print(f"job {hydra.job.num}: {' '.join(overrides)}{why}", flush=True)
+    # W&B groups the runs of a recipe; those without one by their sweep.
+    os.environ.setdefault("WANDB_RUN_GROUP", Path(hydra.sweep.dir).name)
     began = time.monotonic()
     code = INTERRUPTED
     try:

@@ -31,7 +31,7 @@ class SweepDirectory(Callback):
 
 @contextmanager
 def summarised() -> Iterator[None]:
-    """Around a sweep: it ends with the table of its jobs, however it ends.
+    """Around a sweep: it ends with its report, or, where it is stopped, with the table of its jobs.
 
     Raises:
         SystemExit: where the sweep ends by itself; the code is 1 if any job failed.
@@ -96,9 +96,15 @@ def jobs_of(directory: Path) -> list[Outcome]:
 
 
 def summarise(directory: Path) -> int:
-    """Print the table of a sweep. Returns its exit code: 1 if any job failed or had no turn."""
+    """Print the report of a sweep, and the jobs of which something is left to do.
+
+    Returns its exit code: 1 if any job failed or had no turn.
+    """
+    from reporting.after_sweep import report_sweep
+
     outcomes = jobs_of(directory)
-    print_table(outcomes)
+    report_sweep(directory)
+    print_table([outcome for outcome in outcomes if outcome.state not in DONE])
     states = [outcome.state for outcome in outcomes]
     elsewhere = sum(state.startswith("being trained") for state in states)
     failed = len(states) - elsewhere - sum(state in DONE for state in states)

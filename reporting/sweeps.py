@@ -47,7 +47,7 @@ def read_plan(folder: Path) -> Plan | None:
     path = folder / "plan.json"
     if path.is_file():
         content = _json(path, path.read_text(encoding="utf-8"))
-        jobs = [job for job in content.get("jobs", []) if job.get("run_id")]
+        jobs = [job for job in content.get("jobs", []) if job.get("run_id") and job.get("trains", True)]
         mode = content.get("mode")
         return Plan(
             folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -83,7 +84,9 @@ def small_sweep(folder: Path) -> list[str]:
 def finish(directory: Path, top1: float = 81.25) -> None:
     """Make it the directory of a finished run."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "result.json").write_text(f'{{"metrics": {{"top1": {top1}}}}}')
+    of_run = {"run_id": directory.name, "config_hash": directory.name, "seed": 0, "tricks": []}
+    result = {**of_run, "metrics": {"top1": top1}}
+    (directory / "result.json").write_text(json.dumps(result))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

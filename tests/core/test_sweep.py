@@ -59,6 +59,7 @@ def test_jobs_of_their_own(sweep: list[str], tmp_path: Path) -> None:
     ):
         assert name not in seen["env"]
     assert not [name for name in seen["env"] if name.startswith("ASSEMBLE_")]
+    assert seen["env"]["WANDB_RUN_GROUP"] == "sweep"  # its directory's name
     assert seen["env"]["SLURM_JOB_ID"] == "5"
 
 
@@ -73,7 +74,8 @@ def test_finished_jobs_are_not_run_again(sweep: list[str], tmp_path: Path) -> No
     assert "job 1" not in done.stdout  # the launcher gets no finished job
     assert not (tmp_path / "seen0.json").exists()
     assert (tmp_path / "seen1.json").exists()
-    assert "81.25" in done.stdout  # in the table
+    assert "81.25" in done.stdout  # in the report's table
+    assert "81.25" in (tmp_path / "sweep" / "report.html").read_text()
     assert "returned nan" in done.stdout
 
 
