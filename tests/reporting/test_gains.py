@@ -118,6 +118,8 @@ def test_an_order_that_is_not_run_whole_waits() -> None:
     del played[frozenset({"sk"})]
     assert shapley(played, [("sk", "mixup", "ema"), ("ema", "sk", "mixup")]) == []
     assert shapley({}, []) == []
+    # Where the empty stack is not run, all rows have sk, which is a player all the same.
+    assert shapley({frozenset({"sk"}): {0: 1.0}, frozenset({"sk", "ema"}): {0: 2.0}}, [("sk", "ema")]) == []
 
 
 def test_tricks_of_every_row_are_no_players() -> None:
