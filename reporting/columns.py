@@ -57,6 +57,7 @@ METRICS = {
         Metric("loss", "loss", 3, more_is_better=False),
         Metric("ece", "ECE %", more_is_better=False),
         Metric("mce", "mCE %", more_is_better=False),
+        Metric("mce_unnormalised", "mCE % (unnormalised)", more_is_better=False),
         Metric("mce_drawn_frost", "mCE % (drawn frost)", more_is_better=False),
         Metric("corruption_error", "corruption error %", more_is_better=False),
         Metric("mfr", "mFR %", more_is_better=False),
