@@ -14,13 +14,20 @@ from torch import Tensor, nn
 from core.errors import UserError
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
+def read_weights(path: str | Path, averaged: bool | None = None) -> dict[str, Tensor]:
     """A state_dict from .safetensors, a plain state_dict (.pt, .pth) or a checkpoint of ours (.ckpt).
 
+    Args:
+        path: the file.
+        averaged: of a checkpoint that has both (`lit_modules.averaging`), the average of the weights (True) or the raw
+            weights (False); None: those that its run scores.
+
     Raises:
-        UserError: no such file, or no weights in it.
+        UserError: no such file, no weights in it, or not of both kinds.
     """
     content = _read(Path(path))
+    if averaged is not None:
+        return _kept(content, path)["average" if averaged else "weights"]
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):  # Lightning's
         state = {k.removeprefix("model."): v for k, v in content["state_dict"].items() if k.startswith("model.")}
         return state or content["state_dict"]
@@ -43,6 +50,15 @@ def read_config(path: str | Path) -> dict[str, Any]:
     raise UserError(
         f"{path} does not say which network it is of: take the .ckpt of a run, or put the run's config.yaml beside it"
     )
+
+
+def _kept(content: Any, path: str | Path) -> Mapping[str, dict[str, Tensor]]:
+    """The two kinds of weights of a checkpoint, ``average`` and ``weights``."""
+    callbacks = content.get("callbacks") if isinstance(content, dict) else None
+    for state in (callbacks or {}).values():
+        if isinstance(state, dict) and {"average", "weights"} <= state.keys():
+            return state
+    raise UserError(f"{path} has one kind of weights: its run kept no average beside them")
 
 
 def _read(path: Path) -> Any:

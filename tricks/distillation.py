@@ -32,7 +32,7 @@ from tricks.base import Companion, LossTrick, Strength, register, strength
 if TYPE_CHECKING:
     from core.plan import Plan
     from lit_modules.logits import LogitStore, StoredLogits
-    from models.teacher import Teacher
+    from models.trained import Trained
 
 
 class Form(Enum):
@@ -92,7 +92,7 @@ class Distillation(LossTrick):
 
     def companion(self, plan: Plan) -> Companion:
         if not (self.teacher or self.cache):
-            from models.teacher import SOURCES
+            from models.trained import SOURCES
 
             raise UserError(f"distillation needs a teacher: set tricks.distillation.teacher to {SOURCES}")
         source = (
@@ -104,11 +104,11 @@ class Distillation(LossTrick):
         assert companion is not None
         return self.weight * distillation_loss(logits[0], companion, self.temperature, self.form)
 
-    def _open(self) -> Teacher:
-        from models.teacher import open_teacher
+    def _open(self) -> Trained:
+        from models.trained import open_trained
 
         assert self.teacher is not None
-        return open_teacher(self.teacher, self.size)
+        return open_trained(self.teacher, self.size)
 
     def _stored(self, plan: Plan) -> StoredLogits:
         """The rows of ``cache``, of this data and this teacher; what is missing is computed first."""
@@ -137,7 +137,7 @@ class Distillation(LossTrick):
 class Online:
     """Logits (N, K) of a teacher that sees the student's pictures. Holds the teacher out of reach of the optimizer."""
 
-    teacher: Teacher
+    teacher: Trained
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
@@ -195,7 +195,7 @@ def _background(classes: int, plan: Plan) -> int:
     )
 
 
-def fill(store: LogitStore, teacher: Teacher, plan: Plan) -> None:
+def fill(store: LogitStore, teacher: Trained, plan: Plan) -> None:
     """Compute the missing logits of a store, in float32 on this process's device, and store them as float16."""
     assert plan.data is not None
     data, size = plan.data, plan.data.eval_batch

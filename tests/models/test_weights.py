@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from core.errors import UserError
 from models import create_model
 from models.convert import from_official
-from models.weights import load_weights
+from models.weights import load_weights, read_weights
 
 
 @pytest.fixture
@@ -162,3 +162,16 @@ def test_unusable_files(name: str, tmp_path: Path) -> None:
         torch.save({}, tmp_path / name)
     with pytest.raises(UserError, match=r"model\.checkpoint"):
         load_weights(fresh(), tmp_path / name)
+
+
+def test_of_two_kinds_of_weights_in_a_checkpoint(tmp_path: Path) -> None:
+    scored, average, raw = ({"fc.bias": torch.full((2,), float(i))} for i in range(3))
+    callbacks = {"Timer": {"time": 1}, "WeightAverage": {"updates": 3, "average": average, "weights": raw}}
+    state = {f"model.{name}": value for name, value in scored.items()}
+    torch.save({"state_dict": state, "callbacks": callbacks}, tmp_path / "a.ckpt")
+    for averaged, expected in ((None, scored), (True, average), (False, raw)):
+        assert read_weights(tmp_path / "a.ckpt", averaged)["fc.bias"].equal(expected["fc.bias"])
+    for content in ({"state_dict": state, "callbacks": {"Timer": {"time": 1}}}, {"state_dict": state}, scored):
+        torch.save(content, tmp_path / "b.ckpt")
+        with pytest.raises(UserError, match="has one kind of weights"):
+            read_weights(tmp_path / "b.ckpt", averaged=True)

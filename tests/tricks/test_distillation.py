@@ -16,7 +16,7 @@ from lit_modules.logits import StoredLogits
 from lit_modules.optim import build_optimizer
 from lit_modules.pictures import Picture
 from lit_modules.transforms import center_crop_resize
-from models.teacher import open_teacher
+from models.trained import open_trained
 from tricks import create
 from tricks.distillation import Distillation, Form, Online, Softened, Stored, distillation_loss, soften
 from tricks.mixup import Kind, mixup
@@ -200,7 +200,7 @@ def test_the_teacher_is_no_part_of_what_is_trained_or_saved(teacher, tmp_path, c
     cfg.trainer.max_epochs, cfg.trainer.limit_train_batches = 2, 0.1
     of = plan(cfg, {"mixup": {}, "label_smoothing": {}}, teacher=path, cache=str(tmp_path / "c") if cached else None)
     module, plain = build_module(of), build_module(make_plan(cfg, []))
-    before = open_teacher(path).digest()
+    before = open_trained(path).digest()
     assert module.state_dict().keys() == plain.state_dict().keys()
     assert [n for n, _ in module.named_parameters()] == [n for n, _ in plain.named_parameters()]  # what DDP reduces
     assert len(list(module.buffers())) == len(list(plain.buffers()))  # ... and broadcasts

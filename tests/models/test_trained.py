@@ -1,4 +1,4 @@
-"""Teachers from everywhere, against the networks they came from."""
+"""Trained networks from everywhere, against the networks they came from."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from teachers import checkpoint, small
 
 from core.errors import UserError
-from models.teacher import Teacher, open_teacher
+from models.trained import Trained, open_trained
 
 PICTURES = torch.randint(0, 256, (4, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
@@ -27,7 +27,7 @@ def test_a_checkpoint_of_ours_with_its_tricks(tmp_path, tricks):
     cfg = small()
     cfg.model.bn_eps, cfg.model.width, cfg.model.num_classes = 1e-3, 6, 12
     module = checkpoint(tmp_path / "best.ckpt", cfg, tricks)
-    teacher = open_teacher(str(tmp_path / "best.ckpt"))
+    teacher = open_trained(str(tmp_path / "best.ckpt"))
     assert (teacher.classes, teacher.size) == (12, 16)
     torch.testing.assert_close(teacher(PICTURES), logits(module))
     assert logits(module).std() > 1e-2
@@ -38,19 +38,19 @@ def test_weights_with_the_runs_config_beside_them(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file({k: v.contiguous() for k, v in module.model.state_dict().items()}, path)
     with pytest.raises(UserError, match=r"does not say which network.*config\.yaml"):
-        open_teacher(str(path))
+        open_trained(str(path))
     config = torch.load(tmp_path / "best.ckpt", weights_only=True)["config"]
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    teacher = open_teacher(str(path))
+    teacher = open_trained(str(path))
     torch.testing.assert_close(teacher(PICTURES), logits(module))
-    assert teacher.digest() == open_teacher(str(tmp_path / "best.ckpt")).digest()
+    assert teacher.digest() == open_trained(str(tmp_path / "best.ckpt")).digest()
 
 
 def test_timm_with_weights_from_a_file(tmp_path):
     torch.manual_seed(0)
     network = timm.create_model("resnet18", num_classes=7)
     save_file(network.state_dict(), tmp_path / "w.safetensors")
-    teacher = open_teacher(f"timm:resnet18@{tmp_path / 'w.safetensors'}")
+    teacher = open_trained(f"timm:resnet18@{tmp_path / 'w.safetensors'}")
     assert (teacher.classes, teacher.size) == (7, 224)
     pictures = torch.rand(2, 3, 224, 224) * 255
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
@@ -63,7 +63,7 @@ def test_timm_downloads_what_it_has(monkeypatch):
     made = timm.create_model("resnet18")
     asked = []
     monkeypatch.setattr(timm, "create_model", lambda name, **more: asked.append((name, more)) or made)
-    assert open_teacher("timm:resnet18").classes == 1000
+    assert open_trained("timm:resnet18").classes == 1000
     assert asked == [("resnet18", {"pretrained": True})]
 
 
@@ -73,7 +73,7 @@ def test_weights_that_cannot_be_downloaded_are_told_in_one_line(monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(UserError, match=r"timm:resnet18 cannot be had \(no route\).*timm:resnet18@"):
-        open_teacher("timm:resnet18")
+        open_trained("timm:resnet18")
 
 
 def test_efficientnet_lite0_is_the_packages_own_model():
@@ -85,7 +85,7 @@ def test_efficientnet_lite0_is_the_packages_own_model():
     pictures = torch.randint(0, 256, (2, 3, 224, 224), generator=torch.Generator().manual_seed(0)).float()
     with torch.no_grad():
         expected = network((pictures - 127) / 128)
-    teacher = open_teacher("efficientnet_lite0")
+    teacher = open_trained("efficientnet_lite0")
     assert (teacher.classes, teacher.size) == (1000, 224)
     torch.testing.assert_close(teacher(pictures), expected, rtol=1e-4, atol=1e-4)
     assert expected.abs().max() > 1
@@ -97,13 +97,13 @@ def test_a_daisy_is_a_daisy():
     from sklearn.datasets import load_sample_image
 
     flower = torch.from_numpy(load_sample_image("flower.jpg").copy()).permute(2, 0, 1)[None, :, :, 106:533]
-    assert open_teacher("efficientnet_lite0")(flower).argmax() == 985
+    assert open_trained("efficientnet_lite0")(flower).argmax() == 985
 
 
 def test_without_the_package(monkeypatch):
-    monkeypatch.setattr("models.teacher.LITE0_PACKAGE", "there_is_no_such_package")
+    monkeypatch.setattr("models.trained.LITE0_PACKAGE", "there_is_no_such_package")
     with pytest.raises(UserError, match=r"not installed: pip install -e '\.\[teacher\]'"):
-        open_teacher("efficientnet_lite0")
+        open_trained("efficientnet_lite0")
 
 
 class Spy(torch.nn.Module):
@@ -114,7 +114,7 @@ class Spy(torch.nn.Module):
 
 def test_pictures_are_resized_and_normalised_for_the_teacher():
     spy = Spy()
-    teacher = Teacher.of("spy", spy, 3, 8, (100.0, 0.0, 50.0), (2.0, 1.0, 4.0))
+    teacher = Trained.of("spy", spy, 3, 8, (100.0, 0.0, 50.0), (2.0, 1.0, 4.0))
     answer = teacher(torch.full((2, 3, 16, 12), 110, dtype=torch.uint8))
     assert spy.seen.shape == (2, 3, 8, 8)
     assert spy.seen.is_contiguous(memory_format=torch.channels_last)
@@ -123,12 +123,12 @@ def test_pictures_are_resized_and_normalised_for_the_teacher():
 
 def test_the_size_can_be_chosen(tmp_path):
     checkpoint(tmp_path / "a.ckpt")
-    assert open_teacher(str(tmp_path / "a.ckpt"), size=24).size == 24
+    assert open_trained(str(tmp_path / "a.ckpt"), size=24).size == 24
 
 
 def test_frozen_and_in_evaluation_mode(tmp_path):
     checkpoint(tmp_path / "a.ckpt", tricks={"dropblock": {"keep_prob": 0.5}})
-    teacher = open_teacher(str(tmp_path / "a.ckpt"))
+    teacher = open_trained(str(tmp_path / "a.ckpt"))
     assert not any(module.training for module in teacher.network.modules())
     assert not any(p.requires_grad for p in teacher.network.parameters())
     assert not teacher(PICTURES.float().requires_grad_()).requires_grad
@@ -139,7 +139,7 @@ def test_frozen_and_in_evaluation_mode(tmp_path):
 
 def test_runs_under_the_callers_autocast(tmp_path):
     checkpoint(tmp_path / "a.ckpt")
-    teacher = open_teacher(str(tmp_path / "a.ckpt"))
+    teacher = open_trained(str(tmp_path / "a.ckpt"))
     seen = []
     teacher.network.register_forward_hook(lambda m, a, y: seen.append(y.dtype))
     exact = teacher(PICTURES)
@@ -154,7 +154,7 @@ def test_the_digest_is_of_weights_statistics_and_normalisation(tmp_path):
     checkpoint(tmp_path / "a.ckpt")
 
     def digest(change=lambda teacher: None):
-        teacher = open_teacher(str(tmp_path / "a.ckpt"))
+        teacher = open_trained(str(tmp_path / "a.ckpt"))
         change(teacher)
         return teacher.digest()
 
@@ -169,13 +169,13 @@ def test_the_digest_is_of_weights_statistics_and_normalisation(tmp_path):
 
 
 def test_mistakes(tmp_path):
-    with pytest.raises(UserError, match=r"no teacher 'nowhere'.*timm:NAME.*efficientnet_lite0"):
-        open_teacher("nowhere")
+    with pytest.raises(UserError, match=r"no trained network 'nowhere'.*timm:NAME.*efficientnet_lite0"):
+        open_trained("nowhere")
     with pytest.raises(UserError, match=r"timm has no model 'resnet5'\. Did you mean resnet50"):
-        open_teacher("timm:resnet5")
+        open_trained("timm:resnet5")
     save_file({"fc.weight": torch.zeros(3, 512)}, tmp_path / "w.safetensors")
     with pytest.raises(UserError, match=r"w\.safetensors cannot be timm:resnet18.*it lacks"):
-        open_teacher(f"timm:resnet18@{tmp_path / 'w.safetensors'}")
+        open_trained(f"timm:resnet18@{tmp_path / 'w.safetensors'}")
     checkpoint(tmp_path / "a.ckpt")
     content = torch.load(tmp_path / "a.ckpt", weights_only=True)
     for change, reason in (
@@ -184,16 +184,39 @@ def test_mistakes(tmp_path):
         ({"tricks": {"gone": {}}}, "unknown trick 'gone'"),
     ):
         torch.save({**content, "config": {**content["config"], **change}}, tmp_path / "b.ckpt")
-        with pytest.raises(UserError, match=rf"b\.ckpt cannot be a teacher.*{reason}"):
-            open_teacher(str(tmp_path / "b.ckpt"))
+        with pytest.raises(UserError, match=rf"b\.ckpt cannot be rebuilt.*{reason}"):
+            open_trained(str(tmp_path / "b.ckpt"))
 
 
-def test_no_code_runs_from_a_teachers_file(tmp_path):
+def test_no_code_runs_from_a_weights_file(tmp_path):
     class Evil:
         def __reduce__(self):
             return Path.touch, (tmp_path / "ran",)
 
     torch.save({"state_dict": {}, "config": Evil()}, tmp_path / "evil.ckpt")
     with pytest.raises(UserError, match="could run code"):
-        open_teacher(str(tmp_path / "evil.ckpt"))
+        open_trained(str(tmp_path / "evil.ckpt"))
     assert not (tmp_path / "ran").exists()
+
+
+def test_the_crop_that_a_network_is_scored_on(tmp_path, monkeypatch):
+    cfg = small(eval_size=20, eval_resize=24, label_offset=1)
+    checkpoint(tmp_path / "a.ckpt", cfg)
+    ours = open_trained(str(tmp_path / "a.ckpt"))
+    assert (ours.view["image_size"], ours.view["eval_size"], ours.view["eval_resize"]) == (16, 20, 24)
+    assert (ours.view["label_offset"], list(ours.view["mean"])) == (1, [77.0, 76.0, 75.0])
+    assert ours.config
+    assert not {"root", "name", "batch_size"} & set(ours.view)
+
+    make = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained: make(name))
+    timms = open_trained("timm:resnet50.a1_in1k")  # trained at 224 pixels, published at 288 of 303, bicubic
+    assert (timms.size, timms.view["image_size"], timms.view["eval_size"]) == (224, 224, 288)
+    assert (timms.view["eval_crop"], timms.view["eval_interpolation"]) == (1.0, "bicubic")
+    assert timms.config is None
+
+
+def test_only_a_checkpoint_has_two_kinds_of_weights():
+    for source in ("efficientnet_lite0", "timm:resnet18"):
+        with pytest.raises(UserError, match="has one kind of weights"):
+            open_trained(source, averaged=False)

