@@ -40,6 +40,13 @@ class Preprocessing(Enum):
     official = "official"
 
 
+class Interpolation(Enum):
+    """How evaluated pictures of a folder are resized, antialiased, with torchvision's crop (timm often: bicubic)."""
+
+    bilinear = "bilinear"
+    bicubic = "bicubic"
+
+
 class DecayRule(Enum):
     """Decays: ``official`` all but batch norm (FC bias too); ``weights`` all but biases and norms; ``all``."""
 
@@ -53,6 +60,30 @@ class Weights(Enum):
 
     last = "last"
     best = "best"
+
+
+class Corruptions(Enum):
+    """Pictures that robustness is scored on: three published sets, or the test pictures corrupted while loading."""
+
+    imagenet_c = "imagenet_c"
+    imagenet_p = "imagenet_p"
+    cifar_c = "cifar_c"
+    on_the_fly = "on_the_fly"
+
+
+class Preset(Enum):
+    """Strengths of the corruptions made on the fly, as published for pictures of 224, 64 and 32 pixels."""
+
+    imagenet = "imagenet"
+    tiny = "tiny"
+    cifar = "cifar"
+
+
+class ScoredSplit(Enum):
+    """Pictures that are scored: those of test/ (without it val/'s), or those of val/."""
+
+    test = "test"
+    val = "val"
 
 
 @dataclass
@@ -92,6 +123,7 @@ class DataConfig:
     # Evaluation: the shorter side is resized to eval_size / eval_crop, or to eval_resize, then the centre is cropped.
     eval_crop: float | None = None  # None: 0.875, where there is no eval_resize
     eval_resize: int | None = None
+    eval_interpolation: Interpolation = Interpolation.bilinear
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # on the 0-255 scale, subtracted on the device
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     label_offset: int = 0  # 1 where output 0 is a background class (the official 1001-way ImageNet head)
@@ -148,11 +180,24 @@ class TrainerConfig:
 
 
 @dataclass
-class EvalConfig:
+class RobustnessConfig:
+    """What robustness is scored on. It changes no weights, so a finished run may be asked for it later."""
+
+    batch_size: int | None = None  # pictures per device; None: as in training
+    corruptions: Corruptions | None = None  # imagenet_c, imagenet_p, cifar_c or on_the_fly; None: not scored
+    corruptions_root: str | None = None  # folder of a published set
+    # Of on_the_fly alone:
+    corruptions_extra: bool = False  # the 4 extra corruptions too, beside the 15
+    corruptions_preset: Preset | None = None  # None: cifar up to 32 pixels, tiny up to 64, imagenet above
+    corruptions_jpeg: bool = False  # a round trip through JPEG of quality 85, as the published set had it
+    frost_textures: str | None = None  # folder of the published frost pictures; None: what packages have, or drawn
+
+
+@dataclass
+class EvalConfig(RobustnessConfig):
     """How the trained network is scored."""
 
     weights: Weights = Weights.last
-    batch_size: int | None = None  # pictures per device; None: as in training
     ece_bins: int = 15  # the official code uses 10
 
 
@@ -174,3 +219,39 @@ class Config:
     prepare: bool = False  # compute what training would compute first (stored logits of a teacher), and stop
     output_dir: str = "runs"
     reported: dict[str, Any] = field(default_factory=dict)  # a recipe's published numbers
+
+
+# --- evaluate.py
+
+
+@dataclass
+class ScoreConfig(RobustnessConfig):
+    """What is scored of a trained network."""
+
+    split: ScoredSplit = ScoredSplit.test
+    averaged: bool | None = None  # true: the average of the weights, false: the raw ones; None: what the run scores
+    flip: bool = False  # the mean of the logits of each picture and its mirror image
+    baseline: str | None = None  # the evaluation.json of another network, to whose robustness this one's is compared
+    predict: list[str] = field(default_factory=list)  # name what is in these pictures or folders of them, score nothing
+    cam: bool = False  # draw where ``predict`` looks, as class activation maps
+
+
+@dataclass
+class DeviceConfig:
+    """Where the network runs."""
+
+    accelerator: str = "auto"  # auto, cpu, gpu or mps
+    precision: str = "32-true"  # 32-true, bf16-mixed or 16-mixed
+    progress_bar: bool = True
+
+
+@dataclass
+class EvaluateConfig:
+    """All that evaluate.py takes. ``data`` begins as the network wants its pictures, and as its run had it."""
+
+    checkpoint: str | None = None  # of a run
+    model: str | None = None  # timm:NAME, timm:NAME@WEIGHTS or efficientnet_lite0
+    data: DataConfig = field(default_factory=DataConfig)
+    eval: ScoreConfig = field(default_factory=ScoreConfig)
+    trainer: DeviceConfig = field(default_factory=DeviceConfig)
+    output_dir: str = "evaluations"

@@ -20,7 +20,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from conf.schema import DataConfig
+from conf.schema import DataConfig, Interpolation
 from core.errors import UserError, require
 from lit_modules.datasets import EVAL_CROP, EvalSet, Split, TrainSet, open_source
 from lit_modules.sampler import EpochSampler, eval_batches
@@ -166,7 +166,8 @@ class ClassifierData(LightningDataModule):
     @property
     def view_as_scored(self) -> str:
         """In words, the settings that `train_set_as_scored` depends on beside the size."""
-        return f"{self.cfg.name}, {self.cfg.preprocessing.value}, crop {self.cfg.eval_crop or EVAL_CROP:g}"
+        bicubic = ", bicubic" if self.cfg.eval_interpolation is Interpolation.bicubic else ""
+        return f"{self.cfg.name}, {self.cfg.preprocessing.value}, crop {self.cfg.eval_crop or EVAL_CROP:g}{bicubic}"
 
     def _place(self) -> tuple[int, int]:
         """Rank and number of ranks."""
@@ -193,6 +194,16 @@ def cores() -> int:
 
 def check(cfg: DataConfig) -> None:
     """Raise `UserError` for settings no data set can have."""
+    lengths = {"mean": 3, "std": 3, "crop_scale": 2, "crop_ratio": 2}  # OmegaConf does not count
+    require(
+        *(
+            (len(getattr(cfg, key)) == n, f"data.{key} must be {n} numbers, not {list(getattr(cfg, key))}")
+            for key, n in lengths.items()
+        ),
+        (all(map(math.isfinite, cfg.mean)), "data.mean must be numbers on the scale 0 to 255"),
+        (all(0 < std < math.inf for std in cfg.std), "data.std must be numbers above 0, on the scale 0 to 255"),
+        (cfg.label_offset >= 0, "data.label_offset must be 0 or above"),
+    )
     low, high = cfg.crop_scale
     narrow, wide = cfg.crop_ratio
     require(

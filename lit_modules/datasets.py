@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from conf.schema import DataConfig, Preprocessing
+from conf.schema import DataConfig, Interpolation, Preprocessing, ScoredSplit
 from core.errors import UserError, require
 from core.names import suggest
 from lit_modules.official import central_crop, distorted_crop, opencv
@@ -39,11 +39,8 @@ Crop = Callable[[Any], np.ndarray]
 """Picture -> uint8 or float32 (H, W, 3) on the 0-255 scale."""
 RandomCrop = Callable[[Any, np.random.Generator, int], np.ndarray]
 """Picture, generator, size -> uint8 (size, size, 3), flips included."""
-CROPS = {
-    Preprocessing.torchvision: (random_resized_crop, center_crop_resize),
-    Preprocessing.official: (distorted_crop, central_crop),
-}
-"""Train and eval crop of folders of pictures."""
+TRAIN_CROPS = {Preprocessing.torchvision: random_resized_crop, Preprocessing.official: distorted_crop}
+"""Of folders of pictures."""
 EVAL_CROP = 0.875
 """Side of the evaluation crop over the shorter side of the resized picture, where nothing else is said."""
 
@@ -293,13 +290,20 @@ def eval_size(cfg: DataConfig) -> tuple[int, int]:
 
 def crops(cfg: DataConfig) -> tuple[RandomCrop, Crop]:
     """The train and the eval crop of pictures of any size."""
-    (train_crop, eval_crop), (size, short) = CROPS[cfg.preprocessing], eval_size(cfg)
+    train_crop = partial(TRAIN_CROPS[cfg.preprocessing], scale=cfg.crop_scale, ratio=cfg.crop_ratio, flip=cfg.flip)
+    return train_crop, eval_crop(cfg)
+
+
+def eval_crop(cfg: DataConfig) -> Crop:
+    """The crop on which a picture of any size is scored."""
+    size, short = eval_size(cfg)
+    bicubic = cfg.eval_interpolation is Interpolation.bicubic
     if cfg.preprocessing is Preprocessing.official:
+        require((not bicubic, "data.preprocessing=official is bilinear: leave data.eval_interpolation=bicubic out"))
         opencv()  # refuses a version that would not do, before anything is loaded
-    return (
-        partial(train_crop, scale=cfg.crop_scale, ratio=cfg.crop_ratio, flip=cfg.flip),
-        partial(eval_crop, size=size, short=short),
-    )
+        return partial(central_crop, size=size, short=short)
+    how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
+    return partial(center_crop_resize, size=size, short=short, how=how)
 
 
 def class_folders(folder: Path) -> list[str]:
@@ -321,7 +325,7 @@ def imagefolder(cfg: DataConfig) -> Source:
         raise UserError(f"data.root={cfg.root} is not a folder: {LAYOUT}")
     classes = class_folders(root / "train")
     class_folders(root / "val")  # before the long scan of train/
-    train_crop, eval_crop = crops(cfg)
+    train_crop, scored_crop = crops(cfg)
     train, val = ImageFolder(root / "train", classes), ImageFolder(root / "val", classes)
     return Source(
         classes=classes,
@@ -329,19 +333,55 @@ def imagefolder(cfg: DataConfig) -> Source:
         val=val,
         test=ImageFolder(root / "test", classes) if (root / "test").is_dir() else val,
         train_crop=train_crop,
-        eval_crop=eval_crop,
+        eval_crop=scored_crop,
     )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Pictures to be scored, with the names of their classes and their crop."""
+
+    classes: list[str]
+    pictures: Split
+    crop: Crop
+
+
+def open_scored(cfg: DataConfig, split: ScoredSplit, classes: list[str] | None = None) -> Scored:
+    """The pictures of one split alone: folders need no train/ then, and are not searched for pictures of others.
+
+    Args:
+        cfg: the ``data`` part of the configuration.
+        split: test or val.
+        classes: names of folders in the order of the labels; None: those of train/ where it is, else the split's own.
+
+    Raises:
+        UserError: as `open_source`.
+    """
+    if SOURCES.get(cfg.name) in (imagefolder, imagenet) and cfg.root and Path(cfg.root).expanduser().is_dir():
+        root = Path(cfg.root).expanduser()
+        folder = root / ("test" if split is ScoredSplit.test and (root / "test").is_dir() else "val")
+        # Labels are positions among the classes that were trained, where those can be seen.
+        named = root / "train" if (root / "train").is_dir() else folder
+        classes = classes or class_folders(named)
+        if cfg.name == "imagenet":
+            _check_imagenet(named, classes)
+        return Scored(classes, ImageFolder(folder, classes), eval_crop(cfg))
+    source = open_source(cfg)
+    return Scored(source.classes, source.test if split is ScoredSplit.test else source.val, source.eval_crop)
 
 
 def imagenet(cfg: DataConfig) -> Source:
     """ImageNet-1k (ILSVRC 2012): as `imagefolder`, with exactly 1,000 classes."""
-    if (
-        cfg.root
-        and (folder := Path(cfg.root).expanduser() / "train").is_dir()
-        and (n := len(class_folders(folder))) != 1000
-    ):
-        raise UserError(f"data=imagenet expects 1000 class folders in {folder}, found {n}: use data=imagefolder")
+    if cfg.root and (folder := Path(cfg.root).expanduser() / "train").is_dir():
+        _check_imagenet(folder, class_folders(folder))
     return imagefolder(cfg)
+
+
+def _check_imagenet(folder: Path, classes: Sequence[str]) -> None:
+    if len(classes) != 1000:
+        raise UserError(
+            f"data=imagenet expects 1000 class folders in {folder}, found {len(classes)}: use data=imagefolder"
+        )
 
 
 def fgvc(cfg: DataConfig) -> Source:
@@ -358,7 +398,9 @@ SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "imagenet": imagenet,
     **dict.fromkeys(FGVC, fgvc),
 }
-FOLDERS = frozenset({"root", "preprocessing", "crop_scale", "crop_ratio", "eval_crop", "eval_resize"})
+FOLDERS = frozenset(
+    {"root", "preprocessing", "crop_scale", "crop_ratio", "eval_crop", "eval_resize", "eval_interpolation"}
+)
 OWN_KEYS = {
     "digits": frozenset({"crop_pad"}),
     "imagefolder": FOLDERS,

@@ -76,14 +76,21 @@ def resize(picture: np.ndarray, size: int) -> np.ndarray:
     return resized[0].permute(1, 2, 0).numpy()
 
 
-def resize_box(picture: np.ndarray, box: tuple[float, float, float, float], size: int) -> np.ndarray:
+def resize_box(
+    picture: np.ndarray,
+    box: tuple[float, float, float, float],
+    size: int,
+    how: Image.Resampling = Image.Resampling.BILINEAR,
+) -> np.ndarray:
     """The same with Pillow, of a box (left, top, right, bottom) between pixels."""
     height, width = picture.shape[:2]
     box = (box[0], box[1], min(box[2], width), min(box[3], height))  # rounding may lead a little beyond
-    return np.array(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return np.array(Image.fromarray(picture).resize((size, size), how, box=box))
 
 
-def center_crop_resize(picture: Picture, *, size: int, short: int) -> np.ndarray:
+def center_crop_resize(
+    picture: Picture, *, size: int, short: int, how: Image.Resampling = Image.Resampling.BILINEAR
+) -> np.ndarray:
     """The evaluation crop: shorter side to ``short``, then the centre -> uint8 (size, size, 3).
 
     The same as torchvision's ``Resize`` and ``CenterCrop``, but in one go: only what the crop keeps is resized.
@@ -95,7 +102,7 @@ def center_crop_resize(picture: Picture, *, size: int, short: int) -> np.ndarray
         new_width, new_height = int(short * width / height), short
     left, top = round((new_width - size) / 2), round((new_height - size) / 2)
     sx, sy = width / new_width, height / new_height
-    return resize_box(picture.decode(), (left * sx, top * sy, (left + size) * sx, (top + size) * sy), size)
+    return resize_box(picture.decode(), (left * sx, top * sy, (left + size) * sx, (top + size) * sy), size, how)
 
 
 def pad_and_shift(picture: np.ndarray, rng: np.random.Generator, size: int, *, pad: int, flip: float) -> np.ndarray:

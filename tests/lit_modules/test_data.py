@@ -15,7 +15,7 @@ from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from conf.schema import DataConfig
+from conf.schema import DataConfig, Interpolation, Preprocessing, ScoredSplit
 from core.errors import UserError
 from lit_modules import datamodule, datasets
 from lit_modules.datamodule import ClassifierData, collate
@@ -656,3 +656,43 @@ def test_the_train_set_can_be_sent_to_a_fresh_process(tmp_path):
     pickler = multiprocessing.reduction.ForkingPickler
     copy = multiprocessing.reduction.pickle.loads(pickler.dumps(data.train_set))
     assert np.array_equal(copy[0, 0, 3][0], data.train_set[0, 0, 3][0])
+
+
+def test_bicubic_where_it_is_asked_for():
+    picture = smooth_picture(60, 40)
+    cfg = DataConfig(name="imagefolder", image_size=16, eval_resize=20, eval_interpolation=Interpolation.bicubic)
+    found = datasets.eval_crop(cfg)(png(picture))
+    expected = picture.resize((30, 20), Image.Resampling.BICUBIC).crop((7, 2, 23, 18))
+    assert np.abs(found.astype(int) - np.asarray(expected)).max() <= 1
+    cfg.eval_interpolation = Interpolation.bilinear
+    assert not np.array_equal(datasets.eval_crop(cfg)(png(picture)), found)
+    cfg.eval_interpolation, cfg.preprocessing = Interpolation.bicubic, Preprocessing.official
+    with pytest.raises(UserError, match=r"official is bilinear: leave data\.eval_interpolation=bicubic out"):
+        datasets.eval_crop(cfg)
+
+
+def test_scored_pictures_alone(tmp_path):
+    """The same as of the whole data set, from a folder that has nothing else."""
+    root = picture_folder(tmp_path, ("train", "val", "test"))
+    cfg = DataConfig(name="imagefolder", root=str(root), image_size=16)
+    whole = datasets.open_source(cfg)
+    for split, expected in ((ScoredSplit.test, whole.test), (ScoredSplit.val, whole.val)):
+        scored = datasets.open_scored(cfg, split)
+        assert scored.classes == whole.classes
+        assert scored.pictures.digest() == expected.digest()
+        assert np.array_equal(scored.pictures.load(1, scored.crop), expected.load(1, whole.eval_crop))
+    for name in ("train", "test"):
+        (root / name).rename(tmp_path / f"no-{name}")
+    alone = datasets.open_scored(cfg, ScoredSplit.test)
+    assert alone.classes == ["cat", "dog"]
+    assert alone.pictures.digest() == whole.val.digest()
+    digits = DataConfig(image_size=16)
+    assert len(datasets.open_scored(digits, ScoredSplit.val).pictures.labels) == 300
+    named = datasets.open_scored(cfg, ScoredSplit.val, ["bee", "cat", "cow", "dog"])
+    assert set(named.pictures.labels) == {1, 3}
+
+
+def test_scored_imagenet_has_1000_classes(tmp_path):
+    root = picture_folder(tmp_path, ("val",))
+    with pytest.raises(UserError, match="expects 1000 class folders"):
+        datasets.open_scored(DataConfig(name="imagenet", root=str(root)), ScoredSplit.val)
