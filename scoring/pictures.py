@@ -1,0 +1,59 @@
+"""What is in a few picture files: the classes that a network finds most probable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import UserError
+from lit_modules.datasets import EXTENSIONS, Crop, check_readable
+from lit_modules.pictures import Picture
+from scoring.predictor import Predictor
+
+
+def picture_files(named: Sequence[str]) -> list[Path]:
+    """The files named, and those in the folders named.
+
+    Raises:
+        UserError: there is no such file, or no picture in a folder.
+    """
+    files: list[Path] = []
+    for path in (Path(name).expanduser() for name in named):
+        found = sorted(f for f in path.glob("[!.]*") if f.suffix.lower() in EXTENSIONS) if path.is_dir() else [path]
+        if not found or not found[0].is_file():
+            what = f"no pictures ({', '.join(EXTENSIONS)}) in" if path.is_dir() else "no picture"
+            raise UserError(f"eval.predict: there is {what} {path}")
+        files += found
+    return files
+
+
+def load(path: Path, crop: Crop) -> np.ndarray:
+    """A picture as the network is shown it, uint8 or float32 (H, W, 3).
+
+    Raises:
+        UserError: it cannot be decoded.
+    """
+    try:
+        return crop(Picture.read(path))
+    except UserError:
+        raise
+    except Exception:
+        check_readable(path)
+        raise
+
+
+def batch_of(picture: np.ndarray) -> Tensor:
+    """(H, W, 3) -> (1, 3, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(picture)).movedim(-1, 0)[None]
+
+
+def most_probable(
+    predict: Predictor, picture: np.ndarray, names: Sequence[str], count: int = 5
+) -> list[tuple[str, float]]:
+    """(class, probability in percent), the most probable first."""
+    shares, places = predict(batch_of(picture))[0].softmax(0).topk(min(count, len(names)))
+    return [(names[int(place)], 100 * float(share)) for place, share in zip(places, shares, strict=True)]
