@@ -30,6 +30,9 @@ def task(cfg: DictConfig) -> float | None:
         return run_job(cfg)
     # Inside of Hydra's own handling, which would add a line of its own.
     with one_line_errors():
+        from omegaconf import OmegaConf
+
+        from core.ranks import secondary_rank
         from core.runs import describe_result, open_run
 
         if cfg.explain:
@@ -48,13 +51,18 @@ def task(cfg: DictConfig) -> float | None:
             print("all that training needs first is there")
             return None
         with open_run(cfg) as run:
-            if run.finished:
+            if run.complete:
                 print(describe_result(run))
-            else:
+            elif not run.finished:
                 with _uncollected():
                     from core.fit import fit
 
                 fit(_plan(cfg), run)
+            if not (run.complete or secondary_rank()):
+                from core.robust import score_run
+
+                config: Any = OmegaConf.to_object(cfg)
+                score_run(config, run)
     return None
 
 

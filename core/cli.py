@@ -44,7 +44,7 @@ def check(argv: Sequence[str]) -> bool:
         raise SystemExit(0)
     if arguments.hydra_help or arguments.shell_completion:
         return False
-    overrides = _parse(arguments.overrides)
+    overrides = parse(arguments.overrides)
     sweep = arguments.multirun or any(o.key_or_group == "hydra.mode" and "MULTI" in str(o.value()) for o in overrides)
     if sweep and any(name in os.environ for name in ("RANK", "LOCAL_RANK")):
         raise UserError(
@@ -65,12 +65,16 @@ def check(argv: Sequence[str]) -> bool:
 
 def check_used(cfg: DictConfig) -> None:
     """Refuse the user's own ``data`` keys which the chosen data set never reads: they would change nothing."""
+    check_data_keys(cfg.data.name, _command_line_keys() or ())
+
+
+def check_data_keys(name: str, keys: Iterable[str]) -> None:
+    """Refuse those ``data`` keys among the user's which the data set of this name never reads."""
     from lit_modules.datasets import OWN_KEYS
 
-    name = cfg.data.name
     if name not in OWN_KEYS:
         raise UserError(suggest("data set", name, OWN_KEYS))
-    for key in _command_line_keys() or ():
+    for key in keys:
         group, _, field = key.partition(".")
         users = [other for other, keys in OWN_KEYS.items() if group == "data" and field in keys]
         if users and name not in users:
@@ -150,7 +154,7 @@ def _arguments(argv: Sequence[str]) -> Namespace:
     return parser.parse_args(list(argv))
 
 
-def _parse(overrides: list[str]) -> list[Override]:
+def parse(overrides: list[str]) -> list[Override]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     parser = OverridesParser.create()
@@ -242,32 +246,30 @@ def _check_key(override: Override, options: Mapping[str, list[str]]) -> None:
         and not (override.is_add() or override.is_force_add())
     ):
         raise UserError(suggest("logger", parts[1], options["logger"]))
-    _check_schema(parts, options)
-
-
-def _check_schema(parts: list[str], options: Mapping[str, list[str]]) -> None:
-    """Walk down the typed configuration along the key."""
     from conf.schema import Config
 
-    node: Any = Config
+    check_schema(parts, Config, options)
+
+
+def check_schema(parts: list[str], root: type, groups: Iterable[str] = ()) -> None:
+    """Walk down the typed configuration ``root`` along the key; ``groups`` are named beside its own keys."""
+    node: Any = root
     for depth, part in enumerate(parts):
         if not dataclasses.is_dataclass(node):
             return
         types = {field.name: field.type for field in dataclasses.fields(node)}
         if part not in types:
             prefix = ".".join(parts[:depth])
-            known = [f"{prefix}.{name}" for name in types] if prefix else list(dict.fromkeys([*types, *options]))
-            _unknown_key(".".join(parts[: depth + 1]), known)
+            known = [f"{prefix}.{name}" for name in types] if prefix else list(dict.fromkeys([*types, *groups]))
+            _unknown_key(".".join(parts[: depth + 1]), known, root)
         node = types[part]
 
 
-def _unknown_key(key: str, known: Iterable[str]) -> NoReturn:
+def _unknown_key(key: str, known: Iterable[str], root: type) -> NoReturn:
     """An unknown key; one which exists a level deeper is pointed at."""
-    from conf.schema import Config
-
     deeper = {
         inner.name: f"{outer.name}.{inner.name}"
-        for outer in dataclasses.fields(Config)
+        for outer in dataclasses.fields(root)
         if isinstance(outer.type, type) and dataclasses.is_dataclass(outer.type)
         for inner in dataclasses.fields(outer.type)
     }

@@ -1,4 +1,4 @@
-"""``train.py --help``: how to call it, and everything that can be named. Imports nothing heavy."""
+"""``--help`` of train.py and evaluate.py: how to call them, and all that can be named. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -27,9 +27,27 @@ Train an image classifier composed of training tricks.
 The same command again goes on from the last checkpoint; a finished run is not run twice.
 --hydra-help has Hydra's flags."""
 
+EVALUATE_USAGE = """\
+Score a trained network.
+
+  python evaluate.py checkpoint=runs/.../best.ckpt            on the test pictures of its run
+  python evaluate.py checkpoint=... data=imagefolder data.root=DIR   on others, DIR/val/<class>/*.jpg
+  python evaluate.py checkpoint=... data.eval_size=288 eval.flip=true eval.averaged=false
+  python evaluate.py model=timm:NAME data=imagenet data.root=DIR     a model of timm's, its weights downloaded
+  python evaluate.py model=timm:NAME@WEIGHTS ...              ... or from a file
+  python evaluate.py model=efficientnet_lite0 eval.predict=[cat.jpg,FOLDER] eval.cam=true
+                                                              name what is in pictures, and draw where it is seen
+  python evaluate.py checkpoint=... eval.corruptions=on_the_fly      robustness, on pictures corrupted here, or of
+  python evaluate.py checkpoint=... eval.corruptions=imagenet_c eval.corruptions_root=DIR     a published set
+
+The network wants its pictures as its run scored them (data.*), until something else is said here.
+The same command again goes on where it was stopped; what is finished is not computed twice."""
+
 
 def help_text(groups: list[str]) -> str:
-    """The help, or the part about the named groups."""
+    """The help of train.py, or the part about the named groups."""
+    from conf.schema import Config
+
     known = dict(group_names())
     for group in groups:
         if group not in known:
@@ -42,7 +60,15 @@ def help_text(groups: list[str]) -> str:
         *(_section(group, known.pop(group)) for group in ("model", "data")),
         *(_section(group, options) for group, options in known.items()),
     ]
-    return "\n\n".join([USAGE, *sections, _sweeps(), _keys()])
+    return "\n\n".join([USAGE, *sections, _sweeps(), _keys(Config)])
+
+
+def evaluate_help() -> str:
+    """The help of evaluate.py."""
+    from conf.schema import EvaluateConfig
+
+    data = group_names()["data"]
+    return "\n\n".join([EVALUATE_USAGE, _section("data", data), _keys(EvaluateConfig)])
 
 
 def families(recipes: Mapping[str, str]) -> dict[str, str]:
@@ -84,13 +110,11 @@ def _sweeps() -> str:
     return f"sweeps (-m)\n{_table(rows.items())}"
 
 
-def _keys() -> str:
+def _keys(schema: type) -> str:
     """The keys below each group, from the schema."""
-    from conf.schema import Config
-
     rows = []
-    for field in dataclasses.fields(Config):
+    for field in dataclasses.fields(schema):
         if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
             rows.append((f"{field.name}.", " ".join(inner.name for inner in dataclasses.fields(field.type))))
-    alone = [f.name for f in dataclasses.fields(Config) if f.type in (int, bool, str) or f.name == "drop"]
+    alone = [f.name for f in dataclasses.fields(schema) if f.type in (int, bool, str) or f.name == "drop"]
     return f"keys (key=value)\n{_table([*rows, ('', ' '.join(alone))])}"

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conf.schema import Config, ModelConfig, OptimConfig, Stem
+from conf.schema import Config, ModelConfig, OptimConfig, RobustnessConfig, Stem
 from core.errors import UserError, require
 from core.resolve import Recipe, resolve
 
@@ -142,6 +142,7 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
         UserError: anything that cannot work, found before any time is spent.
     """
     from lit_modules.datamodule import check as check_data
+    from lit_modules.datasets import Scored
     from lit_modules.optim import check_optimizer
     from tricks.base import BatchTrick, DataTrick
 
@@ -175,23 +176,28 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
         trick.check_run(plan)
     if data:
         _ = plan.schedule  # refuses a warm-up longer than the run
+    check_robustness(cfg.eval)
+    if data and cfg.eval.corruptions:
+        from core.robust import open_set
+
+        open_set(cfg.eval, cfg.data, Scored(data.classes, data.source.test, data.source.eval_crop))
     return plan
+
+
+def check_robustness(cfg: RobustnessConfig) -> None:
+    """Raise `UserError` for settings of corruptions that nobody asked for."""
+    for key in ("corruptions_root", "corruptions_extra", "corruptions_preset", "corruptions_jpeg", "frost_textures"):
+        if getattr(cfg, key) and not cfg.corruptions:
+            raise UserError(f"eval.{key} changes nothing without eval.corruptions: set it, or leave {key} out")
 
 
 def _check_ranges(cfg: Config) -> None:
     """Numbers that have a type but no meaning."""
     clip, share, epochs = cfg.trainer.gradient_clip_val, cfg.trainer.limit_train_batches, cfg.trainer.max_epochs
-    optim, data, eval_batch = cfg.optim, cfg.data, cfg.eval.batch_size
+    optim, eval_batch = cfg.optim, cfg.eval.batch_size
     milestones = list(optim.milestones)
     layers, scale = optim.layer_decay, cfg.trainer.loss_scale
-    lengths = {"mean": 3, "std": 3, "crop_scale": 2, "crop_ratio": 2}  # OmegaConf does not count
     require(
-        *(
-            (len(getattr(data, key)) == n, f"data.{key} must be {n} numbers, not {list(getattr(data, key))}")
-            for key, n in lengths.items()
-        ),
-        (all(map(math.isfinite, data.mean)), "data.mean must be numbers on the scale 0 to 255"),
-        (all(0 < std < math.inf for std in data.std), "data.std must be numbers above 0, on the scale 0 to 255"),
         (0 < share <= 1, f"trainer.limit_train_batches={share:g} is a share: above 0, at most 1"),
         (epochs >= 1, f"trainer.max_epochs must be at least 1, not {epochs}"),
         (0 <= cfg.seed < 2**63, "seed must be 0 or above, and below 2**63"),
@@ -220,7 +226,6 @@ def _check_ranges(cfg: Config) -> None:
         (clip is None or clip > 0, "trainer.gradient_clip_val must be above 0, or null"),
         (1 <= cfg.eval.ece_bins <= 10_000, "eval.ece_bins must be at least 1, at most 10000"),
         (eval_batch is None or eval_batch >= 1, "eval.batch_size must be at least 1, or null"),
-        (cfg.data.label_offset >= 0, "data.label_offset must be 0 or above"),
     )
 
 

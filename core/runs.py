@@ -13,6 +13,7 @@ import math
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -37,6 +38,13 @@ EXCLUDED = (
     "data.download",
     "trainer.log_every_n_steps",
     "trainer.progress_bar",
+    # What is scored of a network that is trained already: a finished run is asked for it later.
+    "eval.corruptions",
+    "eval.corruptions_root",
+    "eval.corruptions_extra",
+    "eval.corruptions_preset",
+    "eval.corruptions_jpeg",
+    "eval.frost_textures",
     # Stands in the run's name by itself: repetitions with other seeds share their hash.
     "seed",
 )
@@ -79,6 +87,20 @@ class Run:
         """Is there a whole result.json?"""
         return self.result is not None
 
+    @property
+    def complete(self) -> bool:
+        """Is the run finished, with the robustness that the configuration asks for?"""
+        return has_asked_scores(self.result, self.config)
+
+    def take(self) -> None:
+        """Hold the run for this process, unless it is held already.
+
+        Raises:
+            UserError: another process has it.
+        """
+        if self._lock is None:
+            self._lock = lock(self.directory)
+
     def __enter__(self) -> Run:
         return self
 
@@ -110,7 +132,7 @@ def open_run(cfg: DictConfig) -> Run:
     try:
         run._new = not run.directory.exists()
         run.directory.mkdir(parents=True, exist_ok=True)
-        run._lock = _lock(run.directory)
+        run.take()
         damaged = run.directory / "result.json"
         if not run.finished and damaged.exists():
             damaged.replace(damaged.with_suffix(".json.damaged"))
@@ -146,19 +168,40 @@ def plain_config(cfg: DictConfig) -> dict[str, Any]:
     return config
 
 
-def read_result(directory: Path) -> dict[str, Any] | None:
-    """The result.json of a directory, if it is there and whole."""
+def asked_robustness(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The settings of ``eval`` that robustness scores depend on, None where none are asked for."""
+    asked = config["eval"]
+    if not asked.get("corruptions"):
+        return None
+    on_the_fly = asked["corruptions"] == "on_the_fly"
+    keys = ("extra", "preset", "jpeg") if on_the_fly else ("root",)
+    settings = {"corruptions": asked["corruptions"], **{key: asked[f"corruptions_{key}"] for key in keys}}
+    return {**settings, "frost_textures": asked["frost_textures"]} if on_the_fly else settings
+
+
+def has_asked_scores(result: Mapping[str, Any] | None, config: Mapping[str, Any]) -> bool:
+    """Is there a result, with the robustness that the configuration asks for?"""
+    asked = asked_robustness(config)
+    return result is not None and (asked is None or result.get("robustness", {}).get("settings") == asked)
+
+
+def read_result(directory: Path, name: str = "result.json") -> dict[str, Any] | None:
+    """The result.json of a directory, or its evaluation.json, if it is there and whole."""
     try:
-        result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+        result = json.loads((directory / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return result if isinstance(result, dict) and isinstance(result.get("metrics"), dict) else None
 
 
 def write_result(run: Run, result: dict[str, Any]) -> Path:
-    """Write result.json whole or not at all. Numbers that are not finite become null, which JSON can say."""
-    path = run.directory / "result.json"
-    _write(path, json.dumps(_finite(result), indent=2, allow_nan=False) + "\n")
+    """Write result.json whole or not at all."""
+    return write_json(run.directory / "result.json", result)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> Path:
+    """Write the whole file or none of it. Numbers that are not finite become null, which JSON can say."""
+    _write(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
     return path
 
 
@@ -219,8 +262,8 @@ def _recipe() -> str | None:
     return HydraConfig.get().runtime.choices.get("recipe") if HydraConfig.initialized() else None
 
 
-def _lock(directory: Path) -> IO[str]:
-    """Take the run for this process. The system gives it back when the process ends, however it ends."""
+def lock(directory: Path) -> IO[str]:
+    """Take a directory for this process. The system gives it back when the process ends, however it ends."""
     handle = (directory / ".lock").open("a+", encoding="utf-8")
     try:
         # A record lock, not flock: loader workers that outlive a killed run for a moment must not keep it.
@@ -232,7 +275,7 @@ def _lock(directory: Path) -> IO[str]:
         if not isinstance(error, BlockingIOError | PermissionError):
             raise  # a file system without locks, for one
         raise UserError(
-            f"{directory} is being trained by process {holder or 'unknown'} already: wait until it ends, or end it"
+            f"{directory} is being worked on by process {holder or 'unknown'} already: wait until it ends, or end it"
         ) from None
     handle.truncate(0)
     handle.write(f"{os.getpid()}\n")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import UserError
 from core.main import as_the_user_had_it
 from core.names import ROOT
-from core.runs import read_result, run_directory, trained_by
+from core.runs import has_asked_scores, plain_config, read_result, run_directory, trained_by
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -63,7 +63,7 @@ def run_job(cfg: DictConfig) -> float:
     directory = None
     with suppress(UserError):  # the job itself says what is wrong
         directory = run_directory(cfg) if not (cfg.explain or cfg.prepare) else None
-    finished = directory is not None and read_result(directory) is not None
+    finished = directory is not None and has_asked_scores(read_result(directory), plain_config(cfg))
     process = trained_by(directory) if directory and not finished else None
     why = " (finished already)" if finished else f" (being trained by process {process})" if process else ""
     print(f"job {hydra.job.num}: {' '.join(overrides)}{why}", flush=True)

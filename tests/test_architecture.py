@@ -15,7 +15,7 @@ from core.names import trick_names
 from models.spec import Spec
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("conf", "core", "hydra_plugins", "lit_modules", "models", "robustness")
+ROOMS = ("conf", "core", "hydra_plugins", "lit_modules", "models", "robustness", "scoring")
 # zero_gamma is also what a place of the spec is called.
 WORDS = sorted(set(trick_names()) - {field.name for field in fields(Spec)})
 NAME = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(WORDS)})(?![A-Za-z0-9_])")
@@ -84,6 +84,7 @@ def modules_after(statement: str) -> set[str]:
         "import models",
         "import core.cli",
         "import conf.sweepers, core.sweep_summary, hydra_plugins.assemble_sweepers",
+        "import core.evaluate_cli",
         "import core.errors, tricks.base",
     ],
 )
@@ -92,9 +93,10 @@ def test_names_are_known_without_torch(statement):
     assert not loaded & {"torch", "timm", "torchvision", "pytorch_lightning", "sklearn"}
 
 
-def test_ctrl_c_is_answered_from_the_start():
+@pytest.mark.parametrize("program", ["train.py", "evaluate.py"])
+def test_ctrl_c_is_answered_from_the_start(program):
     """Nothing slow is imported before the handler of errors stands."""
-    body = ast.parse((ROOT / "train.py").read_text(encoding="utf-8")).body
+    body = ast.parse((ROOT / program).read_text(encoding="utf-8")).body
     imported = {node.module for node in body if isinstance(node, ast.ImportFrom)}
     assert imported - set(sys.stdlib_module_names) - {"__future__", "collections.abc"} == {"core.main"}
     assert not modules_after("import core.main") & {"yaml", "hydra", "omegaconf", "dataclasses", "torch"}

@@ -15,7 +15,7 @@ import tricks
 from conf.schema import Config
 from core.errors import UserError
 from core.names import ROOT
-from core.runs import EXCLUDED, _lock, describe_result, open_run, plain_config, run_id, trained_by, write_result
+from core.runs import EXCLUDED, describe_result, lock, open_run, plain_config, run_id, trained_by, write_result
 
 RESULT = {"metrics": {"top1": 97.5, "loss": 0.125}}
 
@@ -114,9 +114,9 @@ def test_of_a_file_that_a_trick_reads_the_content_is_in_the_name(tmp_path: Path)
 def test_what_does_not_matter_is_not(key: str) -> None:
     cfg = config()
     value = OmegaConf.select(cfg, key)
-    other = {bool: not value, int: 5, str: "elsewhere", type(None): "elsewhere", dict: {"top1": 80.4}}[
-        dict if OmegaConf.is_dict(value) else type(value)
-    ]
+    others = {bool: not value, int: 5, str: "elsewhere", type(None): "elsewhere", dict: {"top1": 80.4}}
+    named = {"eval.corruptions": "on_the_fly", "eval.corruptions_preset": "tiny"}
+    other = named.get(key) or others[dict if OmegaConf.is_dict(value) else type(value)]
     OmegaConf.update(cfg, key, other)
     assert run_id(cfg) == run_id(config())
 
@@ -222,7 +222,7 @@ def test_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         try:
             assert holder.stdout is not None
             assert holder.stdout.readline() == "open\n"
-            with pytest.raises(UserError, match=f"trained by process {holder.pid} already"):
+            with pytest.raises(UserError, match=f"worked on by process {holder.pid} already"):
                 open_run(config(tmp_path))
             # The other ranks of the same run are welcome.
             for name in ("LOCAL_RANK", "RANK"):
@@ -248,7 +248,7 @@ def test_looking_at_a_run_does_not_take_it(tmp_path: Path) -> None:
 
     assert trained_by(tmp_path) is None  # no such run
     ask = "print(trained_by(Path(sys.argv[1])))"
-    with _lock(tmp_path), elsewhere(ask) as process:
+    with lock(tmp_path), elsewhere(ask) as process:
         assert process.communicate()[0] == f"{os.getpid()}\n"
     with elsewhere(ask) as process:
         assert process.communicate()[0] == "None\n"
@@ -260,4 +260,4 @@ def test_looking_at_a_run_does_not_take_it(tmp_path: Path) -> None:
     with elsewhere(look) as process:
         assert process.stdout
         assert process.stdout.readline() == "looking\n"
-        _lock(tmp_path).close()
+        lock(tmp_path).close()

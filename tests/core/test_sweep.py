@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.runs import _lock
+from core.runs import lock
 from core.sweep import child_environment
 from tests.small_sweep import finish, small_sweep, wait_for
 
@@ -158,12 +158,12 @@ def test_a_run_that_another_process_trains(sweep: list[str], tmp_path: Path) -> 
     for directory in directories:
         directory.mkdir(parents=True)
     # This process has the run of seed 0 before the sweep begins, and that of seed 5 after its job has started.
-    with _lock(directories[0]):
+    with lock(directories[0]):
         command = [*sweep, "seed=0,5,1"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(command, cwd=tmp_path, text=True, **pipes) as process:
             wait_for((tmp_path / "seen5.json").exists)
-            with _lock(directories[1]):
+            with lock(directories[1]):
                 (tmp_path / "go").write_text("")
                 stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr

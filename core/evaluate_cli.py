@@ -1,0 +1,115 @@
+"""The command line of ``evaluate.py``: train.py's ``key=value``, checked and typed before torch is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from conf.schema import EvaluateConfig
+from core.cli import check_data_keys, check_schema, parse
+from core.errors import UserError
+from core.main import quoted
+from core.names import ROOT, group_names, suggest
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from models.trained import Trained
+
+LISTS = {"eval.predict"}
+"""Keys of lists, which take one name without brackets too."""
+TRAINING = ("flip", "crop_scale", "crop_ratio", "crop_pad")
+"""Keys of ``data`` that no score depends on."""
+
+
+def read(argv: Sequence[str]) -> dict[str, Any]:
+    """The arguments (without the program's name) as key -> value. Prints the help and exits where that was asked for.
+
+    Raises:
+        UserError: anything misspelt, unknown or contradictory.
+    """
+    if any(argument in {"-h", "--help"} for argument in argv):
+        from core.help import evaluate_help
+
+        print(evaluate_help())
+        raise SystemExit(0)
+    for argument in argv:
+        if argument.startswith("-"):
+            raise UserError(f"evaluate.py takes no option {argument}: write key=value. See --help")
+    values: dict[str, Any] = {}
+    for override in parse(list(argv)):
+        key, line = override.key_or_group, str(override.input_line)
+        if override.is_add() or override.is_force_add() or override.is_delete():
+            raise UserError(f"{line}: write {key}=VALUE, without a sign before it")
+        if override.is_sweep_override():
+            raise UserError(
+                f"{line} is a sweep, and one network is scored in one way. "
+                + (f"Write {key}=[..]" if key in LISTS else f"For one value with a comma in it write {quoted(line)}")
+            )
+        check_schema(key.split("."), EvaluateConfig)
+        value = override.value()
+        if value == "":
+            raise UserError(f"{line} is empty: write {key}=VALUE, or leave it out")
+        if key in LISTS and isinstance(value, str | int | float):
+            value = [str(value)]
+        values[key] = value
+    _check(values)
+    configure(values)  # types
+    return values
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    """What the keys say together."""
+    options = group_names()["data"]
+    if "data" in values and str(values["data"]) not in options:
+        raise UserError(suggest("data", values["data"], options))
+    for key in TRAINING:
+        if f"data.{key}" in values:
+            raise UserError(f"data.{key} is for training, and changes no score: leave it out")
+    for group in ("eval", "trainer"):
+        if group in values:
+            raise UserError(f"{group} has no presets here: set {group}.<key>=... See --help")
+    sources = [key for key in ("checkpoint", "model") if values.get(key)]
+    if len(sources) != 1:
+        what = "name one network, not two:" if sources else "name what is to be scored:"
+        raise UserError(f"{what} checkpoint=runs/.../best.ckpt, model=timm:NAME[@WEIGHTS] or model=efficientnet_lite0")
+    if values.get("eval.cam") and not values.get("eval.predict"):
+        raise UserError("eval.cam=true draws where a network looks in pictures: name them with eval.predict=[FILE,..]")
+
+
+def configure(values: Mapping[str, Any], trained: Trained | None = None) -> DictConfig:
+    """All of it: defaults, what the run had, ``data=NAME``, what the network wants, and the user's values.
+
+    Raises:
+        UserError: the run's configuration is of another version of this project.
+    """
+    import yaml
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    cfg: Any = OmegaConf.structured(EvaluateConfig)
+    try:
+        if trained and trained.config:
+            cfg.data.update({key: value for key, value in trained.config["data"].items() if key in cfg.data})
+        if values.get("data") and values["data"] != (trained and trained.config and trained.config["data"]["name"]):
+            file = ROOT / "conf" / "data" / f"{values['data']}.yaml"
+            cfg.data = OmegaConf.structured(EvaluateConfig).data
+            cfg.data.update(yaml.safe_load(file.read_text(encoding="utf-8")))
+        if trained:
+            cfg.data.update(trained.view)
+    except OmegaConfBaseException as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"the configuration is of another version of this project ({reason})") from error
+    for key, value in values.items():
+        if key != "data":
+            OmegaConf.update(cfg, key, value)
+    return cfg
+
+
+def check_data(values: Mapping[str, Any], cfg: DictConfig) -> None:
+    """Refuse keys of ``data`` that the chosen pictures do not read; somebody must have chosen some."""
+    if not (values.get("checkpoint") or values.get("data") or values.get("data.name")):
+        raise UserError(
+            "name the pictures: data=imagefolder data.root=DIR, or eval.predict=[FILE,..] to see what is in some"
+        )
+    check_data_keys(cfg.data.name, values)
