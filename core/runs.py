@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
@@ -253,6 +254,15 @@ def _run_id(config: dict[str, Any], digest: str) -> str:
     if len(tricks) > LONGEST:
         tricks = f"{len(names)}tricks"
     return f"{config['model']['name']}-{tricks or 'plain'}-s{config['seed']}-{digest}"
+
+
+def command() -> str | None:
+    """The command that started this run, where Hydra runs: without the options of Hydra's own."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return None
+    return shlex.join(["python", "train.py", *HydraConfig.get().overrides.task])
 
 
 def _recipe() -> str | None:

@@ -1,0 +1,1 @@
+"""Trained networks as files for others: formats, each verified, and a model card."""

@@ -1,0 +1,40 @@
+"""Pictures of the data that a network was trained on, as it is scored on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from conf.schema import DataConfig
+from core.errors import UserError
+from lit_modules.datasets import EvalSet, Source, Split, open_source
+
+
+def source_of(config: Mapping[str, Any], root: str | None = None) -> Source:
+    """The data set of a resolved configuration; ``root`` in the place of its folder.
+
+    Raises:
+        UserError: the pictures are not at hand, or the configuration is of another version of this project.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(DataConfig), config["data"], {"root": root} if root else {})
+    except OmegaConfBaseException as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"its configuration is of another version of this project ({reason})") from error
+    data: Any = OmegaConf.to_object(merged)
+    return open_source(data)
+
+
+def spread_over(split: Split, source: Source, count: int) -> Tensor:
+    """At most ``count`` pictures at even distances (so of all classes), float32 (N, 3, H, W), 0-255 scale."""
+    pictures = EvalSet(split, source.eval_crop)
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, count).astype(int))
+    arrays = np.stack([pictures[int(index)][0] for index in chosen]).astype(np.float32)
+    return torch.from_numpy(arrays).movedim(-1, 1).contiguous()
