@@ -199,6 +199,7 @@ class EvalConfig(RobustnessConfig):
 
     weights: Weights = Weights.last
     ece_bins: int = 15  # the official code uses 10
+    throughput: bool = False  # measure pictures/s of the trained network in inference (batch 64, float32, as the paper)
 
 
 @dataclass

@@ -28,12 +28,13 @@ from core.explain import summary
 from core.loggers import CsvLogger, build_loggers, close_loggers, log_result
 from core.plan import Plan
 from core.progress import Progress
-from core.runs import write_result
+from core.runs import command, write_result
 from lit_modules.callbacks import MovingStrengths
 from lit_modules.classifier import Classifier
 from lit_modules.freezing import freeze
 from lit_modules.precision import StaticLossScale
 from models.cost import cost_of
+from models.throughput import measure
 from models.weights import load_weights
 from tricks.base import BatchTrick, CallbackTrick, Companion, DataTrick, LossTrick, ModelTrick, OptimTrick
 
@@ -194,6 +195,10 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
         scores = trainer.test(module, datamodule=plan.data, ckpt_path=chosen, verbose=False, weights_only=True)[0]
         result = _result(plan, run, scores, timer.time_elapsed("train"))
         if trainer.is_global_zero:
+            if cfg.eval.throughput:
+                network = module.model.to(trainer.strategy.root_device)  # Lightning has taken it to the CPU
+                speed = measure(network, image_size=cfg.data.scored_size)
+                result["throughput"] = round(speed.throughput, 2)
             write_result(run, result)
             log_result(loggers, result)
             console.print(result_table(result, run))
@@ -239,6 +244,7 @@ def _result(plan: Plan, run: Run, scores: Any, seconds: float) -> dict[str, Any]
         "epochs": plan.cfg.trainer.max_epochs,
         "train_seconds": round(seconds, 2),
         "config_hash": run.config_hash,
+        "command": command(),
         **describe_environment(),
     }
 

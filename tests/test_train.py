@@ -50,7 +50,7 @@ def assert_mistake(done: subprocess.CompletedProcess[str], *parts: str) -> None:
 
 
 def test_from_the_command_line_to_a_result(tmp_path: Path) -> None:
-    overrides = ("+tricks=[resnet_d,sk,mixup]", "trainer.max_epochs=1", *QUICK)
+    overrides = ("+tricks=[resnet_d,sk,mixup]", "trainer.max_epochs=1", "eval.throughput=true", *QUICK)
     done = train(tmp_path, *overrides)
     assert done.returncode == 0, done.stderr
     assert "64 = 1 device x 64 pictures (2 drawn for each)" in " ".join(done.stdout.split())
@@ -62,6 +62,8 @@ def test_from_the_command_line_to_a_result(tmp_path: Path) -> None:
     assert set(result["metrics"]) == {"top1", "top5", "loss", "ece"}
     assert 0 <= result["metrics"]["top1"] <= result["metrics"]["top5"] <= 100
     assert result["params"] == 74_162
+    assert result["command"] == " ".join(["python train.py", "'+tricks=[resnet_d,sk,mixup]'", *overrides[1:]])
+    assert result["throughput"] > 0
     assert {"macs", "train_seconds", "hardware", "versions", "git_commit", "config_hash"} <= set(result)
     assert {path.name for path in run.glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
     assert torch.load(run / "last.ckpt", weights_only=True)["config"]["tricks"]["sk"] == {

@@ -1,0 +1,317 @@
+"""What networks cost: pictures a second, latency, parameters, multiply-adds, memory, side by side.
+
+  python benchmark.py recipe=assemble_e00,assemble_e11
+  python benchmark.py model=resnet50 'tricks=[],[resnet_d],[resnet_d,sk]' timm:resnet50 timm:resnet50d batch_size=8
+  python benchmark.py model=resnet50 dtype=bfloat16 size=256 batch_size=1 device=cpu
+  python benchmark.py export/model.onnx export/model.int8.onnx
+
+Networks are named by train.py's arguments (key=a,b is several; each combination is one network), timm:NAME, or ONNX
+files, which onnxruntime runs. Weights are random: they cost the same. In inference batch norms are folded and memory is
+channels-last, for timm's as for ours. Networks take turns, round by round, and the ratio is that of the same rounds, so
+that a busy machine shows as a wide spread and not as a wrong ratio.
+
+batch_size=   64, as the paper
+size=         side of the pictures; by default what each network is scored at
+dtype=        float32, bfloat16 or float16
+device=       auto, cpu, cuda, ...
+training=     true times a training step (forward and backward) in the place of inference
+rounds=       how often each network has its turn (5)
+output=       a .json or .csv file for the numbers
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import json
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import UserError, require
+from core.main import one_line_errors
+
+if TYPE_CHECKING:
+    import torch
+    from rich.table import Table
+    from torch import nn
+
+
+class Dtype(Enum):
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+@dataclass
+class Options:
+    """How is measured."""
+
+    batch_size: int = 64
+    size: int | None = None
+    dtype: Dtype = Dtype.float32
+    device: str = "auto"
+    training: bool = False
+    rounds: int = 5
+    output: str | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network, not built yet: nothing is measured until all of them are known to exist."""
+
+    name: str
+    size: int
+    build: Callable[[], nn.Module] | None
+    """None: ``name`` is an ONNX file."""
+    published: float | None = None
+    """Pictures a second that a recipe reports, on its authors' machine."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one network costs. ``ratio`` is its throughput over that of the first network."""
+
+    name: str
+    size: int
+    batch_size: int
+    throughput: float
+    latency_ms: float
+    ratio: float
+    published_ratio: float | None
+    params: int | None
+    macs: int | None
+    peak_memory: int | None
+    throughputs: list[float]
+    ratios: list[float]
+    """One for each round; ``throughput``, ``latency_ms`` and ``ratio`` are medians."""
+
+
+def networks(overrides: Sequence[str], sources: Sequence[str], size: int | None) -> list[Network]:
+    """The named networks.
+
+    Raises:
+        UserError: there is no such model, trick, recipe or file, or nothing is named.
+    """
+    from core.options import check_network, combinations
+
+    chosen = [_onnx(source) if source.endswith(".onnx") else _timm(source, size) for source in sources]
+    if overrides:
+        chosen = [_ours(job, size) for job in combinations(check_network(overrides, sweep=True))] + chosen
+    if not chosen:
+        raise UserError("name a network: recipe=NAME, model=NAME, timm:NAME or FILE.onnx. See --help")
+    return list({network.name: network for network in chosen}.values())
+
+
+def _ours(overrides: Sequence[str], size: int | None) -> Network:
+    from omegaconf import OmegaConf
+
+    from core.cli import selected_tricks
+    from core.options import compose
+    from core.plan import base_spec
+    from core.resolve import resolve
+
+    cfg = compose(overrides)
+    config: Any = OmegaConf.to_object(cfg)
+    spec = resolve(selected_tricks(cfg).values(), base_spec(config, config.model.num_classes or 1000)).spec
+    name = " ".join(o.removeprefix("recipe=").removeprefix("model=") for o in overrides if o != "data=imagenet")
+    return Network(name, size or config.data.scored_size, spec.build, config.reported.get("throughput"))
+
+
+def _timm(source: str, size: int | None) -> Network:
+    if not source.startswith("timm:"):
+        raise UserError(f"cannot read the argument '{source}': write key=value, timm:NAME or FILE.onnx. See --help")
+    import difflib
+
+    import timm
+
+    name = source.removeprefix("timm:")
+    if not timm.is_model(name):
+        close = difflib.get_close_matches(name, timm.list_models(), n=3)
+        raise UserError(f"timm has no model '{name}'." + (f" Did you mean {' or '.join(close)}?" if close else ""))
+    own: Any = timm.get_pretrained_cfg(name)
+    return Network(source, size or own.input_size[-1], lambda: timm.create_model(name))
+
+
+def _onnx(source: str) -> Network:
+    if not Path(source).is_file():
+        raise UserError(f"there is no file {source}")
+    return Network(source, _session(source).get_inputs()[0].shape[-1], None)
+
+
+def _session(source: str) -> Any:
+    """The network in onnxruntime, on the CPU, with as many threads as PyTorch has."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(f"{source} needs onnxruntime: pip install -e '.[onnx]'") from error
+    import torch
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = torch.get_num_threads()
+    try:
+        return onnxruntime.InferenceSession(source, settings, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of classes which onnxruntime does not name
+        raise UserError(f"{source} is no readable ONNX file") from error
+
+
+def compare(chosen: Sequence[Network], options: Options) -> list[Row]:
+    """Measure the networks, in turns."""
+    import torch
+
+    from benchmarks.paired import interleave, ratios
+    from models.cost import measure
+    from models.throughput import Speed, inference_pass, peak_memory, timed, training_pass
+
+    device, dtype, batch = _device(options.device), getattr(torch, options.dtype.value), options.batch_size
+    clocks: dict[str, Callable[[], float]] = {}
+    costs: dict[str, dict[str, int]] = {}
+    for network in chosen:
+        if network.build is None:
+            session = _session(network.name)
+            feed = {session.get_inputs()[0].name: torch.randn(batch, 3, network.size, network.size).numpy()}
+            run: Callable[[], object] = partial(session.run, None, feed)
+        else:
+            torch.manual_seed(0)
+            built = network.build().to(device).eval()
+            cost = measure(
+                copy.deepcopy(built).to("meta"), torch.empty(1, 3, network.size, network.size, device="meta")
+            )
+            costs[network.name] = {"params": cost.params, "macs": cost.macs}
+            if options.training:
+                run = training_pass(built, batch, network.size, dtype)
+            else:
+                costs[network.name]["peak_memory"] = peak_memory(built, batch, network.size, dtype)
+                run = inference_pass(built, batch, network.size, dtype)
+        clocks[network.name] = timed(run, device)
+    seconds = interleave(clocks, options.rounds)
+    rows = []
+    for network in chosen:
+        speed, cost = Speed(batch, seconds[network.name]), costs.get(network.name, {})
+        against = ratios(seconds[chosen[0].name], seconds[network.name])
+        rows.append(
+            Row(
+                name=network.name,
+                size=network.size,
+                batch_size=batch,
+                throughput=speed.throughput,
+                latency_ms=speed.latency,
+                ratio=statistics.median(against),
+                published_ratio=network.published / chosen[0].published
+                if network.published and chosen[0].published
+                else None,
+                params=cost.get("params"),
+                macs=cost.get("macs"),
+                peak_memory=cost.get("peak_memory"),
+                throughputs=speed.throughputs,
+                ratios=against,
+            )
+        )
+    return rows
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    if name == "auto":
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"device={name} cannot be had here: take auto, or cpu") from error
+    return device
+
+
+def table(rows: Sequence[Row], options: Options) -> Table:
+    """Medians, with the smallest and the largest value."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from benchmarks.paired import conditions, spread
+
+    what = "a training step" if options.training else "inference"
+    table = Table(title=f"{what}, batch {options.batch_size}, {options.dtype.value}", title_justify="left")
+    table.caption = f"median (smallest-largest, n = rounds); {conditions()}"
+    for column in (
+        "network",
+        "size",
+        "pictures/s",
+        "ms a batch",
+        "over the first",
+        "published",
+        "params M",
+        "MACs G",
+        "MiB",
+    ):
+        table.add_column(column, justify="left" if column == "network" else "right", overflow="fold")
+    for row in rows:
+        table.add_row(
+            escape(row.name),
+            str(row.size),
+            spread(row.throughputs, 1),
+            f"{row.latency_ms:.1f}",
+            spread(row.ratios),
+            _number(row.published_ratio, 1, 3),
+            _number(row.params, 1e6, 2),
+            _number(row.macs, 1e9, 2),
+            _number(row.peak_memory, 2**20, 0),
+        )
+    return table
+
+
+def _number(value: float | None, unit: float, digits: int) -> str:
+    return "" if value is None else f"{value / unit:.{digits}f}"
+
+
+def write(rows: Sequence[Row], path: Path) -> None:
+    """The numbers as JSON, or as CSV without those of the single rounds."""
+    from core.environment import describe_environment
+    from core.files import whole_file
+
+    records = [asdict(row) for row in rows]
+    if path.suffix == ".json":
+        content = json.dumps({"rows": records, **describe_environment()}, indent=2) + "\n"
+    else:
+        text = io.StringIO()
+        plain = [field for field in records[0] if field not in {"throughputs", "ratios"}]
+        writer = csv.DictWriter(text, plain, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(records)
+        content = text.getvalue()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        file.write(content.encode())
+
+
+def main() -> None:
+    """The command line."""
+    with one_line_errors():
+        from core.options import read_options
+
+        options, rest = read_options(Options, sys.argv[1:], __doc__ or "")
+        output = Path(options.output).expanduser() if options.output else None
+        require(
+            (options.batch_size > 0, "batch_size must be at least 1"),
+            (options.size is None or options.size > 0, "size must be at least 1"),
+            (options.rounds > 0, "rounds must be at least 1"),
+            (output is None or output.suffix in {".json", ".csv"}, f"output={output} must end in .json or .csv"),
+        )
+        rows = compare(
+            networks([a for a in rest if "=" in a], [a for a in rest if "=" not in a], options.size), options
+        )
+        from rich.console import Console
+
+        Console(width=None if sys.stdout.isatty() else 160).print(table(rows, options))
+        if output:
+            write(rows, output)
+
+
+if __name__ == "__main__":
+    main()
