@@ -62,7 +62,7 @@ def convert(options: Options, overrides: Sequence[str]) -> Path:
     from core.rebuild import rebuild
     from core.runs import plain_config
     from models.convert import by_name, from_official
-    from models.teacher import open_teacher
+    from models.trained import open_trained
 
     arrays, state, data = _read(options.weights)
     if arrays and not any(override.startswith("recipe=") for override in overrides):
@@ -79,21 +79,21 @@ def convert(options: Options, overrides: Sequence[str]) -> Path:
     folder = Path(options.output or f"converted/{_name(config)}").expanduser()
     path = _write(folder, state, config)
 
-    teacher = open_teacher(str(path))  # as any user of the files will
-    print(f"{path}: {teacher.name}, {teacher.classes} classes, pictures of {teacher.size} pixels")
+    trained = open_trained(str(path))  # as any user of the files will
+    print(f"{path}: {trained.name}, {trained.classes} classes, pictures of {trained.size} pixels")
     return path
 
 
 def _read(source: str) -> tuple[dict[str, np.ndarray], dict[str, Tensor], dict[str, Any]]:
     """TensorFlow's variables or else a state_dict, and what is known of the pictures that go with it."""
     from core.errors import UserError
-    from models.teacher import open_teacher
+    from models.trained import open_trained
     from models.weights import read_weights
 
     if source.startswith("timm:"):
-        teacher = open_teacher(source)
-        scale = {key: [round(float(x), 4) for x in getattr(teacher, key).flatten()] for key in ("mean", "std")}
-        return {}, teacher.network.state_dict(), {**scale, "eval_size": teacher.size}
+        trained = open_trained(source)
+        scale = {key: [round(float(x), 4) for x in getattr(trained, key).flatten()] for key in ("mean", "std")}
+        return {}, trained.network.state_dict(), {**scale, "eval_size": trained.size}
     if source.startswith("torchvision:"):
         return {}, _torchvision(source.removeprefix("torchvision:")), {}
     path = Path(source).expanduser()

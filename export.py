@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from exporting.deployed import Function
-    from models.teacher import Teacher
+    from models.trained import Trained
 
 TOLERANCE = 1e-4
 """Of the largest logit: ten times what float32 needs."""
@@ -80,10 +80,10 @@ def export(options: Options) -> Path:
     from core.files import whole_file
     from exporting.card import card, repetitions
     from models.cost import measure
-    from models.teacher import open_teacher
+    from models.trained import open_trained
     from models.weights import read_config
 
-    trained, config = open_teacher(str(source)), read_config(source)
+    trained, config = open_trained(str(source)), read_config(source)
     folder = Path(options.output).expanduser() if options.output else source.parent / "export"
     folder.mkdir(parents=True, exist_ok=True)
     about: dict[str, str] = {}
@@ -100,7 +100,7 @@ def export(options: Options) -> Path:
 
 
 def _files(
-    trained: Teacher, config: dict[str, Any], names: Sequence[str], options: Options
+    trained: Trained, config: dict[str, Any], names: Sequence[str], options: Options
 ) -> Iterator[tuple[str, bytes, str]]:
     """(file name, content, what it is) of each format, verified against the network."""
     from exporting import formats
@@ -140,7 +140,7 @@ def _same(run: Function, pictures: Tensor, reference: Tensor) -> str:
     return f"logits deviate by {off:.1e} of the largest at most"
 
 
-def _int8(content: bytes, trained: Teacher, config: dict[str, Any], options: Options) -> tuple[bytes, str]:
+def _int8(content: bytes, trained: Trained, config: dict[str, Any], options: Options) -> tuple[bytes, str]:
     """The quantised network, and on how many pictures its answer is the network's."""
     from exporting import formats
     from exporting.deployed import agreement, in_batches

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.runs import read_result
 from models.cost import Cost
-from models.teacher import Teacher
+from models.trained import Trained
 
 UNITS = {"top1": "top-1 %", "top5": "top-5 %", "ece": "ECE %", "mce": "mCE"}
 """How metrics are called where their name does not say it."""
@@ -28,7 +28,7 @@ def repetitions(directory: Path) -> list[dict[str, Any]]:
 
 def card(
     source: str,
-    trained: Teacher,
+    trained: Trained,
     config: Mapping[str, Any],
     cost: Cost,
     results: Sequence[Mapping[str, Any]],

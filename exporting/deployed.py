@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.fold import fold
-from models.teacher import Teacher
+from models.trained import Trained
 
 Function = Callable[[Tensor], Tensor]
 """Pictures -> logits."""
@@ -23,7 +23,7 @@ class Deployed(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, trained: Teacher) -> None:
+    def __init__(self, trained: Trained) -> None:
         super().__init__()
         folded = fold(trained.network, trained.size)
         # Layouts are the runtime's business: a program traced in channels-last would copy back and forth.

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from core.errors import UserError
 from exporting.deployed import Deployed, Function, noise
-from models.teacher import Teacher
+from models.trained import Trained
 
 
 def safetensors(state: Mapping[str, Tensor]) -> bytes:
@@ -34,7 +34,7 @@ def configuration(config: Mapping[str, Any]) -> bytes:
     return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode()
 
 
-def run_safetensors(content: bytes, trained: Teacher) -> Function:
+def run_safetensors(content: bytes, trained: Trained) -> Function:
     """The weights in a network like ``trained``."""
     from safetensors.torch import load
 

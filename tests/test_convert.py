@@ -14,7 +14,7 @@ import convert
 from core.errors import UserError
 from models import create_model
 from models.convert import by_name
-from models.teacher import open_teacher
+from models.trained import open_trained
 
 SMALL = ("model=resnet50", "model.width=8")
 
@@ -57,7 +57,7 @@ def test_official_logits_by_the_command(case, tmp_path, monkeypatch, capsys):
     weights = written(tmp_path, listed(case))
     assert run(monkeypatch, f"weights={weights}", *SMALL, tricks(case), f"output={tmp_path / 'out'}") == 0
     assert "11 classes" in capsys.readouterr().out
-    teacher = open_teacher(str(tmp_path / "out" / "model.safetensors"))
+    teacher = open_trained(str(tmp_path / "out" / "model.safetensors"))
     reference = official.load(f"model_{case}")
     with torch.no_grad():
         logits = teacher.network(official.images(reference["image_size"]))
@@ -67,7 +67,7 @@ def test_official_logits_by_the_command(case, tmp_path, monkeypatch, capsys):
 
 def test_without_the_background_class(tmp_path):
     options = convert.Options(written(tmp_path, listed("r50")), str(tmp_path), convert.Background.drop)
-    teacher = open_teacher(str(convert.convert(options, [*SMALL, "tricks=[]"])))
+    teacher = open_trained(str(convert.convert(options, [*SMALL, "tricks=[]"])))
     reference = torch.tensor(official.load("model_r50")["logits"])
     with torch.no_grad():
         assert official.relative_error(teacher.network(official.images(64)), reference[:, 1:]) < 1e-5
@@ -114,7 +114,7 @@ def test_a_state_dict_of_torchvision(tmp_path):
     path = convert.convert(
         convert.Options(str(tmp_path / "resnet18.pth"), str(tmp_path / "out")), ["data=imagenet", "model=resnet18"]
     )
-    teacher = open_teacher(str(path))
+    teacher = open_trained(str(path))
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(teacher.network(images), theirs(images), rtol=1e-4, atol=1e-5)
@@ -143,7 +143,7 @@ def test_a_checkpoint_of_tensorflow(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "tensorflow", module)
     assert run(monkeypatch, weights, *SMALL, "tricks=[]", f"output={tmp_path / 'out'}") == 0
     reference = official.load("model_r50")
-    teacher = open_teacher(str(tmp_path / "out" / "model.safetensors"))
+    teacher = open_trained(str(tmp_path / "out" / "model.safetensors"))
     with torch.no_grad():
         logits = teacher.network(official.images(64))
     assert official.relative_error(logits, torch.tensor(reference["logits"])) < 1e-5

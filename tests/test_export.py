@@ -11,7 +11,7 @@ from teachers import checkpoint
 
 import export
 from exporting import deployed, formats
-from models.teacher import Teacher, open_teacher
+from models.trained import Trained, open_trained
 
 TRICKS = {"resnet_d": {}, "sk": {"reduction": 4}, "anti_alias": {}}
 RESULT = {"recipe": "a_recipe", "config_hash": "a", "weights": "last", "command": "python train.py +tricks=[sk]"}
@@ -41,7 +41,7 @@ def command(monkeypatch, *arguments: str) -> int:
     return 0
 
 
-def same_answers(logits: torch.Tensor, trained: Teacher, pictures: torch.Tensor) -> bool:
+def same_answers(logits: torch.Tensor, trained: Trained, pictures: torch.Tensor) -> bool:
     """To float32's noise, and not because there was nothing to tell apart."""
     reference = trained(pictures)
     assert reference.std() > 1e-2
@@ -50,10 +50,10 @@ def same_answers(logits: torch.Tensor, trained: Teacher, pictures: torch.Tensor)
 
 def test_weights_and_program(run, monkeypatch, capsys):
     assert command(monkeypatch, f"checkpoint={run / 'last.ckpt'}", "formats=[safetensors,pt2]") == 0
-    out, trained, pictures = run / "export", open_teacher(str(run / "last.ckpt")), deployed.noise(5, 16)
+    out, trained, pictures = run / "export", open_trained(str(run / "last.ckpt")), deployed.noise(5, 16)
     assert {path.name for path in out.iterdir()} == {"README.md", "config.yaml", "model.safetensors", "model.pt2"}
     assert "logits deviate by" in capsys.readouterr().out
-    again = open_teacher(str(out / "model.safetensors"))
+    again = open_trained(str(out / "model.safetensors"))
     assert again.digest() == trained.digest()
     with torch.no_grad():
         assert same_answers(torch.export.load(out / "model.pt2").module()(pictures), trained, pictures)
@@ -82,7 +82,7 @@ def test_onnx_and_int8(run, monkeypatch):
     onnxruntime = pytest.importorskip("onnxruntime")
     arguments = (f"checkpoint={run / 'last.ckpt'}", "formats=[onnx,int8]", "pictures=20", "least=0.5")
     assert command(monkeypatch, *arguments) == 0
-    out, trained, pictures = run / "export", open_teacher(str(run / "last.ckpt")), deployed.noise(5, 16)
+    out, trained, pictures = run / "export", open_trained(str(run / "last.ckpt")), deployed.noise(5, 16)
 
     def answers(name: str) -> torch.Tensor:
         session = onnxruntime.InferenceSession(out / name, providers=["CPUExecutionProvider"])
