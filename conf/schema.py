@@ -9,8 +9,15 @@ from enum import Enum
 from typing import Any
 
 
+class Library(Enum):
+    """Whose network ``model.name`` is: one of ``--help model``, or any of timm's by timm's name (``model=timm``)."""
+
+    catalogue = "catalogue"
+    timm = "timm"
+
+
 class Stem(Enum):
-    """How a network begins: ``imagenet`` 7x7/2 conv and max-pool, ``small`` one 3x3 conv, ``auto`` by picture size."""
+    """How a network begins: ``imagenet`` at stride 2 or 4, ``small`` one 3x3 conv at stride 1, ``auto`` by size."""
 
     auto = "auto"
     imagenet = "imagenet"
@@ -18,7 +25,7 @@ class Stem(Enum):
 
 
 class Padding(Enum):
-    """How strided pooling pads: as PyTorch does (published torch weights) or as TensorFlow's SAME (the paper)."""
+    """How strided layers pad: as PyTorch does (published torch weights) or as TensorFlow's SAME (the paper)."""
 
     torch = "torch"
     tensorflow = "tensorflow"
@@ -91,13 +98,15 @@ class ModelConfig:
     """The network; tricks then change its spec."""
 
     name: str = "tiny"
+    library: Library = Library.catalogue
     num_classes: int | None = None  # None: as many as the data set has
-    width: int | None = None  # channels of the first stage; None: the model's own (64, or 16 for the CIFAR nets)
+    # Not every family takes each of these; None is the model's own.
+    width: int | None = None  # channels of the first stage (64; 16 of the CIFAR nets; 32 of MobileNet)
     stem: Stem = Stem.auto  # auto: small up to 64 pixels
-    padding: Padding = Padding.torch
-    init: Init = Init.tensorflow
-    bn_momentum: float = 0.1  # PyTorch's convention: the paper's 0.997 is 0.003 here
-    bn_eps: float = 1e-5
+    padding: Padding | None = None  # None: torch
+    init: Init | None = None  # None: tensorflow
+    bn_momentum: float | None = None  # PyTorch's convention: the paper's 0.997 is 0.003 here. None: 0.1
+    bn_eps: float | None = None  # None: 1e-5
     checkpoint: str | None = None  # start from these weights (.ckpt, .pt, .pth or .safetensors)
     new_head: bool = False  # not from the classifier in them: it is for other classes
     restore_statistics: bool = True  # false: batch norm's moving mean and variance begin anew

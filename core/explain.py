@@ -15,20 +15,6 @@ from lit_modules.optim import optimizer_arguments
 from models.cost import Cost, cost_of
 from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, OptimTrick, Trick
 
-PLACES = (
-    "depths",
-    "stem",
-    "pool",
-    "stage",
-    "operator",
-    "downsample",
-    "prefilter",
-    "shortcut",
-    "attention",
-    "after_norm",
-    "branch",
-    "zero_gamma",
-)
 KINDS: tuple[tuple[type[Trick], str, str], ...] = (
     (DataTrick, "picture", "as it is"),
     (BatchTrick, "batch", "as it is"),
@@ -64,8 +50,7 @@ def places(plan: Plan) -> list[tuple[str, str, str]]:
     spec, recipe = plan.recipe.spec, plan.recipe
     owner = {place: step.trick for step in recipe.steps for place in step.places}
     rows = []
-    for place in PLACES:
-        value = getattr(spec, place)
+    for place, value in spec.places.items():
         filling = EMPTY.get(place, "none") if value is None else describe(value)
         if place == "shortcut" and not spec.residual:
             filling = "none (plain network)"
@@ -123,7 +108,7 @@ def summary(plan: Plan) -> Table:
     arguments = [f"{name} {value}" for name, value in optimizer_arguments(optim).items()]
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     rows = {
-        "model": f"{plan.recipe.spec.name}, width {plan.recipe.spec.width}, {plan.num_classes} classes",
+        "model": str(plan.recipe.spec),
         "weights": beginning(cfg.model),
         "tricks": ", ".join(plan.recipe.names) or "none",
         "data": cfg.data.name

@@ -13,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = ROOT / "recipes"
-NO_TRICKS = {"base", "gallery"}
+NO_TRICKS = {"base", "families", "gallery"}
 """Files of ``tricks/`` that are about tricks, and none."""
 
 
@@ -51,10 +51,10 @@ def has_recipe(name: str) -> bool:
 
 
 def model_names() -> dict[str, str]:
-    """Model name -> one line about it."""
+    """Model name -> one line about it. ``timm`` stands for every model of timm's, which ``model.name`` then names."""
     from models.catalogue import CATALOGUE
 
-    return {name: entry.about for name, entry in CATALOGUE.items()}
+    return {name: entry.about for name, entry in CATALOGUE.items()} | {"timm": "any of timm's, by model.name=NAME"}
 
 
 @cache

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conf.schema import Config, ModelConfig, OptimConfig, RobustnessConfig, Stem
+from conf.schema import Config, Library, ModelConfig, OptimConfig, RobustnessConfig, Stem
 from core.errors import UserError, require
 from core.resolve import Recipe, resolve
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from lit_modules.schedule import Schedule
     from models.spec import Spec
     from tricks.base import DataTrick, Trick
-
-SMALL_PICTURE = 64
-"""Pixels up to which ``model.stem=auto`` means small."""
 
 
 @dataclass(frozen=True)
@@ -65,20 +62,20 @@ def batch_of(cfg: Config) -> Batch:
 
 def base_spec(cfg: Config, num_classes: int) -> Spec:
     """The network before any trick."""
+    from models.catalogue import TIMM
     from models.spec import spec_of
 
-    stem = cfg.model.stem
-    if stem is Stem.auto:
-        stem = Stem.small if cfg.data.image_size <= SMALL_PICTURE else Stem.imagenet
+    model = cfg.model
     return spec_of(
-        cfg.model.name,
+        model.name if model.library is Library.catalogue else f"{TIMM}{model.name}",
         num_classes=num_classes,
-        width=cfg.model.width,
-        stem="small" if stem is Stem.small else "imagenet",
-        bn_momentum=cfg.model.bn_momentum,
-        bn_eps=cfg.model.bn_eps,
-        padding=cfg.model.padding.value,
-        init=cfg.model.init.value,
+        image_size=cfg.data.image_size,
+        width=model.width,
+        stem=None if model.stem is Stem.auto else model.stem.value,
+        padding=model.padding and model.padding.value,
+        init=model.init and model.init.value,
+        bn_momentum=model.bn_momentum,
+        bn_eps=model.bn_eps,
     )
 
 
@@ -171,6 +168,8 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
             + (f" and data.label_offset={cfg.data.label_offset}" if cfg.data.label_offset else "")
         )
     recipe = resolve(tricks, base_spec(cfg, num_classes))
+    for size in _picture_sizes(cfg, tricks):
+        recipe.spec.check_size(size)
     plan = Plan(cfg, recipe, batch, images_per_target, data, num_classes)
     for trick in recipe.tricks:
         trick.check_run(plan)
@@ -189,6 +188,19 @@ def check_robustness(cfg: RobustnessConfig) -> None:
     for key in ("corruptions_root", "corruptions_extra", "corruptions_preset", "corruptions_jpeg", "frost_textures"):
         if getattr(cfg, key) and not cfg.corruptions:
             raise UserError(f"eval.{key} changes nothing without eval.corruptions: set it, or leave {key} out")
+
+
+def _picture_sizes(cfg: Config, tricks: Sequence[Trick]) -> list[int]:
+    """Sides of the pictures at the beginning and the end of training, and of those that are scored."""
+    from tricks.base import DataTrick
+
+    sizes = {cfg.data.scored_size}
+    for progress in (0.0, 1.0):
+        size = cfg.data.image_size
+        for trick in tricks:
+            size = trick.at(progress).size(size) if isinstance(trick, DataTrick) else size
+        sizes.add(size)
+    return sorted(sizes)
 
 
 def _check_ranges(cfg: Config) -> None:

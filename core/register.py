@@ -152,7 +152,8 @@ def register(arguments: Sequence[str] | None = None) -> None:
         with suppress(UserError):  # a broken one, of which `core.cli.check` tells where it is asked for
             store.store(group="recipe", name=name, node=flatten(name).node(), package="_global_", provider="recipes")
     for name in model_names():
-        store.store(group="model", name=name, node={"name": name}, provider="models")
+        node = {"name": "", "library": "timm"} if name == "timm" else {"name": name, "library": "catalogue"}
+        store.store(group="model", name=name, node=node, provider="models")
     for name, sweeper in SWEEPERS.items():
         store.store(group="hydra/sweeper", name=name, node=sweeper, provider="sweepers")
     for name, trick in tricks.load().items():

@@ -13,7 +13,7 @@ from core.errors import UserError
 
 if TYPE_CHECKING:
     from models.spec import Spec
-    from tricks.base import Trick
+    from tricks.base import ModelTrick, Trick
 
 T = TypeVar("T", bound="Trick")
 
@@ -90,7 +90,7 @@ def resolve(tricks: Iterable[Trick], base: Spec) -> Recipe:
             steps.append(Step(trick.name, before, (), f"yields to {stronger}: {trick.yields_to[stronger]}"))
             continue
         # A trick looks at the untouched network, so what it claims does not depend on who came first.
-        places = _changed(base, trick.convert(base))
+        places = _changed(base, _converted(trick, base))
         for place in places:
             claim(f"{place} of {base.name}", trick)
         if not places:
@@ -105,6 +105,15 @@ def resolve(tricks: Iterable[Trick], base: Spec) -> Recipe:
             + " take turns on the batches, so they must draw alike: choose another kind for one of them, or drop one"
         )
     return Recipe(tuple(ordered), base, tuple(steps))
+
+
+def _converted(trick: ModelTrick, base: Spec) -> Spec:
+    from models.spec import NoPlaceError
+
+    try:
+        return trick.convert(base)
+    except NoPlaceError as error:
+        raise UserError(f"trick {trick.name} finds no place in {base.name} ({error}): drop it") from error
 
 
 def _changed(before: Spec, after: Spec) -> tuple[str, ...]:

@@ -26,18 +26,21 @@ def parameter_groups(model: nn.Module, cfg: OptimConfig) -> list[dict[str, Any]]
 
     ``weight_decay`` by ``cfg.decay_rule``, decided by module type, never by name. ``official``: batch norm is spared,
     every bias outside it is decayed (arXiv 2001.06268's code: 1/2 wd |v|^2 over all variables whose name lacks
-    batch_normalization, so the classifier's bias too). ``weights``: norms and all biases are spared. ``all``: nothing.
+    batch_normalization, so the classifier's bias too). ``weights``: norms, all biases and what a network of timm's
+    wants spared (tables of positions) are. ``all``: nothing.
 
     ``lr`` is ``cfg.lr * cfg.layer_decay ** distance``; the distance of the last layer is 0 (arXiv 2106.08254, BEiT).
     """
     depths = layer_depths(model) if cfg.layer_decay is not None else {}
     last = max(depths.values(), default=0)
+    spared_by_network = model.no_weight_decay() if hasattr(model, "no_weight_decay") else ()  # type: ignore[operator]
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for path, module in model.named_modules():
         for name, parameter in module.named_parameters(path, recurse=False):
             if not parameter.requires_grad:
                 continue
-            spare = isinstance(module, NORMS) or (cfg.decay_rule is DecayRule.weights and name.endswith("bias"))
+            bias = name.endswith("bias") or name in spared_by_network
+            spare = isinstance(module, NORMS) or (cfg.decay_rule is DecayRule.weights and bias)
             key = last - depths.get(name, last), spare and cfg.decay_rule is not DecayRule.all
             groups.setdefault(key, []).append(parameter)
     return [

@@ -18,7 +18,16 @@ class Cost:
 
     params: int
     macs: int
-    """Multiply-adds of convolutions and linear layers: the papers' FLOPs."""
+    """Multiply-adds of convolutions, linear layers and attention: the papers' FLOPs."""
+
+
+LEFT = {
+    torch.ops.aten.mm.default: 0,
+    torch.ops.aten.bmm.default: 0,
+    torch.ops.aten.addmm.default: 1,
+    torch.ops.aten.baddbmm.default: 1,
+}
+"""Position of the left factor among the arguments of a matrix product."""
 
 
 def cost_of(spec: Spec, image_size: int) -> Cost:
@@ -31,7 +40,10 @@ def cost_of(spec: Spec, image_size: int) -> Cost:
 
 
 def measure(model: nn.Module, images: Tensor) -> Cost:
-    """Cost of a built network on one picture (1, 3, H, W), on the device of both."""
+    """Cost of a built network on one picture (1, 3, H, W), on the device of both.
+
+    Attention is counted on the meta device only: elsewhere it is one operation whose products are not seen.
+    """
     from torch.utils._python_dispatch import TorchDispatchMode
 
     macs = 0
@@ -45,8 +57,8 @@ def measure(model: nn.Module, images: Tensor) -> Cost:
             out = func(*args, **(kwargs or {}))
             if func is torch.ops.aten.convolution.default:
                 macs += out.numel() * args[1][0].numel()  # outputs times weights of one filter
-            elif func is torch.ops.aten.addmm.default:
-                macs += out.numel() * args[1].shape[1]
+            elif func in LEFT:
+                macs += out.numel() * args[LEFT[func]].shape[-1]
             return out
 
     with Counter(), torch.no_grad():

@@ -1,15 +1,17 @@
-"""The plain parts of a ResNet. Shapes: (B, C, H, W); k is the kernel size, s the stride."""
+"""The plain parts of the networks. Shapes: (B, C, H, W); k is the kernel size, s the stride."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from models.spec import Spec
+    from models.resnet import ResNetSpec
+    from models.spec import OwnSpec
 
 
 def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -17,19 +19,39 @@ def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> n
     return nn.Conv2d(in_channels, out_channels, kernel, stride, padding=(kernel - 1) // 2, bias=False)
 
 
-def norm(spec: Spec, channels: int) -> nn.BatchNorm2d:
+def norm(spec: OwnSpec, channels: int) -> nn.BatchNorm2d:
     """Batch norm with the spec's momentum and epsilon."""
     return nn.BatchNorm2d(channels, eps=spec.bn_eps, momentum=spec.bn_momentum)
 
 
-def imagenet_stem(spec: Spec) -> nn.Module:
+def imagenet_stem(spec: ResNetSpec) -> nn.Module:
     """7x7/2 convolution: (B, 3, H, W) -> (B, width, H/2, W/2). Batch norm and ReLU follow in the network."""
     return conv(3, spec.width, 7, 2)
 
 
-def small_stem(spec: Spec) -> nn.Module:
+def small_stem(spec: ResNetSpec) -> nn.Module:
     """3x3/1 convolution for pictures of some 32 pixels: (B, 3, H, W) -> (B, width, H, W)."""
     return conv(3, spec.width, 3)
+
+
+class PaddedNetwork(nn.Module):
+    """A network with layers that pad as PyTorch does or as TensorFlow does: those with an attribute ``tf_padding``.
+
+    Published PyTorch weights were trained with PyTorch's padding, TensorFlow's with TensorFlow's. So the convention
+    travels with the weights: a state_dict of a ``padding="tensorflow"`` network has the entry ``tf_padding``, and
+    loading a state_dict sets the convention that its weights were trained with.
+    """
+
+    def set_padding(self, tensorflow: bool) -> None:
+        """Make every layer that pads do so TensorFlow's way or PyTorch's, and note it in the state_dict."""
+        self.register_buffer("tf_padding", torch.tensor(True) if tensorflow else None)
+        for module in self.modules():
+            if module is not self and hasattr(module, "tf_padding"):
+                module.tf_padding = tensorflow  # type: ignore[assignment]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        self.set_padding(prefix + "tf_padding" in state_dict)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class MaxPool(nn.Module):
@@ -39,7 +61,7 @@ class MaxPool(nn.Module):
     even sizes its windows lie one pixel further to the right and down.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: ResNetSpec) -> None:
         super().__init__()
         self.tf_padding = spec.padding == "tensorflow"
 
@@ -67,7 +89,7 @@ ONEDNN_BLOCK = 16
 """Channels that oneDNN's AVX-512 convolutions take at once (its AVX2 ones: 8)."""
 
 
-def projection(spec: Spec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+def projection(spec: ResNetSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
     """1x1 convolution with the block's stride, and batch norm (option B of He et al. 2015)."""
     layers = _pointwise(in_channels, out_channels, stride)
     layers["1"] = norm(spec, out_channels)
@@ -105,6 +127,6 @@ class ZeroPadShortcut(nn.Module):
         return F.pad(x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
 
 
-def zero_pad(spec: Spec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+def zero_pad(spec: ResNetSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
     """Factory of `ZeroPadShortcut`."""
     return ZeroPadShortcut(in_channels, out_channels, stride)

@@ -1,4 +1,4 @@
-"""ResNet from a `Spec`: stem, pool, stages of blocks, global average pool, classifier.
+"""ResNet: what can be varied about it, and the network: stem, pool, stages of blocks, global average pool, classifier.
 
 The stride of a bottleneck is in its 3x3 convolution (but for ``early_stride``). Sub-module names are torchvision's:
 published weights load. Modules run in the order in which the official TensorFlow code creates its variables (shortcut
@@ -7,21 +7,98 @@ before the main path); `models.convert` relies on that.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
-import torch
 from torch import Tensor, nn
 
+from models.catalogue import ResNetEntry
 from models.init import initialise
-from models.layers import conv, norm, pointwise
-from models.spec import Site, Spec
+from models.layers import MaxPool, PaddedNetwork, conv, imagenet_stem, norm, pointwise, projection, small_stem, zero_pad
+from models.spec import OwnSpec, Site, Stem, is_small
+
+
+class ShortcutFactory(Protocol):
+    """Builds the shortcut of a block whose shape changes."""
+
+    def __call__(self, spec: ResNetSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module: ...
+
+
+class OperatorFactory(Protocol):
+    """Builds what replaces a block's spatial 3x3 convolution with its batch norm and ReLU."""
+
+    def __call__(self, spec: ResNetSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module: ...
+
+
+class StageFactory(Protocol):
+    """Builds stage number ``stage`` (from 1); returns it with the number of its output channels."""
+
+    def __call__(self, spec: ResNetSpec, stage: int, in_channels: int) -> tuple[nn.Module, int]: ...
+
+
+@dataclass(frozen=True)
+class ResNetSpec(OwnSpec):
+    """A ResNet, not built yet."""
+
+    block: Literal["basic", "bottleneck"] = "bottleneck"
+    residual: bool = True
+    """False: a plain network, no shortcuts at all."""
+    # the places
+    depths: tuple[int, ...] = (3, 4, 6, 3)
+    """Blocks of each stage."""
+    stem: Callable[[ResNetSpec], nn.Module] = imagenet_stem
+    """(B, 3, H, W) -> (B, width, H/2, W/2) before batch norm; small_stem keeps H, W."""
+    pool: Callable[[ResNetSpec], nn.Module] | None = MaxPool
+    """Halves H, W after the stem."""
+    stage: StageFactory | None = None
+    """None: a plain row of blocks."""
+    operator: OperatorFactory | None = None
+    """None: 3x3 conv, batch norm, ReLU."""
+    prefilter: Callable[[int], nn.Module] | None = None
+    """(channels) -> what stands in front of a strided 3x3 conv, which keeps its stride. H, W stay."""
+    shortcut: ShortcutFactory = projection
+    branch: Callable[[Site], nn.Module | None] | None = None
+    """What the residual branch passes right before the addition."""
+    zero_gamma: bool = False
+    """The last batch norm of each block starts with gamma = 0."""
+
+    @property
+    def expansion(self) -> int:
+        """Output channels of a block over its inner width."""
+        return 4 if self.block == "bottleneck" else 1
+
+    @property
+    def stride(self) -> int:
+        return 2 ** (len(self.depths) - 1 + (self.stem is not small_stem) + (self.pool is not None))
+
+    def build(self) -> nn.Module:
+        return ResNet(self)
+
+
+def resnet_spec(
+    entry: ResNetEntry, *, stem: Stem | None = None, image_size: int | None = None, **fields: Any
+) -> ResNetSpec:
+    """The spec of a catalogue entry; where no ``stem`` is given, pictures of up to 64 pixels get the small one."""
+    small = is_small(stem, image_size, "small" if entry.stem == "small" else "imagenet")
+    own: dict[str, Any] = {
+        "block": entry.block,
+        "depths": entry.depths,
+        "width": entry.width,
+        "stem": small_stem if small else imagenet_stem,
+        "pool": None if small else MaxPool,
+        "shortcut": zero_pad if entry.shortcut == "zero_pad" else projection,
+        "residual": entry.residual,
+        "early_stride": entry.early_stride,
+    }
+    return ResNetSpec(**{**own, **fields})
 
 
 class Block(nn.Module):
     """What both kinds of block share: places around the convolutions, shortcut and addition."""
 
     def __init__(
-        self, spec: Spec, in_channels: int, width: int, stride: int, site: Site, project: bool, final_relu: bool
+        self, spec: ResNetSpec, in_channels: int, width: int, stride: int, site: Site, project: bool, final_relu: bool
     ) -> None:
         super().__init__()
         out_channels = width * spec.expansion
@@ -35,14 +112,14 @@ class Block(nn.Module):
             self.drop_shortcut = _after_norm(spec, site)
         self.final_act = nn.ReLU(inplace=True) if final_relu else nn.Identity()
 
-    def _add_convolutions(self, spec: Spec, in_channels: int, width: int, stride: int, site: Site) -> None:
+    def _add_convolutions(self, spec: ResNetSpec, in_channels: int, width: int, stride: int, site: Site) -> None:
         raise NotImplementedError
 
     def convolutions(self, x: Tensor) -> Tensor:
         """The main path up to and including its last batch norm."""
         raise NotImplementedError
 
-    def _add_spatial(self, spec: Spec, n: int, in_channels: int, width: int, stride: int, site: Site) -> None:
+    def _add_spatial(self, spec: ResNetSpec, n: int, in_channels: int, width: int, stride: int, site: Site) -> None:
         """Register convolution number ``n`` (3x3, the strided one), or what a trick put in its place."""
         conv_stride = 1 if spec.downsample and stride > 1 else stride
         if spec.operator:
@@ -72,7 +149,7 @@ class Bottleneck(Block):
     drop2: nn.Module
     act2: nn.Module
 
-    def _add_convolutions(self, spec: Spec, in_channels: int, width: int, stride: int, site: Site) -> None:
+    def _add_convolutions(self, spec: ResNetSpec, in_channels: int, width: int, stride: int, site: Site) -> None:
         early = stride if spec.early_stride else 1
         self.conv1 = pointwise(in_channels, width, early)
         self.bn1 = norm(spec, width)
@@ -99,7 +176,7 @@ class BasicBlock(Block):
     drop1: nn.Module
     act1: nn.Module
 
-    def _add_convolutions(self, spec: Spec, in_channels: int, width: int, stride: int, site: Site) -> None:
+    def _add_convolutions(self, spec: ResNetSpec, in_channels: int, width: int, stride: int, site: Site) -> None:
         self._add_spatial(spec, 1, in_channels, width, stride, site)
         self.conv2 = conv(width, width, 3)
         self.bn2 = norm(spec, width)
@@ -112,12 +189,12 @@ class BasicBlock(Block):
         return self.drop2(self.bn2(self.conv2(x)))
 
 
-def _after_norm(spec: Spec, site: Site) -> nn.Module:
+def _after_norm(spec: ResNetSpec, site: Site) -> nn.Module:
     return (spec.after_norm and spec.after_norm(site)) or nn.Identity()
 
 
 def block_row(
-    spec: Spec,
+    spec: ResNetSpec,
     in_channels: int,
     width: int,
     stride: int,
@@ -147,14 +224,14 @@ def block_row(
     return nn.Sequential(*blocks)
 
 
-def stage_sites(spec: Spec, stage: int) -> list[Site]:
+def stage_sites(spec: ResNetSpec, stage: int) -> list[Site]:
     """The sites of the ``depths[stage - 1]`` blocks of a stage."""
     before, total = sum(spec.depths[: stage - 1]), sum(spec.depths)
     return [Site(stage, len(spec.depths), (before + i + 1) / total) for i in range(spec.depths[stage - 1])]
 
 
 def plain_stage(
-    spec: Spec, stage: int, in_channels: int, *, stride: int | None = None, always_project: bool = False
+    spec: ResNetSpec, stage: int, in_channels: int, *, stride: int | None = None, always_project: bool = False
 ) -> tuple[nn.Module, int]:
     """A row of blocks; every stage but the first halves H, W."""
     width = spec.width * 2 ** (stage - 1)
@@ -169,15 +246,10 @@ def plain_stage(
     return row, width * spec.expansion
 
 
-class ResNet(nn.Module):
-    """The network of a spec: images (B, 3, H, W) -> logits (B, K).
+class ResNet(PaddedNetwork):
+    """The network of a spec: images (B, 3, H, W) -> logits (B, K)."""
 
-    Published PyTorch weights were trained with PyTorch's pooling, the official TensorFlow ones with TensorFlow's. So
-    the convention travels with the weights: a state_dict of a ``padding="tensorflow"`` network has the entry
-    ``tf_padding``, and loading a state_dict sets the convention that its weights were trained with.
-    """
-
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: ResNetSpec) -> None:
         super().__init__()
         self.spec = spec
         self.conv1 = spec.stem(spec)
@@ -190,8 +262,9 @@ class ResNet(nn.Module):
         for stage, name in enumerate(self.stages, start=1):
             module, channels = build_stage(spec, stage, channels)
             self.add_module(name, module)
+        self.before_fc = spec.before_classifier() if spec.before_classifier else nn.Identity()
         self.fc = nn.Linear(channels, spec.num_classes)
-        self._set_padding(spec.padding == "tensorflow")
+        self.set_padding(spec.padding == "tensorflow")
         initialise(self, spec.init)
 
     def features(self, images: Tensor) -> Tensor:
@@ -202,7 +275,7 @@ class ResNet(nn.Module):
         return x
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.fc(self.features(images).mean((2, 3)))
+        return self.fc(self.before_fc(self.features(images).mean((2, 3))))
 
     def get_classifier(self) -> nn.Linear:
         """What turns pooled features into logits, under timm's name."""
@@ -218,14 +291,3 @@ class ResNet(nn.Module):
             "stem": r"^(?:conv1|bn1|maxpool)\.",
             "blocks": [stage] if coarse else [(r"^layer(\d+)\.(\d+)", None), stage],
         }
-
-    def _set_padding(self, tensorflow: bool) -> None:
-        """Make every pooling layer pad TensorFlow's way or PyTorch's, and note it in the state_dict."""
-        self.register_buffer("tf_padding", torch.tensor(True) if tensorflow else None)
-        for module in self.modules():
-            if module is not self and hasattr(module, "tf_padding"):
-                module.tf_padding = tensorflow  # type: ignore[assignment]
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        self._set_padding(prefix + "tf_padding" in state_dict)
-        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,25 +1,47 @@
-"""What can be varied about a ResNet, as one frozen description; `models.resnet` builds it, tricks edit it.
+"""What can be varied about a network, as one frozen description: tricks edit it, its family builds it.
 
-Each callable field is a *place*. ``None`` means that the place is empty. Shapes: (B, C, H, W).
+Each family has a spec of its own (`models.resnet`, `models.mobilenet`, `models.from_timm`). The fields that `PLACES`
+names are its *places*; ``None`` means that a place is empty. Shapes: (B, C, H, W).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
-from typing import Any, Literal, Protocol, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from torch import nn
 
 from core.errors import UserError, require
 from core.names import suggest
-from models.catalogue import CATALOGUE
-from models.layers import MaxPool, imagenet_stem, projection, small_stem, zero_pad
+from models.catalogue import CATALOGUE, TIMM, Entry, MobileNetEntry, ResNetEntry, TimmEntry
 
 Stem = Literal["imagenet", "small"]
 Padding = Literal["torch", "tensorflow"]
 Init = Literal["tensorflow", "torchvision", "xavier", "composer"]
+
+PLACES = {
+    "depths": "rows of blocks that can be counted anew",
+    "stem": "stem to exchange",
+    "pool": "max-pool behind the stem",
+    "stage": "stages of residual blocks",
+    "operator": "full 3x3 convolution in its blocks",
+    "downsample": "strided 3x3 convolution followed by an activation",
+    "prefilter": "place in front of a strided 3x3 convolution",
+    "shortcut": "1x1 convolution in its shortcuts",
+    "attention": "place for attention that is not its own",
+    "after_norm": "place behind the batch norms of its blocks",
+    "branch": "residual branch that could be skipped",
+    "zero_gamma": "last batch norm of a residual block to begin at zero",
+    "before_classifier": "linear classifier",
+}
+"""Every place, in the order of a forward pass, with what a network lacks that does not have it."""
+
+
+class NoPlaceError(UserError, AttributeError):
+    """A trick asks for a place that this network has not."""
 
 
 @dataclass(frozen=True)
@@ -31,59 +53,87 @@ class Site:
     depth: float  # 0 < depth <= 1: the share of the network's blocks up to and including this one
 
 
-class ShortcutFactory(Protocol):
-    """Builds the shortcut of a block whose shape changes."""
+@dataclass(frozen=True)
+class Spec(ABC):
+    """A network, not built yet. Which further fields it has depends on the family.
 
-    def __call__(self, spec: Spec, in_channels: int, out_channels: int, stride: int) -> nn.Module: ...
+    A trick asks for the places that it needs and no more: where a family has one of them, it works, and where not, it
+    is refused with `NoPlaceError`.
+    """
 
+    name: str
+    num_classes: int = 1000
+    residual: bool = False
+    """Whether blocks have shortcuts."""
+    early_stride: bool = False
+    """Whether the stride of a block is in its first 1x1 conv (He et al. 2015), not in the 3x3 conv."""
+    before_classifier: Callable[[], nn.Module] | None = None
+    """What the features (B, C) pass right before the classifier."""
 
-class OperatorFactory(Protocol):
-    """Builds what replaces a block's spatial 3x3 convolution with its batch norm and ReLU."""
+    def __post_init__(self) -> None:
+        _check_kind("num_classes", self.num_classes, Integral, "an integer")
+        if not 1 <= self.num_classes < 2**31:
+            raise UserError(f"model.num_classes must be at least 1 and below 2**31, not {self.num_classes}")
 
-    def __call__(self, spec: Spec, in_channels: int, out_channels: int, stride: int) -> nn.Module: ...
+    @property
+    @abstractmethod
+    def stride(self) -> int:
+        """Pixels of a picture to one of the last feature map."""
 
+    @property
+    def places(self) -> dict[str, Any]:
+        """The places of this family, in the order of `PLACES`, with what fills them."""
+        own = {field.name for field in fields(self)}
+        return {place: getattr(self, place) for place in PLACES if place in own}
 
-class StageFactory(Protocol):
-    """Builds stage number ``stage`` (from 1); returns it with the number of its output channels."""
+    def check_size(self, size: int) -> None:
+        """Raise `UserError` where pictures of ``size`` pixels cannot be taken."""
+        if size < self.stride:
+            raise UserError(
+                f"{self.name} makes one pixel of {self.stride}x{self.stride}, so pictures of {size}x{size} are too "
+                "small: raise data.image_size (and data.eval_size), or take another model"
+            )
 
-    def __call__(self, spec: Spec, stage: int, in_channels: int) -> tuple[nn.Module, int]: ...
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some places filled otherwise.
+
+        Raises:
+            NoPlaceError: this network has no such place.
+        """
+        own = {field.name for field in fields(self)}
+        for place in changes:
+            if place not in own:
+                raise self.lacks(place)
+        return replace(self, **changes)
+
+    def lacks(self, place: str) -> NoPlaceError:
+        """The exception for a place that is not there."""
+        return NoPlaceError(f"no {PLACES.get(place, place)}")
+
+    def __getattr__(self, name: str) -> Any:
+        """Asked for only what is not there, which is refused as `replace` refuses it."""
+        raise self.lacks(name)
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.num_classes} classes"
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """The network: images (B, 3, H, W) -> logits (B, num_classes)."""
 
 
 @dataclass(frozen=True)
-class Spec:
-    """A ResNet, not built yet."""
+class OwnSpec(Spec):
+    """What the families built here have in common."""
 
-    name: str
-    block: Literal["basic", "bottleneck"]
-    depths: tuple[int, ...]
-    num_classes: int = 1000
     width: int = 64
-    # the places
-    stem: Callable[[Spec], nn.Module] = imagenet_stem
-    """(B, 3, H, W) -> (B, width, H/2, W/2) before batch norm; small_stem keeps H, W."""
-    pool: Callable[[Spec], nn.Module] | None = MaxPool
-    """Halves H, W after the stem."""
-    stage: StageFactory | None = None
-    """None: a plain row of blocks."""
-    operator: OperatorFactory | None = None
-    """None: 3x3 conv, batch norm, ReLU."""
+    """Channels behind the stem; all others are multiples."""
+    attention: Callable[[int], nn.Module] | None = None
+    """(channels) -> re-weighting of a block's output, behind its last batch norm."""
+    after_norm: Callable[[Site], nn.Module | None] | None = None
+    """What follows each batch norm of a block (in the shortcut too), before the activation."""
     downsample: Callable[[int, int], nn.Module] | None = None
     """(channels, stride) -> what halves H, W behind a 3x3 conv that then has stride 1. None: the conv's own stride."""
-    prefilter: Callable[[int], nn.Module] | None = None
-    """(channels) -> what stands in front of a strided 3x3 conv, which keeps its stride. H, W stay."""
-    shortcut: ShortcutFactory = projection
-    attention: Callable[[int], nn.Module] | None = None
-    """(channels) -> re-weighting of the residual branch before the addition."""
-    after_norm: Callable[[Site], nn.Module | None] | None = None
-    """What follows each batch norm of a block (in the shortcut too)."""
-    branch: Callable[[Site], nn.Module | None] | None = None
-    """What the residual branch passes right before the addition."""
-    residual: bool = True
-    """False: a plain network, no shortcuts at all."""
-    early_stride: bool = False
-    """The stride of a bottleneck is in its first 1x1 conv (He et al. 2015), not in the 3x3 conv."""
-    zero_gamma: bool = False
-    """The last batch norm of each block starts with gamma = 0."""
     # numerical conventions
     bn_momentum: float = 0.1
     bn_eps: float = 1e-5
@@ -91,84 +141,94 @@ class Spec:
     init: Init = "tensorflow"
 
     def __post_init__(self) -> None:
-        for key in ("num_classes", "width"):
-            _check_kind(key, getattr(self, key), Integral, "an integer")
-        for key in ("bn_momentum", "bn_eps"):
-            _check_kind(key, getattr(self, key), Real, "a number")
-        _check_choice("padding", self.padding, Padding)
-        _check_choice("init", self.init, Init)
-        require(
-            (
-                1 <= self.num_classes < 2**31,
-                f"model.num_classes must be at least 1 and below 2**31, not {self.num_classes}",
-            ),
-            (2 <= self.width <= 2**16, f"model.width must be at least 2 and at most 65536, not {self.width}"),
-            (0 < self.bn_momentum <= 1, f"model.bn_momentum must be above 0, at most 1, not {self.bn_momentum}"),
-            (0 < self.bn_eps < 1, f"model.bn_eps must be above 0 and below 1, not {self.bn_eps}"),
-        )
+        super().__post_init__()
+        _check_kind("width", self.width, Integral, "an integer")
+        check_norm(self.bn_momentum, self.bn_eps)
+        check_choice("padding", self.padding, Padding)
+        check_choice("init", self.init, Init)
+        if not 2 <= self.width <= 2**16:
+            raise UserError(f"model.width must be at least 2 and at most 65536, not {self.width}")
 
-    @property
-    def expansion(self) -> int:
-        """Output channels of a block over its inner width."""
-        return 4 if self.block == "bottleneck" else 1
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some places filled otherwise."""
-        return replace(self, **changes)
-
-    def build(self) -> nn.Module:
-        """The network: images (B, 3, H, W) -> logits (B, num_classes)."""
-        from models.resnet import ResNet
-
-        return ResNet(self)
+    def __str__(self) -> str:
+        return f"{self.name}, width {self.width}, {self.num_classes} classes"
 
 
-def spec_of(
-    name: str,
-    *,
-    num_classes: int = 1000,
-    width: int | None = None,
-    stem: Stem | None = None,
-    **fields: Any,
-) -> Spec:
-    """The untouched spec of a catalogue model.
+def spec_of(name: str, *, num_classes: int = 1000, **fields: Any) -> Spec:
+    """The untouched spec of a model: of the catalogue by its name, or of timm's by ``timm:NAME``.
+
+    Args:
+        name: the model.
+        num_classes: outputs.
+        fields: what its family lets one choose, see `create_model`; None is the model's own value.
 
     Raises:
         UserError: there is no model, or no field to be chosen, of that name; a value that cannot be.
     """
-    if name not in list(CATALOGUE):  # a list asks for no hash
+    entry: Entry
+    if isinstance(name, str) and name.startswith(TIMM):
+        entry = TimmEntry("", name.removeprefix(TIMM))
+    elif name in list(CATALOGUE):  # a list asks for no hash
+        entry = CATALOGUE[name]
+    else:
         raise UserError(suggest("model", name, CATALOGUE))
+    chosen = {field: value for field, value in fields.items() if value is not None}
     for field in fields:
         if field not in CHOSEN:
-            raise UserError(suggest("field of a model", field, ["num_classes", "width", "stem", *CHOSEN]))
-    entry = CATALOGUE[name]
-    if stem is not None:
-        _check_choice("stem", stem, Stem)
-    small = (stem or entry.stem) == "small"
-    return Spec(
-        name=name,
-        block="bottleneck" if entry.block == "bottleneck" else "basic",
-        depths=entry.depths,
-        num_classes=num_classes,
-        width=entry.width if width is None else width,
-        stem=small_stem if small else imagenet_stem,
-        pool=None if small else MaxPool,
-        shortcut=zero_pad if entry.shortcut == "zero_pad" else projection,
-        residual=entry.residual,
-        early_stride=entry.early_stride,
-        **fields,
+            raise UserError(suggest("field of a model", field, ["num_classes", *CHOSEN]))
+    for field in chosen:
+        if field not in entry.chosen:
+            takes = ", ".join(f"model.{f}" for f in entry.chosen if f != "image_size")
+            raise UserError(f"{name} has no {field} to choose: leave model.{field} out (it takes {takes})")
+    return _family(entry)(entry, name=name, num_classes=num_classes, **chosen)
+
+
+def _family(entry: Entry) -> Callable[..., Spec]:
+    if isinstance(entry, ResNetEntry):
+        from models.resnet import resnet_spec
+
+        return resnet_spec
+    if isinstance(entry, MobileNetEntry):
+        from models.mobilenet import mobilenet_spec
+
+        return mobilenet_spec
+    from models.from_timm import timm_spec
+
+    return timm_spec
+
+
+CHOSEN = tuple(dict.fromkeys(field for entry in CATALOGUE.values() for field in entry.chosen))
+"""Fields that may be chosen by name; the places are the tricks', the rest the catalogue's."""
+
+
+def check_norm(momentum: float = 0.1, eps: float = 1e-5) -> None:
+    """Raise `UserError` where a batch norm cannot have these."""
+    _check_kind("bn_momentum", momentum, Real, "a number")
+    _check_kind("bn_eps", eps, Real, "a number")
+    require(
+        (0 < momentum <= 1, f"model.bn_momentum must be above 0, at most 1, not {momentum}"),
+        (0 < eps < 1, f"model.bn_eps must be above 0 and below 1, not {eps}"),
     )
 
 
-CHOSEN = ("bn_momentum", "bn_eps", "padding", "init")
-"""Fields that may be chosen by name; the places are the tricks', the rest the catalogue's."""
+def check_choice(key: str, value: object, options: Any) -> None:
+    """Raise `UserError` where ``value`` is none of the options, a `Literal`."""
+    if value not in get_args(options):
+        raise UserError(suggest(f"model.{key}", value, get_args(options)))
+
+
+SMALL_PICTURE = 64
+"""Pixels up to which a network begins the small way, where it has the choice and nothing is said."""
+
+
+def is_small(stem: Stem | None, image_size: int | None, otherwise: Stem) -> bool:
+    """Whether a network begins the small way: as ``stem`` says, else by the pictures' size, else ``otherwise``."""
+    if stem is not None:
+        check_choice("stem", stem, Stem)
+    elif image_size is not None:
+        return image_size <= SMALL_PICTURE
+    return (stem or otherwise) == "small"
 
 
 def _check_kind(key: str, value: object, kind: type, called: str) -> None:
     if not isinstance(value, kind) or isinstance(value, bool):  # to Python, True is a number
         raise UserError(f"model.{key} must be {called}, not {value!r}")
-
-
-def _check_choice(key: str, value: object, options: Any) -> None:
-    if value not in get_args(options):
-        raise UserError(suggest(f"model.{key}", value, get_args(options)))

@@ -5,7 +5,6 @@ Shapes: pictures (N, 3, H, W) on the 0-255 scale, logits (N, K). No code runs fr
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import UserError
+from models.from_timm import check_name
 from models.weights import misfit, read_config, read_weights
 
 SOURCES = "a checkpoint of a run (runs/.../best.ckpt), timm:NAME, timm:NAME@WEIGHTS, or efficientnet_lite0"
@@ -142,9 +142,7 @@ def _timm(source: str) -> Trained:
     from timm.data.config import resolve_data_config
 
     name, _, file = source.partition("@")
-    if not timm.is_model(name):
-        close = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise UserError(f"timm has no model '{name}'." + (f" Did you mean {' or '.join(close)}?" if close else ""))
+    check_name(name)
     if file:
         state = read_weights(Path(file).expanduser())
         try:

@@ -12,6 +12,7 @@ import yaml
 from torch import Tensor, nn
 
 from core.errors import UserError
+from models.from_timm import converted
 
 
 def read_weights(path: str | Path, averaged: bool | None = None) -> dict[str, Tensor]:
@@ -100,7 +101,7 @@ def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False, 
         UserError: the file is of another model; says which weight shows it.
     """
     try:
-        state = read_weights(path)
+        state = converted(model, read_weights(path))
     except UserError as error:
         raise UserError(f"model.checkpoint: {error}") from error
     own, head = model.state_dict(), _head(model)

@@ -6,18 +6,17 @@ import re
 import subprocess
 import sys
 import tokenize
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from core.names import trick_names
-from models.spec import Spec
+from models.spec import PLACES
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("conf", "core", "hydra_plugins", "lit_modules", "models", "robustness", "scoring")
 # zero_gamma is also what a place of the spec is called.
-WORDS = sorted(set(trick_names()) - {field.name for field in fields(Spec)})
+WORDS = sorted(set(trick_names()) - set(PLACES))
 NAME = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(WORDS)})(?![A-Za-z0-9_])")
 
 

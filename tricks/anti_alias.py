@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from core.errors import UserError
 from models.layers import conv, norm, projection
+from models.resnet import ResNetSpec
 from models.spec import Spec
 from tricks.base import ModelTrick, register
 
@@ -78,7 +79,7 @@ class Blur(nn.Module):
 
 
 def blurred_projection(
-    spec: Spec, in_channels: int, out_channels: int, stride: int, filter_size: int, padding: str
+    spec: ResNetSpec, in_channels: int, out_channels: int, stride: int, filter_size: int, padding: str
 ) -> nn.Module:
     """Blur with the stride, 1x1 conv, batch norm; the plain projection where nothing is sub-sampled."""
     if stride == 1:
@@ -88,7 +89,7 @@ def blurred_projection(
     )
 
 
-def blurred_max_pool(spec: Spec, filter_size: int, padding: str) -> nn.Module:
+def blurred_max_pool(spec: ResNetSpec, filter_size: int, padding: str) -> nn.Module:
     """3x3 max-pool with stride 1, then a blur with stride 2."""
     return nn.Sequential(nn.MaxPool2d(3, 1, padding=1), Blur(spec.width, 2, filter_size, padding))
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from core.errors import UserError
 from models.layers import conv, norm
-from models.resnet import block_row, plain_stage, stage_sites
+from models.resnet import ResNetSpec, block_row, plain_stage, stage_sites
 from models.spec import Spec
 from tricks.base import ModelTrick, register
 
@@ -33,7 +33,7 @@ DEPTHS = {"resnet101": (4, 8, 18, 3), "resnet152": (5, 12, 30, 3)}
 class BigLittlePool(nn.Module):
     """The big-little pair that stands for max-pool: (B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2))."""
 
-    def __init__(self, spec: Spec, alpha: int) -> None:
+    def __init__(self, spec: ResNetSpec, alpha: int) -> None:
         super().__init__()
         width, slim = spec.width, max(1, spec.width // alpha)
         self.big = nn.Sequential(conv(width, width, 3, 2), norm(spec, width))
@@ -58,7 +58,7 @@ class BigLittlePool(nn.Module):
 class BigLittleStage(nn.Module):
     """(B, in_channels, H, W) -> (B, width * expansion, H/stride, W/stride)."""
 
-    def __init__(self, spec: Spec, stage: int, in_channels: int, stride: int, alpha: int, beta: int) -> None:
+    def __init__(self, spec: ResNetSpec, stage: int, in_channels: int, stride: int, alpha: int, beta: int) -> None:
         super().__init__()
         width = spec.width * 2 ** (stage - 1)
         slim = max(1, width // alpha)
@@ -80,7 +80,7 @@ class BigLittleStage(nn.Module):
         return self.merge(self.act(little + big))
 
 
-def big_little_stage(spec: Spec, stage: int, in_channels: int, alpha: int, beta: int) -> tuple[nn.Module, int]:
+def big_little_stage(spec: ResNetSpec, stage: int, in_channels: int, alpha: int, beta: int) -> tuple[nn.Module, int]:
     """Big-little modules but for the last stage, which is a plain row with stride 2."""
     last = len(spec.depths)
     if stage == last:
@@ -89,7 +89,7 @@ def big_little_stage(spec: Spec, stage: int, in_channels: int, alpha: int, beta:
     return module, spec.width * 2 ** (stage - 1) * spec.expansion
 
 
-def pooled_shortcut(spec: Spec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+def pooled_shortcut(spec: ResNetSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
     """3x3 average pool with the stride (zeros beyond the edge count), 1x1 convolution, batch norm."""
     pool = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else nn.Identity()
     return nn.Sequential(pool, conv(in_channels, out_channels, 1), norm(spec, out_channels))
@@ -110,7 +110,7 @@ class BigLittle(ModelTrick):
             raise UserError("tricks.big_little.alpha and tricks.big_little.beta must be at least 1")
 
     def convert(self, spec: Spec) -> Spec:
-        depths = DEPTHS.get(spec.name, spec.depths)
+        depths = DEPTHS.get(spec.name) or spec.depths
         if min(depths[:-1]) < 2:
             raise UserError(f"big_little needs at least two blocks in each stage; {spec.name} has {list(depths)}")
         return spec.replace(

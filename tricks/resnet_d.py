@@ -22,11 +22,12 @@ from torch import Tensor, nn
 
 from core.errors import UserError
 from models.layers import conv, imagenet_stem, norm
+from models.resnet import ResNetSpec
 from models.spec import Spec
 from tricks.base import ModelTrick, register
 
 
-def deep_stem(spec: Spec) -> nn.Module:
+def deep_stem(spec: ResNetSpec) -> nn.Module:
     """(B, 3, H, W) -> (B, width, H/2, W/2)."""
     half = spec.width // 2
     return nn.Sequential(
@@ -56,7 +57,7 @@ class ShortcutPool(nn.Module):
         return F.avg_pool2d(x, 2, self.stride, ceil_mode=True, count_include_pad=False, divisor_override=divisor)
 
 
-def pooled_shortcut(spec: Spec, in_channels: int, out_channels: int, stride: int, pool_stage1: bool) -> nn.Module:
+def pooled_shortcut(spec: ResNetSpec, in_channels: int, out_channels: int, stride: int, pool_stage1: bool) -> nn.Module:
     """Average pool, 1x1 conv with stride 1, batch norm."""
     pool = ShortcutPool(stride, spec.padding == "tensorflow") if stride > 1 or pool_stage1 else nn.Identity()
     return nn.Sequential(pool, conv(in_channels, out_channels, 1), norm(spec, out_channels))

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from core.errors import UserError
 from models.layers import conv, norm
+from models.resnet import ResNetSpec
 from models.spec import Spec
 from tricks.base import ModelTrick, register
 
@@ -48,7 +49,7 @@ class SelectiveKernel(nn.Module):
 
     def __init__(
         self,
-        spec: Spec,
+        spec: ResNetSpec,
         in_channels: int,
         channels: int,
         stride: int,

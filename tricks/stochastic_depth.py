@@ -3,7 +3,7 @@
 Paper: Huang et al. 2016 (arXiv 1603.09382); the linear rule of section 3: block l of L survives with 1 - l / L * rate.
 Changes: `branch`, the residual branch right before the addition.
 Differs: the branch of a survivor is divided by its probability in training, instead of being scaled at evaluation
-(the same expectation; as in timm and EfficientNet).
+(the same expectation; as in timm and EfficientNet). In timm's networks, EfficientNet among them, l counts from 0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tricks.base import ModelTrick, Strength, register, strength
 
 
 class DropPath(nn.Module):
-    """Zeroes the whole branch (B, C, H, W) of some pictures and scales up the others.
+    """Zeroes the whole branch (B, ...) of some pictures and scales up the others.
 
     ``depth`` is the block's share of the last block's rate. ``rate`` is a tensor: compiled code follows it.
     """
@@ -35,7 +35,7 @@ class DropPath(nn.Module):
         if not self.training:
             return x
         survival = 1 - self.rate
-        keep = torch.bernoulli(survival.expand(x.shape[0], 1, 1, 1))
+        keep = torch.bernoulli(survival.expand(x.shape[0], *[1] * (x.ndim - 1)))
         return x * (keep / survival).to(x.dtype)
 
     def extra_repr(self) -> str:

@@ -10,7 +10,7 @@ from core import explain
 from core.plan import Batch, make_plan
 from core.resolve import resolve
 from models.cost import cost_of
-from models.spec import spec_of
+from models.spec import PLACES, spec_of
 from tricks import create
 
 
@@ -28,7 +28,7 @@ def rows(plan) -> dict[str, tuple[str, str]]:
 
 def test_without_tricks_the_model_owns_every_place():
     table = rows(plan_of())
-    assert {owner for place, (_, owner) in table.items() if place in explain.PLACES} == {"resnet50"}
+    assert {owner for place, (_, owner) in table.items() if place in PLACES} == {"resnet50"}
     assert table["operator"] == ("3x3 conv, batch norm, ReLU", "resnet50")
     assert table["pool"] == ("none", "resnet50")  # 32x32 pictures: the small stem
     assert table["stem"][0] == "small_stem"
@@ -57,7 +57,7 @@ def test_all_spec_places_are_shown():
     spec = spec_of("resnet50")
     conventions = {"name", "block", "num_classes", "width", "residual", "early_stride", "bn_momentum"}
     conventions |= {"bn_eps", "padding", "init"}
-    assert set(explain.PLACES) == set(spec.__dataclass_fields__) - conventions
+    assert set(spec.places) == set(spec.__dataclass_fields__) - conventions == set(PLACES)
 
 
 def test_plain_networks_say_that_there_is_no_shortcut():
@@ -87,7 +87,7 @@ def test_the_printed_tables(tricks, capsys):
     console = Console(width=200)
     console.print(explain.explain(plan_of(tricks)))
     text = capsys.readouterr().out
-    for place in explain.PLACES:
+    for place in PLACES:
         assert place in text
     for trick in tricks:
         assert trick in text

@@ -58,6 +58,7 @@ OTHER: dict[str, dict[str, object]] = {
         "size": 24,
     },
     "dropblock": {"block_size": 3, "keep_prob": 0.5, "stage_scales": [1.0, 0.25]},
+    "dropout": {"rate": 0.6},
     "ema": {"decay": 0.1, "warmup": False, "every": 2, "validate": "raw"},
     "label_smoothing": {"smoothing": 0.3},
     "mixup": {"alpha": 1.0, "kind": "permutation"},
