@@ -1,4 +1,4 @@
-"""The data sets: scikit-learn's digits, folders of pictures, and torchvision's (`lit_modules.fgvc`).
+"""The data sets: scikit-learn's digits, folders of pictures, and torchvision's (`lit_modules.fgvc`, `.cifar`).
 
 A new one is a function in `SOURCES`.
 
@@ -384,6 +384,13 @@ def _check_imagenet(folder: Path, classes: Sequence[str]) -> None:
         )
 
 
+def cifar10(cfg: DataConfig) -> Source:
+    """CIFAR-10."""
+    from lit_modules.cifar import open_cifar10
+
+    return open_cifar10(cfg)
+
+
 def fgvc(cfg: DataConfig) -> Source:
     """One of torchvision's fine-grained data sets."""
     from lit_modules.fgvc import open_fgvc
@@ -394,6 +401,7 @@ def fgvc(cfg: DataConfig) -> Source:
 FGVC = ("food101", "stanford_cars", "flowers102", "fgvc_aircraft", "oxford_pets")
 SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "digits": digits,
+    "cifar10": cifar10,
     "imagefolder": imagefolder,
     "imagenet": imagenet,
     **dict.fromkeys(FGVC, fgvc),
@@ -403,6 +411,7 @@ FOLDERS = frozenset(
 )
 OWN_KEYS = {
     "digits": frozenset({"crop_pad"}),
+    "cifar10": frozenset({"root", "crop_pad"}),
     "imagefolder": FOLDERS,
     "imagenet": FOLDERS,
     **dict.fromkeys(FGVC, FOLDERS | {"download"}),

@@ -105,17 +105,22 @@ def center_crop_resize(
     return resize_box(picture.decode(), (left * sx, top * sy, (left + size) * sx, (top + size) * sy), size, how)
 
 
-def pad_and_shift(picture: np.ndarray, rng: np.random.Generator, size: int, *, pad: int, flip: float) -> np.ndarray:
+def pad_and_shift(
+    picture: np.ndarray, rng: np.random.Generator, size: int, *, pad: int, flip: float, zeros: bool = False
+) -> np.ndarray:
     """Move uint8 (H, W, 3) by up to ``pad`` pixels each way, mirror it with probability ``flip``, resize it.
 
-    What comes in repeats the border. The usual pad-and-crop of small pictures (He et al. 2016, section 4.2) pads with
-    zeros instead.
+    What comes in repeats the border, or is black with ``zeros``: the usual pad-and-crop of small pictures (He et al.
+    2015, section 4.2).
     """
     height, width = picture.shape[:2]
     dy, dx = rng.integers(-pad, pad + 1, size=2)
     rows = np.clip(np.arange(height) + dy, 0, height - 1)
     columns = np.clip(np.arange(width) + dx, 0, width - 1)
     shifted = picture.take(rows, axis=0).take(columns, axis=1)
+    if zeros:
+        shifted[rows != np.arange(height) + dy] = 0
+        shifted[:, columns != np.arange(width) + dx] = 0
     return random_flip(resize(shifted, size), rng, probability=flip)
 
 

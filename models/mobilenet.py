@@ -124,6 +124,10 @@ class MobileNet(PaddedNetwork):
     def forward(self, images: Tensor) -> Tensor:
         return self.classifier(self.before_classifier(self.features(images).mean((2, 3))))
 
+    def get_classifier(self) -> nn.Linear:
+        """What turns pooled features into logits, under timm's name."""
+        return self.classifier
+
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Regular expressions of parameter names in the order of the layers, as timm wants them; the rest is the head.
 

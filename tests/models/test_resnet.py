@@ -304,7 +304,7 @@ def test_every_field_that_is_offered_is_taken():
         create_model("tiny", nosuch=1)
     offered = str(caught.value).partition("Available: ")[2].split(", ")
     values = {"num_classes": 3, "width": 4, "stem": "imagenet", "bn_momentum": 1, "bn_eps": 1e-3}
-    values |= {"padding": "tensorflow", "init": "torchvision"}
+    values |= {"padding": "tensorflow", "init": "torchvision", "image_size": 32}
     assert set(offered) == set(values)
     assert create_model("tiny", **values)(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
 
