@@ -456,7 +456,7 @@ def test_a_parameter_added_to_a_trick() -> None:
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
-        (["data.root=/x"], "data=digits takes no data.root: leave it out, or add data=imagefolder"),
+        (["data.root=/x"], "data=digits takes no data.root: leave it out, or add data=cifar10 or data=imagefolder"),
         (["data.crop_scale=[0.5,1]"], "data=digits takes no data.crop_scale"),
         (["data=imagefolder", "data.root=/x", "data.crop_pad=2"], "data=imagefolder takes no data.crop_pad"),
         (["data=imagefolder", "data.download=true"], "data=imagefolder takes no data.download: leave it out, or add"),
