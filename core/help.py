@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from string import digits
 
 from core.errors import UserError
 from core.names import group_names, suggest
@@ -72,10 +73,13 @@ def evaluate_help() -> str:
 
 
 def families(recipes: Mapping[str, str]) -> dict[str, str]:
-    """A line for each family of recipes (what is before the first ``_`` of a name): its range, and its first one."""
+    """A line for each family of recipes: its range, and its first one.
+
+    The family is what comes before the first ``_`` of a name, without digits at the end.
+    """
     names: dict[str, list[str]] = {}
     for name in recipes:
-        names.setdefault(name.partition("_")[0], []).append(name)
+        names.setdefault(name.partition("_")[0].rstrip(digits), []).append(name)
     return {
         " .. ".join(dict.fromkeys((some[0], some[-1]))): f"({len(some)}) {recipes[some[0]]}" for some in names.values()
     }

@@ -261,7 +261,12 @@ def test_help_lists_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_lists_recipes_by_family(capsys: pytest.CaptureFixture[str]) -> None:
     known = {"a_0": "A: the first", "a_1": "A: the second", "a_2": "A: the third", "b": "B: alone"}
-    assert families(known) == {"a_0 .. a_2": "(3) A: the first", "b": "(1) B: alone"}
+    known |= {"c18": "C: of 18 layers", "c50": "C: of 50 layers"}
+    assert families(known) == {
+        "a_0 .. a_2": "(3) A: the first",
+        "b": "(1) B: alone",
+        "c18 .. c50": "(2) C: of 18 layers",
+    }
     texts = []
     for arguments in (["--help"], ["--help", "recipe"]):
         with pytest.raises(SystemExit):

@@ -28,6 +28,7 @@ from core.names import RECIPES, ROOT, recipe_content, recipe_names
 from core.plan import Plan, make_plan
 from core.register import FlatRecipe, flatten, register
 from lit_modules.schedule import Schedule
+from models.catalogue import CATALOGUE
 from models.cost import Cost, cost_of
 from models.spec import Spec
 from tricks import load
@@ -222,17 +223,23 @@ def pictures(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("name", NAMES)
+LARGE = re.compile("efficientnet_b[4-7]|efficientnetv2_[ml]|coatnet_[1-4]")
+STEPS = [pytest.param(name, marks=pytest.mark.slow) if LARGE.match(name) else name for name in NAMES]
+
+
+@pytest.mark.parametrize("name", STEPS)
 def test_a_step_of_training(name, pictures):
-    """Its own pipeline, network, loss and optimizer, on small pictures and with few channels."""
+    """Its own pipeline, network, loss and optimizer, on small pictures and, where one may choose, with few channels."""
     cfg, tricks = configured(name)
+    ours = "width" in CATALOGUE[cfg.model.name].chosen
+    thin: Any = {"width": 4, "stem": Stem.imagenet} if ours else {}
     small = replace(
         cfg,
         # The weights that fine-tuning starts from, which the user names: they are not opened here.
-        model=replace(cfg.model, width=4, stem=Stem.imagenet, checkpoint=str(pictures / "weights.pt")),
+        model=replace(cfg.model, **thin, checkpoint=str(pictures / "weights.pt")),
         data=replace(
-            cfg.data, name="imagefolder", root=str(pictures), image_size=64, eval_size=None, eval_resize=None,
-            batch_size=4, num_workers=0,
+            cfg.data, name="imagefolder", root=str(pictures), image_size=64 if ours else 96, eval_size=None,
+            eval_resize=None, batch_size=4, num_workers=0,
         ),
         trainer=replace(cfg.trainer, max_epochs=max(8, int(cfg.optim.warmup_epochs))),
     )  # fmt: skip
