@@ -21,7 +21,7 @@ from lit_modules.optim import build_optimizer
 from lit_modules.schedule import Schedule
 from models import cost, create_model
 from models.spec import spec_of
-from models.teacher import open_teacher
+from models.trained import open_trained
 from models.weights import load_weights
 from tricks import create
 from tricks.base import BatchTrick, LossTrick
@@ -347,7 +347,7 @@ def test_a_run_of_such_a_network_is_a_teacher(name, library, tricks, tmp_path):
     cfg = teachers.small(image_size=32)
     cfg.model.name, cfg.model.library = name, library
     module = teachers.checkpoint(tmp_path / "best.ckpt", cfg, tricks)
-    teacher = open_teacher(str(tmp_path / "best.ckpt"))
+    teacher = open_trained(str(tmp_path / "best.ckpt"))
     pictures = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     with torch.no_grad():
         torch.testing.assert_close(teacher(pictures), module(pictures))
