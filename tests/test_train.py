@@ -66,10 +66,7 @@ def test_from_the_command_line_to_a_result(tmp_path: Path) -> None:
     assert result["throughput"] > 0
     assert {"macs", "train_seconds", "hardware", "versions", "git_commit", "config_hash"} <= set(result)
     assert {path.name for path in run.glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
-    assert torch.load(run / "last.ckpt", weights_only=True)["config"]["tricks"]["sk"] == {
-        "reduction": 2,
-        "min_attention": 32,
-    }
+    assert torch.load(run / "last.ckpt", weights_only=True)["config"]["tricks"]["sk"]["reduction"] == 2
 
     written = (run / "result.json").stat().st_mtime_ns
     again = train(tmp_path, *overrides)
