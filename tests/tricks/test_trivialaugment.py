@@ -17,8 +17,8 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
 
 
 def test_one_operation_is_drawn_evenly():
-    rng = np.random.default_rng(1)
-    steps = [TrivialAugment().draw(rng, (224, 224)) for _ in range(DRAWS)]
+    rng, trick = np.random.default_rng(1), TrivialAugment()
+    steps = [trick.draw(rng, (224, 224)) for _ in range(DRAWS)]
     assert all(len(one) == 1 for one in steps)
     counts = Counter(one[0][0] for one in steps)
     assert list(WIDE.operations) == list(autoaugment.TrivialAugmentWide()._augmentation_space(31))
@@ -27,8 +27,8 @@ def test_one_operation_is_drawn_evenly():
 
 
 def test_the_strength_is_drawn_evenly_from_31_either_way():
-    rng = np.random.default_rng(2)
-    steps = [TrivialAugment().draw(rng, (224, 224))[0] for _ in range(DRAWS)]
+    rng, trick = np.random.default_rng(2), TrivialAugment()
+    steps = [trick.draw(rng, (224, 224))[0] for _ in range(DRAWS)]
     angles = [strengths[0] for name, strengths in steps if name == "Rotate"]
     counts = Counter(round(abs(angle), 3) for angle in angles)
     assert sorted(counts) == pytest.approx([4.5 * i for i in range(31)])
