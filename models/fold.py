@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from models.mobilenet import StridedConv3x3
 from models.packed import can_pack, pack
 
 
@@ -57,7 +58,8 @@ def foldable(network: nn.Module, image_size: int) -> list[tuple[str, str]]:
         pairs.extend((conv, module, output) for conv, output in outputs if output is inputs[0])
 
     for module in shadow.modules():
-        if type(module) in (nn.Conv2d, Conv2dSame):  # others may make their weights anew in each forward pass
+        # Others may make their weights anew in each forward pass.
+        if type(module) in (nn.Conv2d, Conv2dSame, StridedConv3x3):
             module.register_forward_hook(convolved)
         elif isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
             module.register_forward_pre_hook(normalised)

@@ -53,22 +53,30 @@ def mobilenet_spec(
     return MobileNetSpec(**{"width": entry.width, "small": is_small(stem, image_size, "imagenet"), **fields})
 
 
-class Conv3x3(nn.Conv2d):
-    """3x3 convolution without bias: (B, C, H, W) -> (B, channels, ceil(H/stride), ceil(W/stride)).
+class StridedConv3x3(nn.Conv2d):
+    """3x3 convolution with stride 2, without bias: (B, C, H, W) -> (B, channels, ceil(H/2), ceil(W/2)).
 
-    PyTorch pads one pixel on every side. TensorFlow's SAME pads only what is missing: on even sizes and at stride 2 one
-    pixel at the far side.
+    PyTorch pads one pixel on every side. TensorFlow's SAME pads only what is missing: on even sizes one pixel at the
+    far side.
     """
 
-    def __init__(self, in_channels: int, channels: int, stride: int, groups: int = 1) -> None:
-        super().__init__(in_channels, channels, 3, stride, padding=1, groups=groups, bias=False)
+    def __init__(self, in_channels: int, channels: int, groups: int) -> None:
+        super().__init__(in_channels, channels, 3, 2, padding=1, groups=groups, bias=False)
         self.tf_padding = False
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.tf_padding or self.stride[0] == 1:
+        if not self.tf_padding:
             return super().forward(x)
         near_h, near_w = x.shape[-2] % 2, x.shape[-1] % 2
-        return F.conv2d(F.pad(x, (near_w, 1, near_h, 1)), self.weight, stride=self.stride, groups=self.groups)
+        x = F.pad(x, (near_w, 1, near_h, 1))
+        return F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
+
+
+def conv3x3(in_channels: int, channels: int, stride: int, groups: int = 1) -> nn.Conv2d:
+    """3x3 convolution without bias and with stride 1 or 2."""
+    if stride == 1:
+        return nn.Conv2d(in_channels, channels, 3, padding=1, groups=groups, bias=False)
+    return StridedConv3x3(in_channels, channels, groups)
 
 
 class Separable(nn.Module):
@@ -77,7 +85,7 @@ class Separable(nn.Module):
     def __init__(self, spec: MobileNetSpec, in_channels: int, channels: int, stride: int, site: Site) -> None:
         super().__init__()
         blur = spec.downsample if stride > 1 else None
-        self.conv_dw = Conv3x3(in_channels, in_channels, 1 if blur else stride, groups=in_channels)
+        self.conv_dw = conv3x3(in_channels, in_channels, 1 if blur else stride, groups=in_channels)
         self.bn1 = norm(spec, in_channels)
         self.drop1 = (spec.after_norm and spec.after_norm(site)) or nn.Identity()
         self.blur = blur(in_channels, stride) if blur else nn.Identity()
@@ -97,7 +105,7 @@ class MobileNet(PaddedNetwork):
 
     def __init__(self, spec: MobileNetSpec) -> None:
         super().__init__()
-        self.conv_stem = Conv3x3(3, spec.width, 1 if spec.small else 2)
+        self.conv_stem = conv3x3(3, spec.width, 1 if spec.small else 2)
         self.bn1 = norm(spec, spec.width)
         self.act = nn.ReLU6(inplace=True)
         channels, done, total = spec.width, 0, sum(map(len, STAGES))

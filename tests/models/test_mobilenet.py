@@ -12,6 +12,7 @@ from core.resolve import resolve
 from lit_modules.optim import build_optimizer
 from models import create_model
 from models.cost import cost_of
+from models.fold import fold
 from models.spec import spec_of
 from tricks import create
 
@@ -68,6 +69,15 @@ def test_the_padding_travels_with_the_weights():
     assert not torch.allclose(other(images(64)), trained(images(64)))
     other.load_state_dict(trained.state_dict())
     assert torch.equal(other(images(64)), trained(images(64)))
+
+
+@pytest.mark.parametrize("padding", ["torch", "tensorflow"])
+@pytest.mark.parametrize("size", [64, 75])
+def test_every_norm_folds(padding, size):
+    model = seeded(create_model("mobilenet_v1", ["se"], num_classes=3, width=4, padding=padding)).double()
+    folded = fold(model, size)
+    assert not [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
+    torch.testing.assert_close(folded(images(size).double()), model(images(size).double()), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("fields", "side"), [({}, 2), ({"image_size": 64}, 4), ({"stem": "small"}, 4)])
