@@ -114,3 +114,18 @@ def test_label_smoothing_of_bag_of_tricks_over_the_wrong_classes():
     expected = torch.full((1000,), 0.1 / 999, dtype=torch.float64)
     expected[0] = 0.9
     torch.testing.assert_close(target, expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "magnitude", "alpha"), [("s", 300, 10, 0.0), ("m", 384, 15, 0.2), ("l", 384, 20, 0.5)]
+)
+def test_stages_of_the_code_of_efficientnetv2(size, side, magnitude, alpha):
+    """The loop over stages of main.py: sizes begin a quarter of the way on, `np.linspace` gives all else."""
+    name = f"efficientnetv2_{size}_official"
+    now = [stage / 4 for stage in range(4)]
+    sides = [int(128 + (side - 128) * (stage + 1) / 4) for stage in range(4)]
+    assert [trick(name, "progressive").at(share).size(body(name)["data"]["image_size"]) for share in now] == sides
+    magnitudes = [trick(name, "randaugment").at(share).magnitude for share in now]
+    np.testing.assert_allclose(magnitudes, np.linspace(5, magnitude, 4))
+    for mixing in ("mixup", "cutmix") if alpha else ():
+        np.testing.assert_allclose([trick(name, mixing).at(share).alpha for share in now], np.linspace(0, alpha, 4))
