@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from core.plan import Plan
 
 
+def left(side: int, dropped: float) -> int:
+    """How many of ``side`` positions stay: int((1 - dropped) * side), one at least."""
+    return max(1, int((1 - dropped) * side))
+
+
 def kept(side: int, dropped: float, rng: np.random.Generator) -> np.ndarray:
-    """The int((1 - dropped) * side) of ``side`` positions that stay, rising; one at least."""
-    return np.sort(rng.permutation(side)[: max(1, int((1 - dropped) * side))])
+    """The positions of ``side`` that stay, rising."""
+    return np.sort(rng.permutation(side)[: left(side, dropped)])
 
 
 @register
@@ -45,6 +50,9 @@ class ColOut(DataTrick):
     def check_run(self, plan: Plan) -> None:
         if not (self.p_row or self.p_col):
             raise UserError("tricks.colout.p_row and p_col are both 0, which changes nothing: drop it")
+        for then in (self.at(0.0), self.at(1.0)):
+            for dropped in (then.p_row, then.p_col):
+                plan.recipe.spec.check_size(left(plan.cfg.data.image_size, dropped))
 
     def on_device(self, images: Tensor, rng: np.random.Generator) -> Tensor:
         height, width = images.shape[-2:]

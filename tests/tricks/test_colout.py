@@ -1,9 +1,12 @@
 """ColOut against its definition: int((1 - p) side) rows and columns of the batch, in their order."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import teachers
 import torch
+from small_run import small_config
 
 from core.errors import UserError
 from core.plan import make_plan
@@ -50,3 +53,11 @@ def test_out_of_range_and_off():
         ColOut(p_row=1.0)
     with pytest.raises(UserError, match="drop it"):
         make_plan(teachers.small(), create({"colout": {"p_row": 0.0, "p_col": 0.0}}))
+
+
+def test_refused_where_a_network_takes_pictures_of_one_size():
+    cfg = small_config()
+    fixed = replace(cfg, model=replace(cfg.model, name="coatnet_0", width=None), data=replace(cfg.data, image_size=32))
+    make_plan(fixed, [])
+    with pytest.raises(UserError, match=r"takes pictures of one size, .* none of 27x27"):
+        make_plan(fixed, create(["colout"]))
