@@ -1,6 +1,6 @@
 """Which trick finds its place in which network, found by asking every trick: ``python -m tricks.families`` prints it.
 
-A trick that changes nothing in the network goes with all of them.
+A trick that changes nothing in the network goes with all of them, if they take the sizes of pictures that it makes.
 """
 
 from __future__ import annotations
