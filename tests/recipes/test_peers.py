@@ -22,7 +22,7 @@ def body(name: str) -> dict:
     return flatten(name).body
 
 
-def trick(recipe: str, name: str):
+def trick(recipe: str, name: str) -> Any:
     (made,) = create({name: body(recipe)["tricks"][name]})
     return made
 
