@@ -78,9 +78,15 @@ def recipe_content(name: str) -> Any:
     return yaml.load((RECIPES / f"{name}.yaml").read_bytes(), loader) or {}
 
 
+LISTED = 60
+"""Names that a message may hold: of recipes there are more, and ``--help recipe`` tells what each is."""
+
+
 def suggest(kind: str, name: object, options: Iterable[str]) -> str:
-    """One line that says ``name`` is unknown, what was perhaps meant, and what there is."""
+    """One line that says ``name`` is unknown, what was perhaps meant, and what there is, unless that is very much."""
     known = list(options)
     close = difflib.get_close_matches(str(name), known, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
+    if len(known) > LISTED and kind in group_names():
+        return f"unknown {kind} '{name}'.{hint} There are {len(known)}: python train.py --help {kind}"
     return f"unknown {kind} '{name}'.{hint} Available: {', '.join(known) or 'none'}"

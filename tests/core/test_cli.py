@@ -22,7 +22,7 @@ from core.cli import active_tricks, check, check_used, selected_tricks
 from core.errors import UserError
 from core.help import families
 from core.main import as_the_user_had_it, explanation, one_line_errors, raise_through_hydra
-from core.names import ROOT, recipe_names, trick_names
+from core.names import ROOT, recipe_names, suggest, trick_names
 from core.register import FlatRecipe, _meant, flatten, register
 from lit_modules.datasets import OWN_KEYS, SOURCES
 
@@ -608,3 +608,11 @@ class TestOneLineErrors:
         as_the_user_had_it(environment)
         assert core_main.FULL_ERROR not in environment
         assert core_main.OURS not in environment
+
+
+def test_more_names_than_a_line_holds_are_left_to_the_help() -> None:
+    many = [f"row_{i:02}" for i in range(99)]
+    assert suggest("recipe", "rov_07", many) == (
+        "unknown recipe 'rov_07'. Did you mean 'row_07'? There are 99: python train.py --help recipe"
+    )
+    assert "row_00, row_01" in suggest("optimizer", "rov_07", many)  # of which --help says nothing
