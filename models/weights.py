@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from core.errors import UserError
 from models.from_timm import converted
 
+DAMAGED = "no weights file that can be read: it is damaged or of another kind, so take another copy of it"
+
 
 def read_weights(path: str | Path, averaged: bool | None = None) -> dict[str, Tensor]:
     """A state_dict from .safetensors, a plain state_dict (.pt, .pth) or a checkpoint of ours (.ckpt).
@@ -74,11 +76,12 @@ def _read(path: Path) -> Any:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        unsafe = "weights_only" in str(error)
-        reason = "it holds more than tensors, and loading it could run code" if unsafe else "unreadable"
-        raise UserError(f"{path} cannot be taken ({reason}): save it as .safetensors") from error
+        if "weights_only" in str(error):
+            reason = "it holds more than tensors, and loading it could run code"
+            raise UserError(f"{path} cannot be taken ({reason}): save it as .safetensors") from error
+        raise UserError(f"{path} is {DAMAGED}") from error
     except Exception as error:  # safetensors has an exception class of its own
-        raise UserError(f"{path} is not a readable weights file") from error
+        raise UserError(f"{path} is {DAMAGED}") from error
 
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")

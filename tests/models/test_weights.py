@@ -44,6 +44,14 @@ def test_every_kind_of_file(kind: str, state: dict[str, torch.Tensor], tmp_path:
         assert torch.equal(value, state[name]), name
 
 
+@pytest.mark.parametrize("name", ["a.ckpt", "a.pth", "a.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"hello, I am no weights", b"PK\x03\x04 cut off"])
+def test_a_damaged_file(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        load_weights(fresh(), tmp_path / name)
+
+
 class Exploit:
     """What a harmful checkpoint looks like: unpickling it runs code."""
 
