@@ -91,6 +91,18 @@ def log_result(loggers: Sequence[Logger], result: Mapping[str, Any]) -> None:
             logger.experiment.summary.update({"result": dict(result)})
 
 
+def log_later_result(run: Run, result: Mapping[str, Any]) -> None:
+    """`log_result` for a run whose loggers are closed: its W&B run is taken up again, by its id."""
+    chosen = {name: given for name, given in run.config["logger"].items() if name == "wandb"}
+    loggers = build_loggers({"logger": chosen}, run, list(run.config["tricks"]), run.recipe)
+    exit_code = 1
+    try:
+        log_result(loggers, result)
+        exit_code = 0
+    finally:
+        close_loggers(loggers, exit_code)
+
+
 def close_loggers(loggers: Sequence[Logger], exit_code: int) -> None:
     """Close them with the run's exit code, so that a crashed run is not shown as finished. Never raises."""
     for logger in loggers:

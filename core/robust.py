@@ -14,6 +14,7 @@ from rich.table import Table
 
 from conf.schema import Config, Corruptions, DataConfig, RobustnessConfig, ScoredSplit
 from core.errors import UserError
+from core.loggers import log_later_result
 from core.plan import batch_of
 from core.runs import asked_robustness, write_result
 from lit_modules.datasets import EvalSet, Scored, open_scored
@@ -145,7 +146,9 @@ def score_run(cfg: Config, run: Run) -> None:
         clean=100 - result["metrics"]["top1"],
         shown=cfg.trainer.progress_bar,
     )
-    write_result(run, with_robustness(result, block))
+    result = with_robustness(result, block)
+    write_result(run, result)
+    log_later_result(run, result)
     Console().print(table(block))
 
 

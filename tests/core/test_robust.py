@@ -40,7 +40,11 @@ def finished(cfg: Config) -> tuple[Any, Classifier]:
     return run, module
 
 
-def test_a_finished_run_gets_its_scores_without_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_run_gets_its_scores_without_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[Any] = []
+    monkeypatch.setattr("core.robust.log_later_result", lambda _, result: logged.append(result))
     cfg = config(tmp_path)
     run, module = finished(cfg)
     assert run.finished
@@ -51,6 +55,7 @@ def test_a_finished_run_gets_its_scores_without_training(tmp_path: Path, capsys:
     result = json.loads((run.directory / "result.json").read_text())
     assert set(result["metrics"]) == {"top1", "top5", "loss", "ece", "corruption_error"}
     assert result["epochs"] == 1
+    assert logged == [result]
     block = result["robustness"]
     assert block["clean_error"] == 40
     assert block["corruption_error"] == result["metrics"]["corruption_error"]

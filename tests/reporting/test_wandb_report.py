@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.loggers import build_loggers, close_loggers, log_result
+from core.loggers import build_loggers, close_loggers, log_later_result, log_result
 from core.runs import Run
 from reporting.report import Report, make_report
 from reporting.wandb_report import build_workspace, destination, log_report
@@ -116,6 +116,18 @@ def test_a_training_run_is_logged_with_its_result(tmp_path: Path) -> None:
     }
     summary = items(records, "summary", "update")
     assert summary["result"] == {"metrics": {"top1": 50.0}, "macs": 7, "config_hash": "12345678"}
+
+
+def test_scores_that_come_later_reach_the_same_run(tmp_path: Path) -> None:
+    config = default_config()
+    config["logger"] = {"csv": {}, "wandb": {"_target_": "pytorch_lightning.loggers.WandbLogger", "project": "mine"}}
+    run = Run(tmp_path, "tiny-sk-s0-12345678", "12345678", None, config)
+    log_later_result(run, {"metrics": {"corruption_error": 40.0}})
+    records = offline_records(tmp_path)
+    (told,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
+    assert told.run_id == run.run_id
+    assert items(records, "summary", "update")["result"] == {"metrics": {"corruption_error": 40.0}}
+    assert not (tmp_path / "metrics.csv").exists()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the package's own
