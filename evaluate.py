@@ -12,7 +12,7 @@ from core.main import one_line_errors
 
 def main() -> None:
     """The command line."""
-    with one_line_errors():
+    with one_line_errors("interrupted: the same command goes on after what is finished"):
         from core.evaluate_cli import read
 
         values = read(sys.argv[1:])

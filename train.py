@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from core.main import one_line_errors, raise_through_hydra
+from core.main import GOES_ON, one_line_errors, raise_through_hydra
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,7 +29,7 @@ def task(cfg: DictConfig) -> float | None:
 
         return run_job(cfg)
     # Inside of Hydra's own handling, which would add a line of its own.
-    with one_line_errors():
+    with one_line_errors(GOES_ON):
         from omegaconf import OmegaConf
 
         from core.ranks import secondary_rank
@@ -96,7 +96,7 @@ def _uncollected() -> Iterator[None]:
 
 def main() -> None:
     """The command line."""
-    with one_line_errors():
+    with one_line_errors(GOES_ON):
         from core.cli import check
 
         sweep = check(sys.argv[1:])

@@ -20,6 +20,9 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 OURS = "ASSEMBLE_SET_HYDRA_FULL_ERROR"
 """Set where the program, not the user, asked Hydra for whole exceptions. Inherited by Lightning's other ranks."""
 
+GOES_ON = "interrupted: the same command goes on from the last checkpoint"
+"""What train.py says after Ctrl-C."""
+
 OUTSIDE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
 """Errors of the machine's disks and rights, which only the user can mend."""
 
@@ -43,16 +46,19 @@ def wants_traceback() -> bool:
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
+def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
     """Turn exceptions into a line on stderr and an exit code. Exits pass through, so it may be nested.
 
     Of a distributed job the first rank speaks, unless only another one has failed.
+
+    Args:
+        interrupted: the line after Ctrl-C, which says so where the same command goes on.
     """
     try:
         yield
     except KeyboardInterrupt:
         if not secondary_rank():
-            print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+            print(interrupted, file=sys.stderr)
         raise SystemExit(130) from None
     except Exception as exception:
         message = explanation(exception)

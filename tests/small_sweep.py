@@ -20,7 +20,7 @@ from conf.schema import Config
 from conf.sweepers import SWEEPERS
 from core import sweep
 from core.launchers import register_launchers
-from core.main import one_line_errors, raise_through_hydra
+from core.main import GOES_ON, one_line_errors, raise_through_hydra
 from core.sweep_summary import summarised
 
 def task(cfg):
@@ -38,7 +38,7 @@ if __name__ == "__main__":
     callback = {{"_target_": "core.sweep_summary.SweepDirectory"}}
     settings = {{"output_subdir": None, "callbacks": {{"sweep": callback}}}}
     store.store(name="config", node={{"defaults": defaults, "hydra": settings}})
-    with one_line_errors():
+    with one_line_errors(GOES_ON):
         register_launchers()
         raise_through_hydra()
         with summarised():

@@ -580,8 +580,12 @@ class TestOneLineErrors:
         assert error.count("Traceback") == 1
 
     def test_interrupt(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Only a program that goes on says so."""
         assert self.leave(KeyboardInterrupt()) == 130
-        assert capsys.readouterr().err == "interrupted: the same command goes on from the last checkpoint\n"
+        with pytest.raises(SystemExit), one_line_errors(core_main.GOES_ON):
+            raise KeyboardInterrupt
+        said = capsys.readouterr().err
+        assert said == "interrupted\ninterrupted: the same command goes on from the last checkpoint\n"
 
     def test_exits_pass(self) -> None:
         assert self.leave(SystemExit(7)) == 7
