@@ -97,7 +97,9 @@ def _scores(results: Sequence[Mapping[str, Any]], reported: Mapping[str, Any]) -
             continue
         row = f"| {UNITS.get(key, key)} | {value:.4g} |"
         if n > 1:
-            values = [result["metrics"][key] for result in results]
-            row += f" {statistics.mean(values):.4g} ± {statistics.stdev(values):.2g} |"
+            # Robustness may have been asked of some seeds alone.
+            values = [v for result in results if isinstance(v := result["metrics"].get(key), int | float)]
+            pooled = f"{statistics.mean(values):.4g} ± {statistics.stdev(values):.2g}" if len(values) == n else ""
+            row += f" {pooled} |"
         rows.append(row)
     return rows

@@ -72,6 +72,17 @@ def test_weights_and_program(run, monkeypatch, capsys):
     assert "The scores are of" not in card
 
 
+def test_a_card_of_which_one_seed_alone_has_robustness(run, monkeypatch):
+    file = run / "result.json"
+    result = json.loads(file.read_text())
+    result["metrics"]["corruption_error"] = 30.0
+    file.write_text(json.dumps(result))
+    assert command(monkeypatch, f"checkpoint={run / 'last.ckpt'}") == 0
+    card = (run / "export" / "README.md").read_text()
+    assert "| top-1 % | 90 | 92 ± 2.8 |" in card
+    assert "| corruption_error | 30 |  |" in card
+
+
 def test_a_card_says_when_its_scores_are_of_other_weights(run, monkeypatch):
     (run / "last.ckpt").rename(run / "best.ckpt")
     assert command(monkeypatch, f"checkpoint={run / 'best.ckpt'}", f"output={run / 'out'}") == 0
