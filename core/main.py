@@ -56,11 +56,11 @@ def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
-        if not secondary_rank():
-            print(interrupted, file=sys.stderr)
-        raise SystemExit(130) from None
-    except Exception as exception:
+    except (KeyboardInterrupt, Exception) as exception:
+        if _began_with_an_interrupt(exception):
+            if not secondary_rank():
+                print(interrupted, file=sys.stderr)
+            raise SystemExit(130) from None
         message = explanation(exception)
         if secondary_rank() and first_rank_ends():
             raise SystemExit(1 if message is None else 2) from None
@@ -72,6 +72,13 @@ def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
             raise SystemExit(1) from None
         print(f"error: {message}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _began_with_an_interrupt(exception: BaseException | None) -> bool:
+    """Was it raised while Ctrl-C was on its way? OmegaConf, interrupted in a copy, fails and hides why."""
+    while exception is not None and not isinstance(exception, KeyboardInterrupt):
+        exception = exception.__context__
+    return exception is not None
 
 
 def explanation(exception: BaseException) -> str | None:

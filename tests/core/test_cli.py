@@ -587,6 +587,12 @@ class TestOneLineErrors:
         said = capsys.readouterr().err
         assert said == "interrupted\ninterrupted: the same command goes on from the last checkpoint\n"
 
+    def test_an_interrupt_that_another_exception_hides(self, capsys: pytest.CaptureFixture[str]) -> None:
+        hiding = AttributeError("of a clean-up")
+        hiding.__context__, hiding.__suppress_context__ = KeyboardInterrupt(), True
+        assert self.leave(hiding) == 130
+        assert capsys.readouterr().err == "interrupted\n"
+
     def test_exits_pass(self) -> None:
         assert self.leave(SystemExit(7)) == 7
 
