@@ -71,14 +71,24 @@ def of_runs(
     """The report of runs that have been read."""
     runs = [run for run in found.runs if keep(run)]
     if not runs:
+        where = place or "the sweep"
+        if found.runs:
+            there = "; ".join(f"{key}: {', '.join(_names(found.runs, key))}" for key in ("recipe", "data", "tricks"))
+            raise UserError(f"the filters keep no finished run of the {len(found.runs)} in {where}. Found {there}")
         much = f" ({len(found.unfinished)} unfinished)" if found.unfinished else ""
-        which = "that the filters keep " if found.runs else ""
-        raise UserError(f"no finished run {which}in {place or 'the sweep'}{much}: python train.py makes one")
+        raise UserError(f"no finished run in {where}{much}: python train.py makes one")
     chosen = metric(metric_name)
     made = tables(runs, plans, chosen, baseline)
     planned = next((plan for plan in plans if plan.mode), None)
     gains = {table.title: trick_gains(table.rows, chosen, planned) for table in made}
     return Report(made, found, chosen, gains, planned)
+
+
+def _names(runs: Sequence[Run], key: str) -> list[str]:
+    """What the runs have of a key that can be filtered by; ``none`` where no run has any."""
+    values = (run.result.get(key) for run in runs)
+    names = {str(name) for value in values for name in (value if isinstance(value, list) else [value]) if name}
+    return sorted(names) or ["none"]
 
 
 def filters(recipes: Sequence[str], tricks: Sequence[str], data: Sequence[str]) -> Callable[[Run], bool]:

@@ -108,12 +108,14 @@ def crossed(differences: np.ndarray, all_rows: bool = False) -> tuple[Gain, floa
     """
     orders, seeds = differences.shape
     mean = float(differences.mean())
-    of_orders = 0.0 if all_rows else float(stats.sem(differences.mean(1))) if orders > 1 else math.nan
+    by_order = differences.mean(1)
+    known = orders > 1 and np.ptp(by_order) >= 1e-12 * max(1.0, abs(mean))  # a trick may be first in all orders
+    of_orders = 0.0 if all_rows else float(stats.sem(by_order)) if known else math.nan
     if seeds < 2:
         return Gain(seeds, mean), of_orders, None
     of_seeds = float(stats.sem(differences.mean(0)))
     total = of_orders**2 + of_seeds**2
-    if not total > 0:  # no spread, or one order of many: nothing is known about the others
+    if not total > 0:  # no spread, or orders that are one or alike, which tell nothing of the others
         return Gain(seeds, mean), of_orders, of_seeds
     freedom = total**2 / (of_orders**4 / max(orders - 1, 1) + of_seeds**4 / (seeds - 1))
     return Gain(seeds, mean, student(mean, math.sqrt(total), freedom)), of_orders, of_seeds

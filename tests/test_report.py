@@ -42,7 +42,7 @@ def test_everything_at_once(runs: Path, tmp_path: Path, capsys: pytest.CaptureFi
         (["{}", "--metric", "topp1"], "unknown metric 'topp1'. Did you mean 'top1'?"),
         (["{}", "--baseline", "skk"], "unknown baseline 'skk'. Did you mean 'sk'?"),
         (["{}", "--tricks", "sk,mixp"], "unknown trick 'mixp'. Did you mean 'mixup'?"),
-        (["{}", "--recipe", "assemble_e0*"], "no finished run that the filters keep"),
+        (["{}", "--recipe", "assemble_e0*"], "the filters keep no finished run of the"),
         (["{}", "--htm", "x"], "unrecognized arguments: --htm x. See python report.py --help"),
         (["{}", "--csv", "/proc/none/x.csv"], "cannot write /proc/none/x.csv: "),
     ],

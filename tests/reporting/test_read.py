@@ -130,5 +130,8 @@ def test_filters(tmp_path: Path) -> None:
     make_run(tmp_path, ("sk", "ema"), 0, recipe="assemble_e02")
     assert len(make_report([tmp_path], keep=filters(["assemble_*"], ["sk"], ["digits"])).runs) == 2
     assert len(make_report([tmp_path], keep=filters([], ["sk", "ema"], [])).runs) == 1
-    with pytest.raises(UserError, match="no finished run that the filters keep"):
+    with pytest.raises(
+        UserError,
+        match="the filters keep no finished run of the 2 .*recipe: assemble_e01, assemble_e02; data: digits; tricks: ema, sk",
+    ):
         make_report([tmp_path], keep=filters(["assemble_e05"], [], []))
