@@ -132,6 +132,6 @@ def test_filters(tmp_path: Path) -> None:
     assert len(make_report([tmp_path], keep=filters([], ["sk", "ema"], [])).runs) == 1
     with pytest.raises(
         UserError,
-        match="the filters keep no finished run of the 2 .*recipe: assemble_e01, assemble_e02; data: digits; tricks: ema, sk",
+        match=r"keep no finished run of the 2 .*recipe: assemble_e01, assemble_e02; data: digits; tricks: ema, sk",
     ):
         make_report([tmp_path], keep=filters(["assemble_e05"], [], []))

@@ -88,4 +88,6 @@ def test_one_order_or_one_seed_gives_no_interval(shape: tuple[int, int]) -> None
 def test_orders_that_are_alike_give_no_interval() -> None:
     """Two sampled orders that both begin with a trick share its runs: their equality tells nothing of the others."""
     found, of_orders, of_seeds = crossed(np.array([[0.1, 0.4, 0.2]] * 2))
-    assert np.isnan(of_orders) and of_seeds and found.interval is None
+    assert np.isnan(of_orders)
+    assert of_seeds
+    assert found.interval is None
