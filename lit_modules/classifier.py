@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
 from conf.schema import OptimConfig
 from core.errors import UserError
 from lit_modules.freezing import keep_frozen
 from lit_modules.losses import soft_cross_entropy
+from lit_modules.metrics import computed, metrics, update
 from lit_modules.optim import build_optimizer
 from lit_modules.schedule import Schedule
 from tricks.base import hooks_of
@@ -69,24 +68,13 @@ class Classifier(LightningModule):
         self.memory_format = memory_format
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self.val_metrics = self._metrics()
-        self.test_metrics = self._metrics(ece=MulticlassCalibrationError(num_classes, n_bins=ece_bins))
+        self.val_metrics = metrics(num_classes)
+        self.test_metrics = metrics(num_classes, ece=ece_bins)
         # Summed on the device and read only when logged: reading every step would wait for the device every step.
         self._loss_sum, self._loss_count = torch.zeros(()), 0
         self._logged_step, self._counted, self._lr = 0, -1, float("nan")
         self.last_loss = float("nan")
         """Mean training loss at the last logging, for the progress bar."""
-
-    def _metrics(self, **more: Metric) -> nn.ModuleDict:
-        k, n = min(5, self.num_classes), self.num_classes
-        return nn.ModuleDict(
-            {
-                "top1": MulticlassAccuracy(n, top_k=1, average="micro"),
-                "top5": MulticlassAccuracy(n, top_k=k, average="micro"),
-                "loss": MeanMetric(nan_strategy="disable"),  # by default it leaves NaN out, and a lost run looks well
-                **more,
-            }
-        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures on the 0-255 scale (B, 3, H, W) -> logits (B, K)."""
@@ -211,27 +199,12 @@ class Classifier(LightningModule):
 
     # --- evaluation: one-hot targets, no tricks
 
-    @staticmethod
-    def _items(metrics: nn.ModuleDict) -> list[tuple[str, Metric]]:
-        return [(name, cast(Metric, metric)) for name, metric in metrics.items()]
-
     def _score(self, metrics: nn.ModuleDict, batch: tuple[Tensor, ...]) -> None:
         images, labels = batch[:2]
-        labels = labels + self.label_offset
-        logits = self(images).float()
-        for name, metric in self._items(metrics):
-            if name == "loss":
-                metric.update(F.cross_entropy(logits, labels, reduction="none"))
-            else:
-                metric.update(logits.softmax(-1) if name == "ece" else logits, labels)
+        update(metrics, self(images).float(), labels + self.label_offset)
 
     def _log_scores(self, split: str, metrics: nn.ModuleDict) -> None:
-        scores = {}
-        for name, metric in self._items(metrics):
-            value = metric.compute()
-            scores[f"{split}/{name}"] = value if name == "loss" else 100 * value
-            metric.reset()
-        self.log_dict(scores, sync_dist=True)
+        self.log_dict({f"{split}/{name}": value for name, value in computed(metrics).items()}, sync_dist=True)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._score(self.val_metrics, batch)

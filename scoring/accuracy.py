@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanMetric, Metric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassConfusionMatrix
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from lit_modules.metrics import computed, metrics, update
 
 
 @dataclass(frozen=True)
@@ -33,25 +33,14 @@ def score(
         classes: K.
         offset: outputs before that of label 0.
     """
-    metrics: dict[str, Metric] = {
-        "top1": MulticlassAccuracy(classes, top_k=1, average="micro"),
-        "top5": MulticlassAccuracy(classes, top_k=min(5, classes), average="micro"),
-        "loss": MeanMetric(nan_strategy="disable"),
-        "ece": MulticlassCalibrationError(classes, n_bins=15),
-        "ece_10": MulticlassCalibrationError(classes, n_bins=10),
-    }
+    scores = metrics(classes, ece=15, ece_10=10)
     confusion = MulticlassConfusionMatrix(classes)
     for images, labels in batches:
         logits = predict(images)
         labels = labels.to(logits.device) + offset
-        for name, metric in metrics.items():
-            if name == "loss":
-                metric.to(logits.device).update(F.cross_entropy(logits, labels, reduction="none"))
-            else:
-                metric.to(logits.device).update(logits.softmax(1) if "ece" in name else logits, labels)
+        update(scores.to(logits.device), logits, labels)
         confusion.to(logits.device).update(logits.argmax(1), labels)
-    values = {name: float(metric.compute()) for name, metric in metrics.items()}
     return Scores(
-        {name: value if name == "loss" else 100 * value for name, value in values.items()},
+        {name: float(value) for name, value in computed(scores).items()},
         confusion.compute().cpu().numpy(),
     )

@@ -1,0 +1,46 @@
+"""Accuracy, loss and calibration, added up over batches: the same numbers in training runs and in evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
+
+
+def metrics(classes: int, **bins: int) -> nn.ModuleDict:
+    """``top1``, ``top5`` and ``loss`` of a network with so many outputs, and calibration errors by name and bins."""
+    return nn.ModuleDict(
+        {
+            "top1": MulticlassAccuracy(classes, top_k=1, average="micro"),
+            "top5": MulticlassAccuracy(classes, top_k=min(5, classes), average="micro"),
+            "loss": MeanMetric(nan_strategy="disable"),  # by default it leaves NaN out, and a lost run looks well
+            **{name: MulticlassCalibrationError(classes, n_bins=count) for name, count in bins.items()},
+        }
+    )
+
+
+def update(metrics: nn.ModuleDict, logits: Tensor, labels: Tensor) -> None:
+    """Add a batch: logits (N, K) in float32, outputs that are right (N,)."""
+    for name, metric in _items(metrics):
+        if name == "loss":
+            metric.update(F.cross_entropy(logits, labels, reduction="none"))
+        else:
+            metric.update(logits.softmax(1) if isinstance(metric, MulticlassCalibrationError) else logits, labels)
+
+
+def computed(metrics: nn.ModuleDict) -> dict[str, Tensor]:
+    """Percentages, but for the loss (cross-entropy in nats). All begin anew."""
+    values = {}
+    for name, metric in _items(metrics):
+        value = metric.compute()
+        values[name] = value if name == "loss" else 100 * value
+        metric.reset()
+    return values
+
+
+def _items(metrics: nn.ModuleDict) -> Iterator[tuple[str, Metric]]:
+    return ((name, cast(Metric, metric)) for name, metric in metrics.items())
