@@ -127,14 +127,12 @@ def _ours(overrides: Sequence[str], size: int | None) -> Network:
 def _timm(source: str, size: int | None) -> Network:
     if not source.startswith("timm:"):
         raise UserError(f"cannot read the argument '{source}': write key=value, timm:NAME or FILE.onnx. See --help")
-    import difflib
-
     import timm
 
+    from models.from_timm import check_name
+
     name = source.removeprefix("timm:")
-    if not timm.is_model(name):
-        close = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise UserError(f"timm has no model '{name}'." + (f" Did you mean {' or '.join(close)}?" if close else ""))
+    check_name(name)
     own: Any = timm.get_pretrained_cfg(name)
     return Network(source, size or own.input_size[-1], lambda: timm.create_model(name))
 

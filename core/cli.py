@@ -155,6 +155,7 @@ def _arguments(argv: Sequence[str]) -> Namespace:
 
 
 def parse(overrides: list[str]) -> list[Override]:
+    """The arguments as Hydra's grammar reads them. Raises `UserError` for one that is no key=value."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     parser = OverridesParser.create()

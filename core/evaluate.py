@@ -6,24 +6,22 @@ What is in the folder already is not computed again.
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from tqdm import tqdm
 
 from conf.schema import EvaluateConfig
+from core.bars import bar
 from core.environment import describe_environment
 from core.errors import UserError, require
 from core.evaluate_cli import check_data, configure
 from core.plan import check_robustness
-from core.runs import asked_robustness, lock, read_result, write_json
+from core.runs import asked_robustness, hex_digits, lock, read_result, write_json
 from lit_modules.datamodule import check as check_ranges
 from lit_modules.datasets import EvalSet, Scored, eval_crop, open_scored
 from models.trained import Trained, open_trained
@@ -183,7 +181,7 @@ def _clean_scores(
     pictures, outputs = EvalSet(scored.pictures, scored.crop), predict.trained.classes
     offset = cfg.data.label_offset
     names = output_names(outputs, scored.classes, offset)
-    scores = score(predict, _watched(loading(pictures), cfg.trainer.progress_bar), outputs, offset)
+    scores = score(predict, bar("scoring", "batch", loading(pictures), shown=cfg.trainer.progress_bar), outputs, offset)
     confusion.write_tables(folder, scores.confusion, names)
     if not confusion.draw(folder / "confusion.png", scores.confusion, names):
         print("confusion.png is not drawn without matplotlib: pip install -e '.[plot]'", file=sys.stderr)
@@ -215,19 +213,6 @@ def _baseline(file: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return block
 
 
-def _watched(batches: Any, shown: bool) -> Iterator[Any]:
-    interactive = sys.stderr.isatty()
-    yield from tqdm(
-        batches,
-        desc="scoring",
-        unit="batch",
-        disable=not shown,
-        dynamic_ncols=interactive,
-        mininterval=0.2 if interactive else 10,
-        file=sys.stderr,
-    )
-
-
 # --- names and tables
 
 
@@ -251,8 +236,7 @@ def _label(source: str) -> str:
 
 def _digest(about: Mapping[str, Any]) -> str:
     """Eight hex digits for what was evaluated, and how."""
-    kept = {key: value for key, value in about.items() if key != "source"}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+    return hex_digits({key: value for key, value in about.items() if key != "source"})
 
 
 def _console() -> Console:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar
-from tqdm import tqdm
 
+from core.bars import bar
 from lit_modules.classifier import Classifier
 
 
@@ -29,18 +28,8 @@ class Progress(ProgressBar):
         self.shown = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        interactive = sys.stderr.isatty()
         total = int(trainer.estimated_stepping_batches)
-        self.bar = tqdm(
-            total=total,
-            initial=trainer.global_step,
-            desc="training",
-            unit="step",
-            disable=not self.shown,
-            dynamic_ncols=interactive,
-            mininterval=0.2 if interactive else 10,  # a log file wants a line now and then
-            file=sys.stderr,
-        )
+        self.bar = bar("training", "step", total=total, initial=trainer.global_step, shown=self.shown)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

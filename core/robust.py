@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ from conf.schema import Config, Corruptions, DataConfig, RobustnessConfig, Score
 from core.errors import UserError
 from core.loggers import log_later_result
 from core.plan import batch_of
-from core.runs import asked_robustness, write_result
+from core.runs import asked_robustness, hex_digits, write_result
 from lit_modules.datasets import EvalSet, Scored, open_scored
 from models.trained import open_trained
 from robustness.ledger import Ledger
@@ -108,7 +106,7 @@ def robustness(
 def _digest(about: Mapping[str, Any]) -> str:
     """Hex digits of all that an error depends on."""
     kept = {key: value for key, value in about.items() if key not in ("extra", "baseline")}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+    return hex_digits(kept)
 
 
 def with_robustness(result: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def open_run(cfg: DictConfig) -> Run:
         if not run.finished and damaged.exists():
             damaged.replace(damaged.with_suffix(".json.damaged"))
             print(f"{damaged} is damaged: moved aside, the run goes on", file=sys.stderr)
-        _write(run.directory / "config.yaml", _yaml(config))
+        _write(run.directory / "config.yaml", yaml_text(config))
     except OSError as error:
         run.close()
         reason = error.strerror or error
@@ -232,7 +232,12 @@ def _digest(config: dict[str, Any]) -> str:
         for parent in parents:
             node = node.get(parent, {})
         node.pop(last, None)
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+    return hex_digits(kept)
+
+
+def hex_digits(settings: Mapping[str, Any]) -> str:
+    """Eight hex digits of what JSON can say, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _content(path: str | None) -> str | None:
@@ -312,10 +317,11 @@ def _write(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def _yaml(config: dict[str, Any]) -> str:
+def yaml_text(config: Mapping[str, Any]) -> str:
+    """The content of a config.yaml."""
     import yaml
 
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
 
 
 def _finite(value: Any) -> Any:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from core.errors import UserError
+from core.runs import yaml_text
 from exporting.deployed import Deployed, Function, noise
 from models.trained import Trained
 
@@ -31,7 +31,7 @@ def safetensors(state: Mapping[str, Tensor]) -> bytes:
 
 def configuration(config: Mapping[str, Any]) -> bytes:
     """config.yaml, without which nobody knows which network weights are of."""
-    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode()
+    return yaml_text(config).encode()
 
 
 def run_safetensors(content: bytes, trained: Trained) -> Function:

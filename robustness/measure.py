@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from core.bars import bar
 from robustness.corruptions import SEVERITIES
 from robustness.ledger import Ledger
 from robustness.scores import (
@@ -47,12 +46,12 @@ def corruption_errors(
         shown: with a progress bar.
     """
     pairs = [(name, severity) for name in data.names for severity in SEVERITIES]
-    with _bar("corruptions", len(pairs) * len(data), "picture", shown) as bar:
+    with bar("corruptions", "picture", total=len(pairs) * len(data), shown=shown) as shows:
         for name, severity in pairs:
             key = f"{name}/{severity}"
-            bar.set_postfix_str(key, refresh=False)
+            shows.set_postfix_str(key, refresh=False)
             if key in ledger.values:
-                bar.update(len(data))
+                shows.update(len(data))
                 continue
             wrong = torch.zeros((), dtype=torch.long)
             count = 0
@@ -60,7 +59,7 @@ def corruption_errors(
                 predicted = predict(images).argmax(1)
                 wrong = wrong.to(predicted.device) + (predicted != labels.to(predicted.device) + offset).sum()
                 count += len(labels)
-                bar.update(len(labels))
+                shows.update(len(labels))
             ledger.add(key, 100 * int(wrong) / count)
     return {key: ledger.values[key] for key in (f"{name}/{severity}" for name, severity in pairs)}
 
@@ -69,34 +68,22 @@ def perturbation_scores(
     data: ImageNetP, predict: Predict, load: Load, ledger: Ledger, *, shown: bool = True
 ) -> dict[str, tuple[float, float]]:
     """Flip probability in percent and top-5 distance of each perturbation; arguments as in `corruption_errors`."""
-    with _bar("perturbations", sum(len(data.sequences(name)) for name in data.names), "sequence", shown) as bar:
+    total = sum(len(data.sequences(name)) for name in data.names)
+    with bar("perturbations", "sequence", total=total, shown=shown) as shows:
         for name in data.names:
             sequences = data.sequences(name)
-            bar.set_postfix_str(name, refresh=False)
+            shows.set_postfix_str(name, refresh=False)
             if name in ledger.values:
-                bar.update(len(sequences))
+                shows.update(len(sequences))
                 continue
             flips, distances = [], []
             for frames in load(sequences):
                 logits = predict(frames)[None]
                 flips.append(flip_probability(logits, noise=is_noise(name)))
                 distances.append(top5_distance(logits, noise=is_noise(name)))
-                bar.update()
+                shows.update()
             ledger.add(name, (float(torch.cat(flips).mean()), float(torch.cat(distances).mean())))
     return {name: tuple(ledger.values[name]) for name in data.names}
-
-
-def _bar(what: str, total: int, unit: str, shown: bool) -> Any:
-    interactive = sys.stderr.isatty()
-    return tqdm(
-        total=total,
-        desc=what,
-        unit=unit,
-        disable=not shown,
-        dynamic_ncols=interactive,
-        mininterval=0.2 if interactive else 10,  # a log file wants a line now and then
-        file=sys.stderr,
-    )
 
 
 def corruption_summary(
