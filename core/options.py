@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.cli import check
@@ -91,9 +92,17 @@ def combinations(overrides: Sequence[str]) -> list[list[str]]:
 def compose(overrides: Sequence[str]) -> DictConfig:
     """The configuration that train.py would make of these arguments. Imports torch, through the tricks."""
     import hydra
+    from hydra.core.global_hydra import GlobalHydra
 
+    _register_once()
+    GlobalHydra.instance().clear()  # of a sweep in this process, whose report asks
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+        return hydra.compose("config", overrides=list(overrides))
+
+
+@cache
+def _register_once() -> None:
+    """All recipes take half a second, and many configurations may be composed."""
     from core.register import register
 
     register()
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-        return hydra.compose("config", overrides=list(overrides))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from core.names import ROOT, recipe_names
+from core.names import recipe_names
 from core.runs import EXCLUDED
 
 MACHINE = (
@@ -53,20 +53,14 @@ def recipe_config(recipe: str) -> dict[str, Any] | None:
     """
     if recipe not in recipe_names():
         return None
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from core.register import register
+    from core.options import compose
 
-    register()
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            cfg = compose("config", overrides=[f"recipe={recipe}"])
-        config: Any = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+        config: Any = OmegaConf.to_container(compose([f"recipe={recipe}"]), resolve=True, enum_to_str=True)
     except (HydraException, OmegaConfBaseException):  # train.py says what is wrong with it
         return None
     return config

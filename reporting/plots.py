@@ -19,6 +19,8 @@ BARS = 40
 """Gains in one plot."""
 POINTS = 200
 """Of one curve."""
+NUMBERED = 40
+"""Points that are numbered: more numbers hide the points."""
 
 
 @dataclass(frozen=True)

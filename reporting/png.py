@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from reporting.plots import Curves, Forest, Plot, Scatter
+from reporting.plots import NUMBERED, Curves, Forest, Plot, Scatter
 from reporting.text import write
 
 
@@ -51,7 +51,7 @@ def draw(axis: Any, plot: Plot) -> None:
 def _scatter(axis: Any, plot: Scatter) -> None:
     for point in plot.points:
         axis.errorbar(point.x, point.y, point.sd, fmt="o", color="C0", ecolor="0.6", capsize=2)
-        if len(plot.points) <= 40:
+        if len(plot.points) <= NUMBERED:
             axis.annotate(str(point.number), (point.x, point.y), (5, 4), textcoords="offset points", fontsize=8)
     if plot.log:
         axis.set_xscale("log")

@@ -14,8 +14,7 @@ from typing import Any
 import yaml
 
 from core.errors import UserError
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is
+from core.names import YAML_LOADER
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The whole configuration; empty where config.yaml is missing or damaged."""
         try:
-            content = yaml.load((self.directory / "config.yaml").read_bytes(), LOADER)
+            content = yaml.load((self.directory / "config.yaml").read_bytes(), YAML_LOADER)
         except (OSError, yaml.YAMLError):
             return {}
         return content if isinstance(content, dict) else {}

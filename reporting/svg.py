@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from reporting.plots import Curves, Forest, Plot, Scatter
+from reporting.plots import NUMBERED, Curves, Forest, Plot, Scatter
 
 WIDTH, HEIGHT = 640, 380
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 12, 44
 LINE = 26
 """Height of one line of a forest plot."""
-NUMBERED = 40
-"""Points that are numbered: more numbers hide the points."""
 
 
 def svg(plot: Plot) -> str:

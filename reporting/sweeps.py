@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ABLATIONS = ("cumulative", "leave_one_out", "one_at_a_time", "pairs", "factorial", "shapley", "recipes")
+from core.subsets import Mode
+
+ABLATIONS = tuple(mode.value for mode in Mode)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from core.errors import UserError
 from core.files import whole_file
 from reporting.columns import metric
-from reporting.grid import METHOD, columns
+from reporting.grid import METHOD, Column, columns
 from reporting.statistics import Gain
 from reporting.table import Row, Table
 
@@ -42,7 +42,7 @@ def markdown(tables: Sequence[Table]) -> str:
         lines = [
             [column.title for column in shown],
             ["---:" if column.numeric else "---" for column in shown],
-            *(_cells(table, row) for row in table.rows),
+            *(map(_markdown, _cells(table, row, shown)) for row in table.rows),
         ]
         parts.append(f"**{_markdown(table.title)}**")
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
@@ -90,7 +90,7 @@ def latex(tables: Sequence[Table]) -> str:
         shown = columns(table)
         kinds = "".join("r" if column.numeric else "l" for column in shown)
         head = " & ".join(_latex(column.title) for column in shown)
-        body = [" & ".join(_latex(cell) for cell in _cells(table, row, markdown=False)) + r" \\" for row in table.rows]
+        body = [" & ".join(map(_latex, _cells(table, row, shown))) + r" \\" for row in table.rows]
         lines = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", head + r" \\", r"\midrule", *body, r"\bottomrule"]
         parts.append("\n".join([f"% {table.title}", *lines, r"\end{tabular}"]))
         parts += [rf"\par\noindent\footnotesize {_latex(line)}" for line in [*footnotes(table), METHOD]]
@@ -164,11 +164,10 @@ def _gain(name: str, gain: Gain | None) -> dict[str, Any]:
     }
 
 
-def _cells(table: Table, row: Row, markdown: bool = True) -> list[str]:
+def _cells(table: Table, row: Row, shown: Sequence[Column]) -> list[str]:
     """A row's cells, the first with the numbers of its footnotes."""
-    first, *others = [column.cell(row) for column in columns(table)]
-    cells = [first + superscript(table.marks(row)), *others]
-    return [_markdown(cell) for cell in cells] if markdown else cells
+    first, *others = [column.cell(row) for column in shown]
+    return [first + superscript(table.marks(row)), *others]
 
 
 def _markdown(text: str) -> str:
