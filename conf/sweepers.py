@@ -27,4 +27,13 @@ class AblationConfig(GridConfig):
     seed: int = 0  # of their drawing
 
 
+@dataclass
+class SearchConfig(GridConfig):
+    """What the searches have in common. A candidate is trained for each combination of what else is swept."""
+
+    trials: int = 64  # candidates
+    parallel: int = 4  # proposed at a time, before anything is known of them; the launcher may train them at once
+    seed: int = 0  # of the proposals
+
+
 SWEEPERS: dict[str, type[GridConfig]] = {"grid": GridConfig, "ablation": AblationConfig}

@@ -29,7 +29,7 @@ from core.loggers import CsvLogger, build_loggers, close_loggers, log_result
 from core.plan import Plan
 from core.progress import Progress
 from core.runs import command, write_result
-from lit_modules.callbacks import MovingStrengths
+from lit_modules.callbacks import History, MovingStrengths
 from lit_modules.classifier import Classifier
 from lit_modules.freezing import freeze
 from lit_modules.precision import StaticLossScale
@@ -150,6 +150,7 @@ def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any]) -> list
     """All of a run's callbacks, those of its tricks included; checkpoints go to ``directory``."""
     return [
         Timer(),
+        History(),
         ConfigInCheckpoint(config),
         MovingStrengths(plan.recipe.of(ModelTrick)),
         *([Progress()] if plan.cfg.trainer.progress_bar else []),
@@ -169,6 +170,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
     loggers = build_loggers(run.config, run, plan.recipe.names, run.recipe)
     callbacks = build_callbacks(plan, run.directory, run.config)
     timer = next(callback for callback in callbacks if isinstance(callback, Timer))
+    history = next(callback for callback in callbacks if isinstance(callback, History))
     exit_code = 1
     try:
         trainer = build_trainer(
@@ -193,7 +195,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
         if chosen:
             read_checkpoint(chosen, module)
         scores = trainer.test(module, datamodule=plan.data, ckpt_path=chosen, verbose=False, weights_only=True)[0]
-        result = _result(plan, run, scores, timer.time_elapsed("train"))
+        result = _result(plan, run, scores, timer.time_elapsed("train"), history)
         if trainer.is_global_zero:
             if cfg.eval.throughput:
                 network = module.model.to(trainer.strategy.root_device)  # Lightning has taken it to the CPU
@@ -228,7 +230,8 @@ def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
         raise
 
 
-def _result(plan: Plan, run: Run, scores: Any, seconds: float) -> dict[str, Any]:
+def _result(plan: Plan, run: Run, scores: Any, seconds: float, history: History) -> dict[str, Any]:
+    best = plan.cfg.eval.weights is Weights.best
     cost = cost_of(plan.recipe.spec, plan.cfg.data.scored_size)
     return {
         "run_id": run.run_id,
@@ -238,11 +241,13 @@ def _result(plan: Plan, run: Run, scores: Any, seconds: float) -> dict[str, Any]
         "data": plan.cfg.data.name,
         "seed": plan.cfg.seed,
         "metrics": {name: float(scores[f"test/{name}"]) for name in ("top1", "top5", "loss", "ece")},
+        "validation": history.best if best else history.scores[-1],
         "weights": plan.cfg.eval.weights.value,
         "params": cost.params,
         "macs": cost.macs,
         "epochs": plan.cfg.trainer.max_epochs,
         "train_seconds": round(seconds, 2),
+        "step_seconds": history.step_seconds,
         "config_hash": run.config_hash,
         "command": command(),
         **describe_environment(),

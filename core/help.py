@@ -98,16 +98,18 @@ def _table(rows: Iterable[tuple[str, str]]) -> str:
 
 def _sweeps() -> str:
     """What says which jobs a sweep has, and where they run."""
-    from conf.sweepers import AblationConfig, GridConfig
+    from conf.sweepers import SWEEPERS, GridConfig
     from core.launchers import PACKAGES
     from core.subsets import Mode
 
+    shared = {field.name for field in dataclasses.fields(GridConfig)}
+
     def keys(sweeper: type[GridConfig]) -> str:
-        return " ".join(field.name for field in dataclasses.fields(sweeper) if not field.name.startswith("_"))
+        own = [f.name for f in dataclasses.fields(sweeper) if sweeper is GridConfig or f.name not in shared]
+        return " ".join(name for name in own if not name.startswith("_"))
 
     rows = {
-        "hydra/sweeper=grid": f"hydra.sweeper. {keys(GridConfig)}",
-        "hydra/sweeper=ablation": f"hydra.sweeper. {keys(AblationConfig)}",
+        **{f"hydra/sweeper={name}": f"hydra.sweeper. {keys(sweeper)}" for name, sweeper in SWEEPERS.items()},
         "hydra.sweeper.mode=..": " ".join(mode.value for mode in Mode),
         "hydra/launcher=..": " ".join(["local", *PACKAGES]),
     }

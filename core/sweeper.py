@@ -1,6 +1,7 @@
 """A Hydra sweeper whose jobs are all known before the first one starts: planned, shown, then launched.
 
-A sweeper is a class in ``hydra_plugins/`` with one method, `PlannedSweeper.plan`.
+A sweeper is a class in ``hydra_plugins/`` with one method, `PlannedSweeper.plan`; one that goes on from results, as a
+search does (`core.search`), overrides `PlannedSweeper.sweep`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class PlannedSweeper(Sweeper):
         self.dry_run = dry_run
         self.max_batch_size = max_batch_size
         self.params = params or {}
+        self.launched: dict[tuple[str, ...], None] = {}
+        """Overrides of the jobs that have been launched, in their order."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra.core.plugins import Plugins
@@ -52,26 +55,33 @@ class PlannedSweeper(Sweeper):
         """
 
     def sweep(self, arguments: list[str]) -> None:
-        """One plan, carried out. A sweeper that learns from results would make several, each with all jobs so far."""
-        self.run(self.plan(arguments))
+        """One plan, carried out."""
+        plan = self.plan(arguments)
+        plan.show()
+        self.run(plan)
 
-    def run(self, plan: SweepPlan) -> list[dict[str, Any] | None]:
-        """Show the plan, and launch what is not finished. Returns the jobs' results; None for what has none."""
+    def run(self, plan: SweepPlan) -> None:
+        """Write the plan, and launch those of its jobs that are not finished and that this sweep has not launched yet.
+
+        Raises:
+            SystemExit: it was to be a dry run.
+        """
         if self.max_batch_size is not None and self.max_batch_size < 1:
             raise UserError(f"hydra.sweeper.max_batch_size={self.max_batch_size} must be at least 1, or null")
-        plan.show()
         path = plan.write(Path(self.whole.hydra.sweep.dir))
-        print(f"{'plan':9} {path}", flush=True)
+        if not self.launched:
+            print(f"{'plan':9} {path}", flush=True)
         if self.dry_run:
             raise SystemExit(0)
         # Launchers whose workers are new Pythons (submitit, ray) must find this code, wherever the command is called.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        remaining = [job.overrides for job in plan.jobs if job.result is None]
+        remaining = [job.overrides for job in plan.jobs if job.overrides not in self.launched and job.result is None]
         size = self.max_batch_size or max(len(remaining), 1)
         for first in range(0, len(remaining), size):
-            for returned in self.launcher.launch(remaining[first : first + size], initial_job_idx=first):
+            batch, number = remaining[first : first + size], len(self.launched)
+            self.launched |= dict.fromkeys(batch)
+            for returned in self.launcher.launch(batch, initial_job_idx=number):
                 _ = returned.return_value  # raises what went wrong around the job; how the job went is noted
-        return [job.result for job in plan.jobs]
 
     def grid(self, arguments: list[str]) -> list[list[str]]:
         """The overrides of each combination of the swept values, in the order of Hydra's own sweeper."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
@@ -37,3 +39,45 @@ class LearningRate(Callback):
         if share is not None:
             for group in trainer.optimizers[0].param_groups:  # the schedule computes each rate anew from the peak
                 group["lr"] = share * group["initial_lr"]
+
+
+class History(Callback):
+    """What each epoch came to: its scores on the validation set, and how long a training step took.
+
+    Kept in the checkpoints, so that a run that went on knows all of its epochs.
+    """
+
+    def __init__(self) -> None:
+        self.scores: list[dict[str, float]] = []
+        """Of each epoch: top1, top5, loss on the validation set."""
+        self.seconds: list[float] = []
+        """Of each epoch: the mean time of an optimizer step, loading included, validation not."""
+        self._began, self._step = 0.0, 0
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The scores of the first epoch with the highest top-1: that of best.ckpt."""
+        return max(self.scores, key=lambda scores: scores["top1"])
+
+    @property
+    def step_seconds(self) -> float:
+        """The median over the epochs: the first one warms up."""
+        return median(self.seconds)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._began, self._step = time.perf_counter(), trainer.global_step
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # The loss of the epoch's last step has been read, so the device is not behind.
+        steps = trainer.global_step - self._step
+        self.seconds.append((time.perf_counter() - self._began) / max(steps, 1))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        self.scores.append({name.removeprefix("val/"): value for name, value in scores.items()})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"scores": self.scores, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.scores, self.seconds = list(state_dict["scores"]), list(state_dict["seconds"])

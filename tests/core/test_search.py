@@ -1,0 +1,148 @@
+"""A search: what it launches, learns and repeats. Its runs train nothing: a launcher here writes their results."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext
+
+from core.errors import UserError
+from core.names import ROOT
+from core.register import register
+from core.runs import run_directory
+from core.search import Candidate, SearchSweeper
+
+
+class Lr(SearchSweeper):
+    """The learning rate that comes closest to 0.3."""
+
+    mode = "lr"
+    ranked: Sequence[Candidate] = ()
+
+    def propose(self, trial: Any) -> list[str]:
+        lr = trial.suggest_float("lr", 0.01, 1)
+        if 0.6 < lr < 0.7:
+            raise UserError("not this one")
+        return [f"optim.lr={lr:.4f}"]
+
+    def value(self, results: Sequence[dict[str, Any]]) -> float:
+        return sum(result["metrics"]["top1"] for result in results) / len(results)
+
+    def finish(self, ranked: Sequence[Candidate]) -> None:
+        self.ranked = ranked
+
+
+class Launcher:
+    """Writes results; stops after ``patience`` runs. Runs of ``failing`` learning rates come to nothing."""
+
+    def __init__(self, sweeper: SearchSweeper, patience: int = 10_000, failing: tuple[str, ...] = ()) -> None:
+        self.sweeper, self.patience, self.failing = sweeper, patience, failing
+        self.seen: list[str] = []
+        self.numbers: list[int] = []
+
+    def launch(self, batch: Sequence[Sequence[str]], initial_job_idx: int) -> list[Any]:
+        for number, overrides in enumerate(batch, initial_job_idx):
+            if len(self.seen) == self.patience:
+                raise KeyboardInterrupt
+            self.seen.append(" ".join(overrides))
+            self.numbers.append(number)
+            cfg = self.sweeper.compose(list(overrides))
+            if f"optim.lr={cfg.optim.lr:.4f}" not in self.failing:
+                folder = run_directory(cfg)
+                folder.mkdir(parents=True)
+                result = {"metrics": {"top1": -abs(cfg.optim.lr - 0.3) + 0.001 * cfg.seed}}
+                (folder / "result.json").write_text(json.dumps(result))
+        return [SimpleNamespace(return_value=None)] * len(batch)
+
+
+@pytest.fixture(autouse=True)
+def hydra() -> Iterator[None]:
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield
+
+
+def search(folder: Path, **options: Any) -> Lr:
+    made = Lr(**{"trials": 9, "parallel": 3, "seed": 0, **options})
+    config = compose(
+        "config", overrides=[f"output_dir={folder}", f"hydra.sweep.dir={folder}/sweep"], return_hydra_config=True
+    )
+    made.setup(
+        hydra_context=HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=None),  # type: ignore[arg-type]
+        task_function=lambda _: None,
+        config=config,
+    )
+    return made
+
+
+def run(
+    folder: Path, patience: int = 10_000, failing: tuple[str, ...] = (), seeds: str = "0,1", **options: Any
+) -> tuple[Lr, Launcher]:
+    made = search(folder, **options)
+    made.launcher = launcher = Launcher(made, patience, failing)  # type: ignore[assignment]
+    arguments = [f"output_dir={folder}", f"seed={seeds}"]
+    if patience < 10_000:
+        with pytest.raises(KeyboardInterrupt):
+            made.sweep(arguments)
+    else:
+        made.sweep(arguments)
+    return made, launcher
+
+
+def test_a_stopped_search_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    whole, at_once = run(tmp_path / "a")
+    assert at_once.numbers == list(range(len(at_once.seen)))
+    _, before = run(tmp_path / "b", patience=7)
+    again, after = run(tmp_path / "b")
+    assert [*before.seen, *after.seen] == [line.replace("/a", "/b") for line in at_once.seen]
+    assert [(c.number, c.value) for c in again.ranked] == [(c.number, c.value) for c in whole.ranked]
+    assert run(tmp_path / "b")[1].seen == []
+
+
+def test_it_learns_and_passes_over_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found, launcher = run(tmp_path, trials=24, parallel=1, seeds="0")
+    values = [candidate.value or 0.0 for candidate in sorted(found.ranked, key=lambda candidate: candidate.number)]
+    assert found.ranked[0].value == max(values)
+    assert sum(values[-8:]) > sum(values[:8]) / 2  # half as far from the optimum, at least
+    refused = capsys.readouterr().out.count("not this one")
+    assert 0 < refused == 24 - len(found.ranked)
+    assert len(launcher.seen) == len(found.ranked)
+    plan = json.loads((tmp_path / "sweep" / "plan.json").read_text())
+    assert (plan["mode"], len(plan["skipped"])) == ("lr", refused)
+
+
+def test_the_value_is_of_all_runs(tmp_path: Path) -> None:
+    found, launcher = run(tmp_path, trials=1)
+    lr = float(launcher.seen[0].rpartition("=")[2])
+    assert found.ranked[0].value == pytest.approx(-abs(lr - 0.3) + 0.0005)
+
+
+def test_a_failed_run_is_tried_again_by_the_next_sweep_alone(tmp_path: Path) -> None:
+    first = run(tmp_path / "x", trials=2)[1].seen[0].split()[-1]
+    found, launcher = run(tmp_path / "y", failing=(first,))
+    assert 0 not in [candidate.number for candidate in found.ranked]
+    assert sum(first in line for line in launcher.seen) == 2  # its two seeds, once each
+    assert sum(first in line for line in run(tmp_path / "y", trials=3)[1].seen) == 2
+
+
+def test_dry_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = search(tmp_path, dry_run=True)
+    with pytest.raises(SystemExit) as end:
+        made.sweep(["seed=0,1"])
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    assert "lr, 9 candidates of 2 runs each" in said
+    assert "270 epochs" in said  # 9 x 2 x 15
+    assert said.count("candidate ") == 3
+
+
+@pytest.mark.parametrize(("options", "says"), [({"trials": 0}, "trials=0"), ({"parallel": 0}, "parallel=0")])
+def test_refused(tmp_path: Path, options: dict[str, int], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        search(tmp_path, **options)
