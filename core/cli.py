@@ -55,6 +55,7 @@ def check(argv: Sequence[str]) -> bool:
     ours = [o for o in overrides if o.key_or_group != "hydra" and not o.is_hydra_override()]
     options = _options(arguments.config_dir)
     values = [(o, _values(o, options)) for o in ours]
+    _check_once(ours)
     for override, elements in values:
         _check_key(override, options)
         _check_sweep(override, sweep)
@@ -229,6 +230,16 @@ def _names(element: Any) -> list[str]:
 
 def _kind(group: str) -> str:
     return "trick" if group == "tricks" else group
+
+
+def _check_once(overrides: Sequence[Override]) -> None:
+    """Of a key that stands there twice, Hydra would take the last without a word."""
+    first: dict[str, Override] = {}
+    for override in overrides:
+        key = override.key_or_group
+        other = first.setdefault(key, override)
+        if other is not override and key != "tricks":  # of which `_check_selection` says more
+            raise UserError(f"{other.input_line} and {override.input_line}: give {key} once")
 
 
 def _check_key(override: Override, options: Mapping[str, list[str]]) -> None:

@@ -88,6 +88,11 @@ def mistake(*overrides: str) -> str:
         (["logger=[csv,wanbd]"], ["unknown logger 'wanbd'. Did you mean 'wandb'?"]),
         (["trainer=smok"], ["unknown trainer 'smok'. Did you mean 'smoke'?"]),
         (["eval=x"], ["unknown eval 'x'"]),
+        (
+            ["recipe=assemble_e05", "recipe=assemble_e06"],
+            ["recipe=assemble_e05 and recipe=assemble_e06: give recipe once"],
+        ),
+        (["seed=1", "+seed=2"], ["seed=1 and +seed=2: give seed once"]),
         (["foo/bar=x"], ["unknown group 'foo/bar'"]),
         (["modle=resnet50"], ["unknown key 'modle'. Did you mean 'model'?"]),
         (["+trick=[sk]"], ["unknown key 'trick'. Did you mean 'tricks'?"]),

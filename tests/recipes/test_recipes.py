@@ -387,3 +387,15 @@ def test_the_steps_of_assemble(name, steps):
     schedule = Schedule.of(cfg.optim, 1281167 / cfg.data.batch_size, cfg.trainer.max_epochs)
     assert (schedule.total_steps, schedule.warmup_steps) == (steps, 6255)
     assert [cfg.optim.lr * schedule(step) for step in (0, 6255, steps)] == pytest.approx([0, 0.4, 0])
+
+
+@pytest.mark.parametrize("name", ["assemble_e06", "efficientnetv2_s", "rsb_a2", "resnet20"])
+def test_a_quick_try_is_one_short_epoch_whatever_the_recipe_says(name: str) -> None:
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("config", [f"recipe={name}", "trainer=smoke", "data=digits"])
+    config: Any = OmegaConf.to_object(cfg)
+    assert (config.trainer.max_epochs, config.trainer.limit_train_batches) == (1, 0.1)
+    assert configured(name)[0].trainer.max_epochs > 1
+    make_plan(replace(config, data=replace(config.data, batch_size=32)), tuple(selected_tricks(cfg).values()))
