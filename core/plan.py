@@ -168,6 +168,8 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
             + (f" and data.label_offset={cfg.data.label_offset}" if cfg.data.label_offset else "")
         )
     recipe = resolve(tricks, base_spec(cfg, num_classes))
+    if cfg.model.freeze is not None:
+        _check_freeze(recipe.spec, cfg.model.freeze)
     for size in _picture_sizes(cfg, tricks):
         recipe.spec.check_size(size)
     plan = Plan(cfg, recipe, batch, images_per_target, data, num_classes)
@@ -261,6 +263,16 @@ def _check_start(cfg: ModelConfig, need_file: bool) -> None:
         )
     if path is not None and not Path(path).expanduser().is_file():
         raise UserError(f"model.checkpoint: there is no weights file {path}")
+
+
+def _check_freeze(spec: Spec, stages: int) -> None:
+    """Raise `UserError` where the network has fewer stages."""
+    import torch
+
+    from lit_modules.freezing import freeze
+
+    with torch.device("meta"):
+        freeze(spec.build(), stages)
 
 
 def _open_data(cfg: Config, batch: Batch, images_per_target: int, tricks: Sequence[DataTrick]) -> ClassifierData:

@@ -34,6 +34,7 @@ from core.plan import make_plan
         ("model", {"num_classes": 0}, "model.num_classes=0 is too few"),
         ("model", {"checkpoint": ""}, "model.checkpoint is empty"),
         ("model", {"freeze": -1}, "model.freeze=-1 must be 0 (the stem) or above, or null"),
+        ("model", {"freeze": 4}, "model.freeze=4: ResNet has 3 stages: freeze fewer"),
         ("model", {"freeze": 1, "restore_statistics": False}, "model.freeze=1 keeps batch norm's statistics"),
         ("eval", {"ece_bins": 10**9}, "eval.ece_bins must be at least 1, at most 10000"),
         (None, {"seed": 2**64}, "seed must be 0 or above, and below 2**63"),
