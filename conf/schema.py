@@ -102,6 +102,7 @@ class ModelConfig:
     num_classes: int | None = None  # None: as many as the data set has
     # Not every family takes each of these; None is the model's own.
     width: int | None = None  # channels of the first stage (64; 16 of the CIFAR nets; 32 of MobileNet)
+    blocks: list[str] | None = None  # stages of an EfficientNet, as timm writes them: ir_r2_k3_s2_e6_c24_se0.25
     stem: Stem = Stem.auto  # auto: small up to 64 pixels
     padding: Padding | None = None  # None: torch
     init: Init | None = None  # None: tensorflow

@@ -71,6 +71,7 @@ def base_spec(cfg: Config, num_classes: int) -> Spec:
         num_classes=num_classes,
         image_size=cfg.data.image_size,
         width=model.width,
+        blocks=model.blocks and tuple(model.blocks),
         stem=None if model.stem is Stem.auto else model.stem.value,
         padding=model.padding and model.padding.value,
         init=model.init and model.init.value,

@@ -23,10 +23,10 @@ def create_model(
         name: a model of `models.catalogue`, or ``timm:NAME`` for any of timm's.
         tricks: names, or a mapping of name to parameters, in any order.
         num_classes: outputs.
-        fields: what the model's family lets one choose: ``width`` (channels of the first stage), ``stem`` ("imagenet"
-            or "small"), ``image_size`` (side of the pictures, for networks that work at one size only; elsewhere small
-            ones get the small stem), and the numerical conventions: ``bn_momentum``, ``bn_eps``,
-            ``padding="tensorflow"``, ``init="torchvision"``.
+        fields: what the model's family lets one choose: ``width`` (channels of the first stage), ``blocks`` (stages of
+            an EfficientNet, see `models.efficientnet`), ``stem`` ("imagenet" or "small"), ``image_size`` (side of the
+            pictures, for networks that work at one size only; elsewhere small ones get the small stem), and the
+            numerical conventions: ``bn_momentum``, ``bn_eps``, ``padding="tensorflow"``, ``init="torchvision"``.
 
     Raises:
         UserError: unknown model, trick or parameter; a value that cannot be; tricks that do not go together or find

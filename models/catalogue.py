@@ -2,9 +2,10 @@
 
 Depths: He et al. 2015 (arXiv 1512.03385), Table 1 for ImageNet and section 4.2 for CIFAR (6n + 2 layers);
 ResNet-200 as in the official Assemble-ResNet code (3, 24, 36, 3). ``plain`` networks are the same without shortcuts.
-MobileNet-V1: Howard et al. 2017 (arXiv 1704.04861), Table 1. EfficientNet (arXiv 1905.11946), EfficientNetV2
-(arXiv 2104.00298) and CoAtNet (arXiv 2106.04803) are timm's; of its ports of EfficientNet those which compute as the
-official TensorFlow code does (SAME padding; batch norm with epsilon 1e-3 and, in its terms, momentum 0.99).
+MobileNet-V1: Howard et al. 2017 (arXiv 1704.04861), Table 1. EfficientNet (arXiv 1905.11946, Table 1; scaled as in the
+official code) and EfficientNetV2 (arXiv 2104.00298, Table 4; google/automl, effnetv2_configs.py) are stages for timm's
+builder, which computes as the official TensorFlow code does (SAME padding; batch norm with epsilon 1e-3 and, in its
+terms, momentum 0.99). CoAtNet (arXiv 2106.04803) is timm's.
 """
 
 from dataclasses import dataclass
@@ -55,6 +56,82 @@ class TimmEntry(Entry):
     bn_eps: float | None = None
 
 
+@dataclass(frozen=True)
+class EfficientNetEntry(Entry):
+    """Stages (`models.efficientnet`), and what their depth and width are multiplied by."""
+
+    chosen = ("blocks", "stem", "bn_momentum", "bn_eps", "image_size")
+    blocks: tuple[str, ...] = ()  # the user's
+    stem: int = 32
+    width: float = 1.0
+    depth: float = 1.0
+    limit: float = 0.9  # rounded channels are at least this share of what they would be
+
+
+B0 = (
+    "ds_r1_k3_s1_e1_c16_se0.25",
+    "ir_r2_k3_s2_e6_c24_se0.25",
+    "ir_r2_k5_s2_e6_c40_se0.25",
+    "ir_r3_k3_s2_e6_c80_se0.25",
+    "ir_r3_k5_s1_e6_c112_se0.25",
+    "ir_r4_k5_s2_e6_c192_se0.25",
+    "ir_r1_k3_s1_e6_c320_se0.25",
+)
+SCALES = {"b0": (1.0, 1.0), "b1": (1.0, 1.1), "b2": (1.1, 1.2), "b3": (1.2, 1.4)} | {
+    "b4": (1.4, 1.8),
+    "b5": (1.6, 2.2),
+    "b6": (1.8, 2.6),
+    "b7": (2.0, 3.1),
+}
+"""Width and depth of EfficientNet-B0 to B7; EfficientNetV2-B0 to B3 have those of the same name."""
+PICTURES = (224, 240, 260, 300, 380, 456, 528, 600)
+V2_B0 = (
+    "cn_r1_k3_s1_e1_c16_skip",
+    "er_r2_k3_s2_e4_c32",
+    "er_r2_k3_s2_e4_c48",
+    "ir_r3_k3_s2_e4_c96_se0.25",
+    "ir_r5_k3_s1_e6_c112_se0.25",
+    "ir_r8_k3_s2_e6_c192_se0.25",
+)
+V2 = {
+    "s": (
+        "cn_r2_k3_s1_e1_c24_skip",
+        "er_r4_k3_s2_e4_c48",
+        "er_r4_k3_s2_e4_c64",
+        "ir_r6_k3_s2_e4_c128_se0.25",
+        "ir_r9_k3_s1_e6_c160_se0.25",
+        "ir_r15_k3_s2_e6_c256_se0.25",
+    ),
+    "m": (
+        "cn_r3_k3_s1_e1_c24_skip",
+        "er_r5_k3_s2_e4_c48",
+        "er_r5_k3_s2_e4_c80",
+        "ir_r7_k3_s2_e4_c160_se0.25",
+        "ir_r14_k3_s1_e6_c176_se0.25",
+        "ir_r18_k3_s2_e6_c304_se0.25",
+        "ir_r5_k3_s1_e6_c512_se0.25",
+    ),
+    "l": (
+        "cn_r4_k3_s1_e1_c32_skip",
+        "er_r7_k3_s2_e4_c64",
+        "er_r7_k3_s2_e4_c96",
+        "ir_r10_k3_s2_e4_c192_se0.25",
+        "ir_r19_k3_s1_e6_c224_se0.25",
+        "ir_r25_k3_s2_e6_c384_se0.25",
+        "ir_r7_k3_s1_e6_c640_se0.25",
+    ),
+    "xl": (
+        "cn_r4_k3_s1_e1_c32_skip",
+        "er_r8_k3_s2_e4_c64",
+        "er_r8_k3_s2_e4_c96",
+        "ir_r16_k3_s2_e4_c192_se0.25",
+        "ir_r24_k3_s1_e6_c256_se0.25",
+        "ir_r32_k3_s2_e6_c512_se0.25",
+        "ir_r8_k3_s1_e6_c640_se0.25",
+    ),
+}
+
+
 def _cifar(layers: int, residual: bool) -> Entry:
     kind = "ResNet" if residual else "plain network"
     n = (layers - 2) // 6
@@ -63,8 +140,20 @@ def _cifar(layers: int, residual: bool) -> Entry:
     )
 
 
-def _efficientnet(variant: str, model: str) -> Entry:
-    return TimmEntry(f"{variant} (timm's {model})", model, bn_momentum=0.01, bn_eps=1e-3)
+def _efficientnets() -> dict[str, Entry]:
+    found: dict[str, Entry] = {
+        "efficientnet": EfficientNetEntry("an EfficientNet of the stages that you name: model.blocks=[..]")
+    }
+    for (name, (width, depth)), size in zip(SCALES.items(), PICTURES, strict=True):
+        about = f"EfficientNet-{name.upper()} for {size}x{size} pictures"
+        found[f"efficientnet_{name}"] = EfficientNetEntry(about, B0, width=width, depth=depth)
+    for name, (width, depth) in list(SCALES.items())[:4]:
+        about = f"EfficientNetV2-{name.upper()}"
+        found[f"efficientnetv2_{name}"] = EfficientNetEntry(about, V2_B0, width=width, depth=depth, limit=0.0)
+    for name, blocks in V2.items():
+        stem = 24 if name in "sm" else 32
+        found[f"efficientnetv2_{name}"] = EfficientNetEntry(f"EfficientNetV2-{name.upper()}", blocks, stem)
+    return found
 
 
 CATALOGUE: dict[str, Entry] = {
@@ -89,14 +178,7 @@ CATALOGUE: dict[str, Entry] = {
     "plain56": _cifar(56, residual=False),
     "plain110": _cifar(110, residual=False),
     "mobilenet_v1": MobileNetEntry("MobileNet-V1, depth-wise separable convolutions"),
-    **{
-        f"efficientnet_b{i}": _efficientnet(f"EfficientNet-B{i} for {size}x{size} pictures", f"tf_efficientnet_b{i}")
-        for i, size in enumerate((224, 240, 260, 300, 380, 456, 528, 600))
-    },
-    **{
-        f"efficientnetv2_{size}": _efficientnet(f"EfficientNetV2-{size.upper()}", f"tf_efficientnetv2_{size}")
-        for size in ("b0", "b1", "b2", "b3", "s", "m", "l", "xl")
-    },
+    **_efficientnets(),
     **{
         f"coatnet_{i}": TimmEntry(f"CoAtNet-{i} (timm's coatnet_{i}_224, at data.image_size)", f"coatnet_{i}_224")
         for i in range(5)

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,51 @@ PROBE = 0.5
 """Rate at which timm is asked for its DropPath modules: what it gives each is PROBE times the depth of its block."""
 UNFIT = (AssertionError, RuntimeError, TypeError, ValueError, ZeroDivisionError)
 """What timm's code meets in options that a network does not take, or pictures of a size that is not for it."""
+
+
+class Source(Protocol):
+    """Where a network comes from: hashable, and told apart by all that makes the network."""
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def fixed_size(self) -> int | None:
+        """The one side in pixels of its pictures; None: any."""
+        ...
+
+    def create(self, **options: Any) -> nn.Module:
+        """The network with random weights. ``options`` are those of timm's class."""
+        ...
+
+
+@dataclass(frozen=True)
+class Named:
+    """A network by timm's name, built for pictures of ``image_size`` where it has one size only."""
+
+    label: str
+    image_size: int | None
+
+    @property
+    def fixed_size(self) -> int | None:
+        cfg = self._cfg
+        return (self.image_size or cfg.input_size[-1]) if cfg.fixed_input_size else None
+
+    @property
+    def _cfg(self) -> Any:
+        import timm
+
+        check_name(self.label)
+        return timm.get_pretrained_cfg(self.label)
+
+    def create(self, **options: Any) -> nn.Module:
+        import timm
+
+        if self.fixed_size not in (None, self._cfg.input_size[-1]):
+            options["img_size"] = self.fixed_size
+        return timm.create_model(self.label, **options)
 
 
 @dataclass(frozen=True)
@@ -53,8 +98,8 @@ class TimmSpec(Spec):
         chosen = {"momentum": self.bn_momentum, "eps": self.bn_eps}
         check_norm(**{key: value for key, value in chosen.items() if value is not None})
         anatomy = self.anatomy
-        if anatomy.fixed_size:
-            self._check_runs(anatomy.fixed_size)
+        if self.source.fixed_size:
+            self._check_runs(self.source.fixed_size)
         for place in ("branch", "downsample", "before_classifier"):
             if getattr(self, place) and place not in anatomy.places:
                 raise self.lacks(place)
@@ -64,7 +109,12 @@ class TimmSpec(Spec):
     @property
     def anatomy(self) -> Anatomy:
         """What timm's network is made of."""
-        return _anatomy(self.model, self.image_size)
+        return _anatomy(self.source)
+
+    @property
+    def source(self) -> Source:
+        """What builds it."""
+        return Named(self.model, self.image_size)
 
     @property
     def stride(self) -> int:
@@ -75,7 +125,7 @@ class TimmSpec(Spec):
         return {place: filling for place, filling in super().places.items() if place in self.anatomy.places}
 
     def check_size(self, size: int) -> None:
-        fixed = self.anatomy.fixed_size
+        fixed = self.source.fixed_size
         if fixed and size != fixed:
             raise UserError(
                 f"{self.name} takes pictures of one size, here data.image_size={fixed}, and none of {size}x{size}: set "
@@ -86,7 +136,7 @@ class TimmSpec(Spec):
 
     def _check_runs(self, size: int) -> None:
         """Raise `UserError` where a forward pass (of shapes alone) fails."""
-        reason = _reason_not_to_run(self.model, self.image_size, size)
+        reason = _reason_not_to_run(self.source, size)
         if reason and size % self.stride:
             below = size - size % self.stride
             reason = f"take a multiple of {self.stride}, such as {below} or {below + self.stride}"
@@ -99,7 +149,7 @@ class TimmSpec(Spec):
             options["drop_path_rate"] = PROBE
         if self.downsample:
             options["aa_layer"] = self.downsample
-        network = _create(self.model, self.image_size, **options)
+        network = _create(self.source, **options)
         if self.branch:
             for parent, key, depth in _drop_paths(network):
                 setattr(parent, key, self.branch(Site(1, 1, depth)) or nn.Identity())
@@ -145,20 +195,18 @@ class Anatomy:
     """What is to be known of a network before it is built."""
 
     stride: int
-    fixed_size: int | None
-    """The one side in pixels of its pictures; None: any."""
     places: frozenset[str]
     batch_norm: bool
 
 
 @cache
-def _anatomy(model: str, image_size: int | None) -> Anatomy:
+def _anatomy(source: Source) -> Anatomy:
     import timm
 
     with torch.device("meta"):
-        network = _create(model, image_size)
+        network = _create(source)
         try:
-            droppable = bool(_drop_paths(_create(model, image_size, drop_path_rate=PROBE)))
+            droppable = bool(_drop_paths(_create(source, drop_path_rate=PROBE)))
         except UserError:  # it takes no such option
             droppable = False
     there = {
@@ -166,36 +214,27 @@ def _anatomy(model: str, image_size: int | None) -> Anatomy:
         "downsample": isinstance(network, timm.models.EfficientNet),
         "before_classifier": isinstance(_classifier(network), nn.Linear),
     }
-    cfg: Any = timm.get_pretrained_cfg(model)
     info = getattr(network, "feature_info", None)
     return Anatomy(
         stride=max(level["reduction"] for level in info) if isinstance(info, list) and info else 1,
-        fixed_size=(image_size or cfg.input_size[-1]) if cfg.fixed_input_size else None,
         places=frozenset(place for place, has in there.items() if has),
         batch_norm=any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()),
     )
 
 
-def _create(model: str, image_size: int | None, **options: Any) -> nn.Module:
-    """timm's network with random weights, built for pictures of ``image_size`` where it has one size only."""
-    import timm
-
-    check_name(model)
-    cfg: Any = timm.get_pretrained_cfg(model)
-    if image_size and cfg.fixed_input_size and image_size != cfg.input_size[-1]:
-        options["img_size"] = image_size
+def _create(source: Source, **options: Any) -> nn.Module:
     try:
-        return timm.create_model(model, **options)
+        return source.create(**options)
     except UNFIT as error:
-        raise UserError(f"timm cannot build {model} with {options}: {_line(error)}") from error
+        raise UserError(f"timm cannot build {source.label} with {options}: {_line(error)}") from error
 
 
 @cache
-def _reason_not_to_run(model: str, built_for: int | None, size: int) -> str | None:
+def _reason_not_to_run(source: Source, size: int) -> str | None:
     from models.cost import measure
 
     with torch.device("meta"):
-        network = _create(model, built_for).eval()
+        network = _create(source).eval()
         try:
             measure(network, torch.empty(1, 3, size, size))
         except UNFIT as error:

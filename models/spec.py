@@ -16,7 +16,7 @@ from torch import nn
 
 from core.errors import UserError, require
 from core.names import suggest
-from models.catalogue import CATALOGUE, TIMM, Entry, MobileNetEntry, ResNetEntry, TimmEntry
+from models.catalogue import CATALOGUE, TIMM, EfficientNetEntry, Entry, MobileNetEntry, ResNetEntry, TimmEntry
 
 Stem = Literal["imagenet", "small"]
 Padding = Literal["torch", "tensorflow"]
@@ -191,6 +191,10 @@ def _family(entry: Entry) -> Callable[..., Spec]:
         from models.mobilenet import mobilenet_spec
 
         return mobilenet_spec
+    if isinstance(entry, EfficientNetEntry):
+        from models.efficientnet import efficientnet_spec
+
+        return efficientnet_spec
     from models.from_timm import timm_spec
 
     return timm_spec

@@ -271,11 +271,11 @@ def config(name: str, size: int, **data: int) -> Config:
 @pytest.mark.parametrize(
     ("cfg", "tricks", "line"),
     [
-        (config("efficientnet_b0", 16), [], "efficientnet_b0 makes one pixel of 32x32, so pictures of 16x16"),
+        (config("efficientnet_b0", 8), [], "efficientnet_b0 makes one pixel of 16x16, so pictures of 8x8"),
         (config("resnet20", 32, eval_size=2), [], "resnet20 makes one pixel of 4x4, so pictures of 2x2"),
         (config("mobilenet_v1", 32), [], None),
         (config("efficientnet_b0", 64), ["progressive"], None),
-        (config("efficientnet_b0", 48), ["progressive"], "pictures of 24x24 are too small"),
+        (config("efficientnet_b0", 24), ["progressive"], "pictures of 12x12 are too small"),
         (
             config("coatnet_0", 100),
             [],
