@@ -20,7 +20,7 @@ from conf.schema import OptimConfig
 from core.errors import UserError
 from lit_modules.freezing import keep_frozen
 from lit_modules.losses import soft_cross_entropy
-from lit_modules.metrics import computed, metrics, update
+from lit_modules.metrics import RunningMean, computed, metrics, update
 from lit_modules.optim import build_optimizer
 from lit_modules.schedule import Schedule
 from tricks.base import hooks_of
@@ -70,8 +70,8 @@ class Classifier(LightningModule):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.val_metrics = metrics(num_classes)
         self.test_metrics = metrics(num_classes, ece=ece_bins)
-        # Summed on the device and read only when logged: reading every step would wait for the device every step.
-        self._loss_sum, self._loss_count = torch.zeros(()), 0
+        self._loss, self._top1 = RunningMean(), RunningMean()
+        self._answers = torch.empty(0, num_classes), torch.empty(0, num_classes)  # the last logits, and their targets
         self._logged_step, self._counted, self._lr = 0, -1, float("nan")
         self.last_loss = float("nan")
         """Mean training loss at the last logging, for the progress bar."""
@@ -96,9 +96,6 @@ class Classifier(LightningModule):
         """A loaded batch -> normalised pictures (N * V, 3, H, W) and dense targets (N, K)."""
         images = self.normalise(images.flatten(0, 1) if images.ndim == 5 else images)
         return images, F.one_hot(labels + self.label_offset, self.num_classes).float()
-
-    def on_train_start(self) -> None:
-        self._loss_sum = torch.zeros((), device=self.device)
 
     def on_train_epoch_start(self) -> None:
         self._counted = -1
@@ -125,6 +122,7 @@ class Classifier(LightningModule):
         """
         images, targets, mixed = self.inputs(images, targets, index, rng, progress)
         logits = self.model(images).unflatten(0, (-1, len(targets))).float()
+        self._answers = logits[0].detach(), targets
         criterion = self.criterion.at(progress).loss if self.criterion else soft_cross_entropy
         loss = criterion(logits[0], targets)
         share = math.prod(trick.at(progress).label_weight for trick in self.loss_tricks)
@@ -169,8 +167,9 @@ class Classifier(LightningModule):
         loss = self.training_loss(*self.network_scale(images, labels), index, rng, self.progress)
         if batch_idx != self._counted:  # an optimizer may ask again, for the gradient at another point
             self._counted = batch_idx
-            self._loss_sum += loss.detach()
-            self._loss_count += 1
+            self._loss.add(loss.detach())
+            logits, targets = self._answers
+            self._top1.add((logits.argmax(1) == targets.argmax(1)).sum(), len(targets))
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -180,22 +179,26 @@ class Classifier(LightningModule):
         due = self.global_step % self.log_every == 0 and self.global_step > self._logged_step
         # The end of an epoch comes before its validation and checkpoint: a lost run must not overwrite a good one.
         if due or self.trainer.is_last_batch:
-            self._log_training()
+            self._log_training(self.trainer.is_last_batch)
 
-    def _log_training(self) -> None:
-        self.last_loss = float(self._loss_sum) / self._loss_count
-        self._loss_sum.zero_()
-        self._loss_count, self._logged_step = 0, self.global_step
+    def _log_training(self, epoch_ends: bool) -> None:
+        """The mean loss since the last logging; at an epoch's end the top-1 accuracy of training over all of it.
+
+        That is the share (in %) of the epoch's pictures, each as the network saw it then (augmented, in training mode),
+        for which its first answer was the right class; of a mixed picture, the class with the greatest share.
+        """
+        self.last_loss, self._logged_step = self._loss.take(), self.global_step
         if not np.isfinite(self.last_loss):
             raise UserError(
                 f"the training loss is {self.last_loss} at step {self.global_step} (epoch {self.current_epoch}): "
                 "lower optim.lr, lengthen optim.warmup_epochs or set trainer.gradient_clip_val"
             )
         # Straight to the loggers: self.log costs some 0.5 ms a call, half of a small model's step.
+        scores = {"train/loss": self.last_loss, "lr": self._lr, "epoch": self.current_epoch}
+        if epoch_ends:
+            scores["train/top1"] = 100 * self._top1.take()
         for logger in self.loggers:
-            logger.log_metrics(
-                {"train/loss": self.last_loss, "lr": self._lr, "epoch": self.current_epoch}, step=self.global_step
-            )
+            logger.log_metrics(scores, step=self.global_step)
 
     # --- evaluation: one-hot targets, no tricks
 

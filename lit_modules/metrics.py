@@ -11,6 +11,25 @@ from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
 
+class RunningMean:
+    """A mean that is summed up on the device and read when it is taken: reading every step would wait every step."""
+
+    def __init__(self) -> None:
+        self._sum: Tensor | None = None
+        self._count = 0
+
+    def add(self, value: Tensor, count: int = 1) -> None:
+        """The sum over ``count`` things."""
+        self._sum = value if self._sum is None else self._sum + value
+        self._count += count
+
+    def take(self) -> float:
+        """The mean since the last time, NaN of nothing; begins anew."""
+        mean = float("nan") if self._sum is None else float(self._sum) / self._count
+        self._sum, self._count = None, 0
+        return mean
+
+
 def metrics(classes: int, **bins: int) -> nn.ModuleDict:
     """``top1``, ``top5`` and ``loss`` of a network with so many outputs, and calibration errors by name and bins."""
     return nn.ModuleDict(

@@ -55,12 +55,14 @@ def classifier(model, tricks=(), lr=0.05, classes=CLASSES, **more) -> Classifier
 
 def trainer(**more) -> Trainer:
     quiet = {
+        "max_epochs": 1,
+        "log_every_n_steps": 1,
         "logger": False,
         "enable_checkpointing": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
-    return Trainer(accelerator="cpu", max_epochs=1, **{**quiet, **more})
+    return Trainer(accelerator="cpu", **{**quiet, **more})
 
 
 def linear() -> nn.Module:
@@ -260,9 +262,31 @@ def test_the_learning_rate_that_is_logged_is_the_steps_own(tmp_path):
     """Linear warm-up over the epoch's four steps: 0, 1/4, 2/4, 3/4 of 0.4."""
     module, logger = classifier(linear(), lr=0.4, log_every=1), Noted(tmp_path)
     module.schedule = Schedule("constant", 4, 10, warmup_epochs=1)
-    trainer(logger=logger, log_every_n_steps=1).fit(module, loader())
+    trainer(logger=logger).fit(module, loader())
     assert [step for step, _ in logger.told] == [1, 2, 3, 4]
     assert [row["lr"] for _, row in logger.told] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("log_every", [2, 3, 50])
+def test_the_training_accuracy_is_that_of_the_whole_epoch(log_every, tmp_path):
+    module, logger = classifier(linear(), lr=0.0, log_every=log_every), Noted(tmp_path)
+    trainer(logger=logger, max_epochs=2).fit(module, loader())
+    images, labels = pictures()
+    right = 100 * float((module(images).argmax(1) == labels).float().mean())
+    assert 0 < right < 100
+    told = [(step, row["train/top1"]) for step, row in logger.told if "train/top1" in row]
+    assert told == [(4, pytest.approx(right)), (8, pytest.approx(right))]
+
+
+def test_of_a_mixed_picture_the_class_with_the_greatest_share_is_right(tmp_path):
+    module, logger = classifier(linear(), {"mixup": {"alpha": 1.0}}, lr=0.0), Noted(tmp_path)
+    trainer(logger=logger).fit(module, loader(64, n=64))
+    images, labels = pictures(64)
+    targets, rng = F.one_hot(labels, CLASSES).float(), np.random.default_rng([0, 0, 0, 0, 1])
+    mixed, shares, _ = module.inputs(module.normalise(images), targets, torch.arange(64), rng, 0.0)
+    right = 100 * float((module.model(mixed).argmax(1) == shares.argmax(1)).float().mean())
+    assert (len(shares), right > 0) == (32, True)  # two pictures for each target
+    assert logger.told[-1][1]["train/top1"] == pytest.approx(right)
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -277,27 +301,29 @@ def test_a_nan_among_the_scores_is_seen(split):
     assert math.isnan(act(module, data, verbose=False)[0][f"{split}/loss"])
 
 
-def test_an_optimizer_that_asks_twice_for_the_gradient_logs_the_first_loss():
+def test_an_optimizer_that_asks_twice_for_the_gradient_logs_the_first_loss_and_accuracy(tmp_path):
     class Twice(torch.optim.SGD):
         def step(self, closure):
             with torch.no_grad():
                 loss = closure()
                 for group in self.param_groups:
                     for p in group["params"]:
-                        p.mul_(4.0)
+                        p.mul_(-4.0)
                 closure()
                 for group in self.param_groups:
                     for p in group["params"]:
-                        p.div_(4.0)
+                        p.div_(-4.0)
             return loss
 
     module = classifier(linear())
     module.configure_optimizers = lambda: Twice(module.parameters(), lr=0.0)
-    trainer().fit(module, loader())
+    logger = Noted(tmp_path)
+    trainer(logger=logger).fit(module, loader())
     images, labels = pictures()
-    assert module.last_loss == pytest.approx(
-        F.cross_entropy(linear()(module.normalise(images)), labels).item(), rel=1e-4
-    )
+    logits = linear()(module.normalise(images))
+    assert module.last_loss == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-4)
+    right = 100 * float((logits.argmax(1) == labels).float().mean())
+    assert logger.told[-1][1]["train/top1"] == pytest.approx(right)
 
 
 # --- scores, by hand
