@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     add("--latex", type=Path, metavar="FILE", help="with booktabs")
     add("--html", type=Path, metavar="FILE", help="one page with a sortable table and plots; needs no network")
     add("--png", type=Path, metavar="FOLDER", help="the plots as pictures")
+    add("--curves", type=Path, metavar="FILE", help="training and validation error by epoch (.png, .svg or .pdf)")
     add("--wandb", action="store_true", help="log the table to W&B, and make the workspace that compares the runs")
     return made
 

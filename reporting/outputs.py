@@ -25,6 +25,7 @@ class Files(Protocol):
     latex: Path | None
     html: Path | None
     png: Path | None
+    curves: Path | None
 
 
 def tell(report: Report) -> None:
@@ -54,6 +55,12 @@ def write_files(report: Report, files: Files) -> Iterator[Path]:
         from reporting.png import save_plots
 
         yield from save_plots(named_plots(report), files.png)
+    if files.curves:
+        from reporting.error_curves import caption, panels
+        from reporting.png import save_error_curves
+
+        save_error_curves(panels(report.tables), caption(report.tables), files.curves)
+        yield files.curves
 
 
 def named_plots(report: Report) -> list[tuple[str, Plot]]:

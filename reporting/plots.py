@@ -121,7 +121,7 @@ def scatter(table: Table) -> Scatter | None:
             points.append(Point(number, x, y.mean, y.sd, tip))
     if not points:
         return None
-    caption = f"Mean over seeds, bars: ± one standard deviation, {_seeds(table.rows)}. Numbers are the table's rows."
+    caption = f"Mean over seeds, bars: ± one standard deviation, {seeds(table.rows)}. Numbers are the table's rows."
     return Scatter(f"{score.title} over {'throughput' if fast else 'cost'}", caption, label, score.title, points)
 
 
@@ -154,14 +154,14 @@ def curves(table: Table) -> Curves | None:
     drawn = [
         curve
         for number, row in enumerate(table.rows, 1)
-        if row in chosen and (curve := _curve(number, row, score)) is not None
+        if row in chosen and (curve := spread_curve(number, row, score.key)) is not None
     ]
     if not drawn:
         return None
     which = "" if len(chosen) == len(table.rows) else f" The baseline and the best of {len(table.rows)} rows."
     caption = (
         f"Validation {score.title} after each epoch: mean over seeds, band: ± one standard deviation, "
-        f"{_seeds(chosen)}.{which}"
+        f"{seeds(chosen)}.{which}"
     )
     return Curves("Learning curves", caption, f"validation {score.title}", drawn)
 
@@ -170,9 +170,9 @@ def _has_curve(table: Table, key: str) -> bool:
     return any(run.curve(key) for run in table.baseline.runs)
 
 
-def _curve(number: int, row: Row, score: Metric) -> Curve | None:
-    """At the epochs that all finished runs of a row have."""
-    by_run = [values for run in row.runs if (values := run.curve(score.key))]
+def spread_curve(number: int, row: Row, key: str, split: str = "val") -> Curve | None:
+    """Mean and deviation over a row's finished runs, at the epochs that all of them have."""
+    by_run = [values for run in row.runs if (values := run.curve(key, split))]
     if not by_run:
         return None
     epochs = sorted(set.intersection(*(set(values) for values in by_run)))
@@ -204,7 +204,7 @@ def _context(found: TrickGain, score: Metric) -> str:
     return "\n".join([found.context, *errors])
 
 
-def _seeds(rows: Sequence[Row]) -> str:
+def seeds(rows: Sequence[Row]) -> str:
     return f"n = {_range(sorted({row.n for row in rows}))} seeds"
 
 

@@ -1,4 +1,4 @@
-"""Plots as PNG files, by matplotlib."""
+"""Plots as files, by matplotlib."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from reporting.plots import NUMBERED, Curves, Forest, Plot, Scatter
+from reporting.error_curves import Panel
+from reporting.plots import NUMBERED, Curve, Curves, Forest, Plot, Scatter
 from reporting.text import write
 
 
@@ -18,24 +19,60 @@ def save_plots(plots: Sequence[tuple[str, Plot]], folder: Path) -> list[Path]:
     Raises:
         UserError: matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise UserError("--png needs matplotlib: pip install -e '.[plot]'") from error
     files = []
     for name, plot in plots:
-        height = 1.3 + 0.28 * len(plot.bars) if isinstance(plot, Forest) else 4.5
-        figure = Figure(figsize=(8, height), layout="constrained")
+        figure = _figure(8, 1.3 + 0.28 * len(plot.bars) if isinstance(plot, Forest) else 4.5)
         axis = figure.subplots()
         draw(axis, plot)
         axis.set_title(plot.title, loc="left")
         axis.grid(alpha=0.25)
         figure.supxlabel(plot.caption, fontsize=6, wrap=True)
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=150)
         files.append(folder / f"{name}.png")
-        write(files[-1], picture.getvalue())
+        _save(figure, files[-1])
     return files
+
+
+def save_error_curves(panels: Sequence[Panel], caption: str, path: Path) -> None:
+    """Write the panels side by side, in the format that the file's ending names.
+
+    Raises:
+        UserError: matplotlib is missing, or knows no such format.
+    """
+    figure = _figure(4.2 * len(panels), 3.9)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    depths = sorted({errors.depth for panel in panels for errors in panel.errors})
+    for axis, panel in zip(axes, panels, strict=True):
+        for errors in panel.errors:
+            colour = f"C{depths.index(errors.depth)}"
+            if errors.training:
+                _band(axis, errors.training, colour, linewidth=0.8)
+            _band(axis, errors.validation, colour, linewidth=2.2, label=errors.name)
+        axis.set_title(panel.title, loc="left")
+        axis.set_xlabel("epoch")
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.25)
+        axis.legend(fontsize=8)
+    axes[0].set_ylabel("error %")
+    figure.supxlabel(caption, fontsize=6, wrap=True)
+    _save(figure, path)
+
+
+def _figure(width: float, height: float) -> Any:
+    """Size in inches."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise UserError("plots as files need matplotlib: pip install -e '.[plot]'") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> None:
+    kind, kinds = path.suffix[1:], figure.canvas.get_supported_filetypes()
+    if kind not in kinds:
+        raise UserError(f"{path} does not say what picture it is: let its name end in .png, .svg or .pdf")
+    picture = io.BytesIO()
+    figure.savefig(picture, format=kind, dpi=150)
+    write(path, picture.getvalue())
 
 
 def draw(axis: Any, plot: Plot) -> None:
@@ -73,8 +110,13 @@ def _forest(axis: Any, plot: Forest) -> None:
 
 def _curves(axis: Any, plot: Curves) -> None:
     for place, curve in enumerate(plot.curves):
-        axis.plot(curve.x, curve.y, color=f"C{place}", label=f"{curve.number} {curve.name}")
-        axis.fill_between(curve.x, curve.y - curve.sd, curve.y + curve.sd, color=f"C{place}", alpha=0.15, linewidth=0)
+        _band(axis, curve, f"C{place}", label=f"{curve.number} {curve.name}")
     axis.legend(fontsize=7)
     axis.set_xlabel("epoch")
     axis.set_ylabel(plot.y_label)
+
+
+def _band(axis: Any, curve: Curve, colour: str, **line: Any) -> None:
+    """A mean with one standard deviation to both sides."""
+    axis.plot(curve.x, curve.y, color=colour, **line)
+    axis.fill_between(curve.x, curve.y - curve.sd, curve.y + curve.sd, color=colour, alpha=0.15, linewidth=0)

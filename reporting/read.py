@@ -51,14 +51,15 @@ class Run:
         value = self.result["metrics"].get(name, self.result.get(name))
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
-    def curve(self, name: str) -> dict[int, float]:
-        """``val/<name>`` after each epoch (counted from 1), from metrics.csv."""
+    def curve(self, name: str, split: str = "val") -> dict[int, float]:
+        """``<split>/<name>`` after each epoch (counted from 1), from metrics.csv."""
         values: dict[int, float] = {}
+        column = f"{split}/{name}"
         try:
             with (self.directory / "metrics.csv").open(newline="", encoding="utf-8") as file:
                 for row in csv.DictReader(file):
-                    if row.get(f"val/{name}"):
-                        values[int(row["epoch"]) + 1] = float(row[f"val/{name}"])
+                    if row.get(column):
+                        values[int(row["epoch"]) + 1] = float(row[column])
         except (OSError, ValueError, KeyError, TypeError, csv.Error):  # a line half written, for one
             pass
         return values

@@ -25,6 +25,7 @@ def test_everything_at_once(runs: Path, tmp_path: Path, capsys: pytest.CaptureFi
     torn.write_text(torn.read_text()[:40])
     out = tmp_path / "out"
     files = {f"--{kind}": out / f"table.{kind}" for kind in ("markdown", "csv", "latex", "html")}
+    files["--curves"] = out / "errors.svg"
     main([str(runs), *(str(part) for pair in files.items() for part in pair), "--png", str(out / "plots")])
     said = capsys.readouterr()
     assert "50.50 ± 0.71" in said.out
@@ -32,7 +33,7 @@ def test_everything_at_once(runs: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "1 unfinished: tiny-ema-s0-" in said.err
     assert all(path.stat().st_size > 100 for path in files.values())
     assert sorted(path.name for path in (out / "plots").iterdir()) == ["curves.png", "gains.png", "score.png"]
-    assert said.out.count("wrote ") == 7
+    assert said.out.count("wrote ") == 8
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,7 @@ def test_everything_at_once(runs: Path, tmp_path: Path, capsys: pytest.CaptureFi
         (["{}", "--tricks", "sk,mixp"], "unknown trick 'mixp'. Did you mean 'mixup'?"),
         (["{}", "--recipe", "assemble_e0*"], "the filters keep no finished run of the"),
         (["{}", "--htm", "x"], "unrecognized arguments: --htm x. See python report.py --help"),
+        (["{}", "--curves", "x"], "x does not say what picture it is"),
         (["{}", "--csv", "/proc/none/x.csv"], "cannot write /proc/none/x.csv: "),
     ],
 )

@@ -29,10 +29,11 @@ def make_run(
     config: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
     curve: Sequence[float] = (),
+    training: Sequence[float] = (),
     finished: bool = True,
     **result: Any,
 ) -> Path:
-    """Write the directory of one run; returns it. ``curve``: validation top-1 after each epoch."""
+    """Write the directory of one run; returns it. ``curve``, ``training``: top-1 after each epoch."""
     whole: dict[str, Any] = deepcopy(dict(config or default_config()))
     whole["tricks"] = {name: (config or {}).get("tricks", {}).get(name, {}) for name in tricks}
     whole["seed"] = seed
@@ -42,8 +43,9 @@ def make_run(
     (directory / "config.yaml").write_text(yaml.dump(whole, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)))
     (directory / ".lock").touch()
     if curve:
-        rows = [f"{epoch},{10 * (epoch + 1)},{value}" for epoch, value in enumerate(curve)]
-        (directory / "metrics.csv").write_text("\n".join(["epoch,step,val/top1", *rows]) + "\n")
+        seen = [f"{epoch},{10 * (epoch + 1)},,{value}" for epoch, value in enumerate(training)]
+        rows = [f"{epoch},{10 * (epoch + 1)},{value}," for epoch, value in enumerate(curve)]
+        (directory / "metrics.csv").write_text("\n".join(["epoch,step,val/top1,train/top1", *seen, *rows]) + "\n")
     if finished:
         content = {
             "run_id": directory.name,
