@@ -404,6 +404,7 @@ SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "cifar10": cifar10,
     "imagefolder": imagefolder,
     "imagenet": imagenet,
+    "imagenet21k": imagefolder,
     **dict.fromkeys(FGVC, fgvc),
 }
 FOLDERS = frozenset(
@@ -414,6 +415,7 @@ OWN_KEYS = {
     "cifar10": frozenset({"root", "crop_pad"}),
     "imagefolder": FOLDERS,
     "imagenet": FOLDERS,
+    "imagenet21k": FOLDERS,
     **dict.fromkeys(FGVC, FOLDERS | {"download"}),
 }
 """Keys of `DataConfig` that only some data sets read, by data set; the others are for all of them."""

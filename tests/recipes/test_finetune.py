@@ -17,8 +17,10 @@ from fgvc_layouts import LAYOUTS, accept_other_flowers
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
+from PIL import Image
+from small_run import train
 
-from conf.schema import Config, Stem
+from conf.schema import Config, Library, Stem
 from core.cli import selected_tricks
 from core.errors import UserError
 from core.fit import build_module
@@ -26,8 +28,11 @@ from core.names import RECIPES, ROOT, recipe_names
 from core.plan import Plan, make_plan
 from core.register import register
 from lit_modules.schedule import Schedule
+from lit_modules.transforms import random_crop_box
 from models.spec import spec_of
+from models.weights import read_weights
 from tricks.base import Ramp, Trick
+from tricks.random_erasing import Mode, draw_rectangle
 
 FOOD = [f"food101_f{row}" for row in range(14)]
 OTHERS = {
@@ -235,3 +240,92 @@ def test_the_checkpoint_is_for_the_user_to_name(sets, tmp_path):
     torch.save(spec_of("resnet50", width=4).build().state_dict(), tmp_path / "plain.pt")
     with pytest.raises(UserError, match=r"is of another model"):  # of a network without Selective Kernel
         build_module(planned("food101_f2", sets, tmp_path / "plain.pt"))
+
+
+# --- ImageNet-21k, then ImageNet
+
+SIZES = {"s": (384, 84.9), "m": (480, 86.2), "l": (480, 86.9), "xl": (512, 87.2)}
+"""Pixels (effnetv2_configs.py of google/automl, eval_size) and top-1 % (its README)."""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_official_values_of_21k(size):
+    """ImageNet21k and ImagenetFt of datasets.py over hparams.py; rates are for each 256 pictures."""
+    cfg, tricks = configured(f"efficientnetv2_{size}_21k")
+    assert (cfg.model.name, cfg.data.name) == (f"efficientnetv2_{size}", "imagenet21k")
+    assert (cfg.data.image_size, cfg.data.scored_size, cfg.data.batch_size) == (224, 224, 4096)
+    assert (cfg.trainer.max_epochs, cfg.optim.warmup_epochs, cfg.optim.schedule) == (60, 1, "cosine")
+    assert cfg.optim.lr == pytest.approx(0.008 * 4096 / 256)
+    assert [(trick.name, getattr(trick, "decay", None)) for trick in tricks] == [("ema", 0.9999)]
+
+    cfg, tricks = configured(f"efficientnetv2_{size}_21k_finetune")
+    assert starts_from(f"efficientnetv2_{size}_21k_finetune") == f"efficientnetv2_{size}_21k"
+    assert (cfg.model.name, cfg.data.name, cfg.model.new_head) == (f"efficientnetv2_{size}", "imagenet", True)
+    assert (cfg.data.image_size, cfg.reported) == (SIZES[size][0], {"top1": SIZES[size][1]})
+    assert (cfg.data.scored_size, cfg.data.batch_size) == (cfg.data.image_size, 512)
+    assert (cfg.trainer.max_epochs, cfg.optim.warmup_epochs, cfg.optim.name) == (15, 1, "rmsproptf")
+    assert cfg.optim.lr == pytest.approx(0.0005 * 512 / 256)
+    by_name: dict[str, Any] = {trick.name: trick for trick in tricks}
+    assert by_name.keys() == {"ema", "label_smoothing", "random_erasing", "stochastic_depth"}
+    assert (by_name["ema"].decay, by_name["label_smoothing"].smoothing) == (0.9996, 0.1)
+    assert by_name["stochastic_depth"].rate == pytest.approx(1 - 0.8)
+    erasing, side = by_name["random_erasing"], cfg.data.image_size
+    assert (erasing.probability, erasing.mode) == (1, Mode.pixel)
+    top, bottom, left, right = draw_rectangle(side, side, erasing.area, erasing.aspect, np.random.default_rng(0)) or ()
+    assert (bottom - top, right - left) == (2 * (side // 4), 2 * (side // 4))  # Cutout's pad_size is side // 4
+
+
+@pytest.mark.parametrize(("width", "height"), [(500, 375), (333, 500), (64, 64), (3000, 100)])
+def test_pictures_are_squeezed_whole(width, height):
+    data = configured("efficientnetv2_s_21k_finetune")[0].data
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        left, top, w, h = random_crop_box(width, height, data.crop_scale, data.crop_ratio, rng)
+        assert w >= 0.98 * width, (left, top, w, h)
+        assert h >= 0.98 * height, (left, top, w, h)
+
+
+def small_plan(name: str, classes: int, folder: Path, file: str | None = None) -> Plan:
+    """A recipe with a small network of the same kind, on noise."""
+    rng, root = np.random.default_rng(0), folder / f"of{classes}"
+    for split in ("train", "val"):
+        for label in map(str, range(classes)):
+            (root / split / label).mkdir(parents=True, exist_ok=True)
+            for i in range(4):
+                noise = rng.integers(0, 256, (40, 36, 3), dtype=np.uint8)
+                Image.fromarray(noise).save(root / split / label / f"{i}.png")
+    cfg, tricks = configured(name)
+    library = "imagefolder" if cfg.data.name == "imagenet" else cfg.data.name  # which has 1,000 classes
+    small = replace(
+        cfg,
+        model=replace(cfg.model, name="test_efficientnet", library=Library.timm, checkpoint=file),
+        data=replace(cfg.data, name=library, root=str(root), image_size=32, batch_size=4, num_workers=0),
+        trainer=replace(cfg.trainer, max_epochs=2, accelerator="cpu"),
+    )
+    return make_plan(small, tricks)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*smaller than the logging interval"
+)
+def test_fine_tuning_goes_on_from_the_average_of_pre_training(tmp_path):
+    """The two recipes, one after the other: the second begins with the first's average, but for the classifier."""
+    _, first = train(small_plan("efficientnetv2_s_21k", 5, tmp_path), tmp_path / "run")
+    last = tmp_path / "run" / "last.ckpt"
+    average, raw = read_weights(last, averaged=True), read_weights(last, averaged=False)
+    assert not torch.equal(average["conv_stem.weight"], raw["conv_stem.weight"])
+    plan = small_plan("efficientnetv2_s_21k_finetune", 3, tmp_path, str(last))
+    begun = build_module(plan).model.state_dict()
+    assert (first.model.classifier.out_features, plan.num_classes) == (5, 3)  # type: ignore[union-attr]
+    for key, value in begun.items():  # batch norm's statistics too
+        assert key.startswith("classifier.") or torch.equal(value, average[key]), key
+    _, second = train(plan)
+    assert all(weight.isfinite().all() for weight in second.model.parameters())
+    assert not torch.equal(second.model.state_dict()["conv_stem.weight"], begun["conv_stem.weight"])
+
+
+def test_fine_tuning_without_pre_training_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"weights that training starts from: name them with model\.checkpoint=FILE"):
+        small_plan("efficientnetv2_s_21k_finetune", 3, tmp_path)
+    with pytest.raises(UserError, match=r"model\.checkpoint: there is no weights file .*last\.ckpt"):
+        small_plan("efficientnetv2_s_21k_finetune", 3, tmp_path, str(tmp_path / "last.ckpt"))

@@ -107,7 +107,7 @@ def test_the_readme_lists_every_recipe():
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Recipes")[2].partition("## Add a trick")[0]
     named = set(re.findall(r"`(\w+)`", table))
     ranges = {start.rstrip("0123456789") for start in re.findall(r"`(\w+)` \.\. `", table)}
-    listed = {name: name.removesuffix("_official") for name in NAMES}
+    listed = {name: name.removesuffix("_official").removesuffix("_finetune") for name in NAMES}
     assert [n for n, short in listed.items() if short not in named and short.rstrip("0123456789") not in ranges] == []
 
 
@@ -231,7 +231,7 @@ def pictures(tmp_path_factory) -> Path:
     return root
 
 
-LARGE = re.compile("efficientnet_b[4-7]|efficientnetv2_[ml]|coatnet_[1-4]")
+LARGE = re.compile("efficientnet_b[4-7]|efficientnetv2_([ml]|xl)|coatnet_[1-4]")
 STEPS = [pytest.param(name, marks=pytest.mark.slow) if LARGE.match(name) else name for name in NAMES]
 
 
