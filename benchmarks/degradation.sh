@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The degradation study of He et al. 2015 (arXiv 1512.03385, Figure 6) in small: plain networks and ResNets of 20, 56 and
-# 110 layers, at half the paper's channels, on the handwritten digits at 16 pixels. Twenty minutes on one core.
+# 110 layers, at half the paper's channels, on the handwritten digits at 16 pixels. Some 25 minutes on one core.
 #
 #     bash benchmarks/degradation.sh [OUT]
 #
