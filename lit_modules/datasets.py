@@ -26,7 +26,7 @@ from core.errors import UserError, require
 from core.names import suggest
 from lit_modules.official import central_crop, distorted_crop, opencv
 from lit_modules.pictures import Picture
-from lit_modules.sampler import Draw, picture_rng
+from lit_modules.sampler import Draw, rng_of
 from lit_modules.transforms import center_crop_resize, pad_and_shift, random_resized_crop, resize
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class TrainSet:
 
     def __getitem__(self, draw: Draw) -> tuple[np.ndarray, int, int]:
         epoch, _, index = draw
-        rng = picture_rng(self.seed, draw)
+        rng = rng_of(self.seed, *draw)
         tricks = self.tricks_at(epoch)
         size = self._size(tricks)
         picture = self.split.load(index, lambda whole: self.crop(whole, rng, size))

@@ -16,12 +16,13 @@ from types import ModuleType
 import numpy as np
 
 from core.errors import UserError
-from lit_modules.pictures import Picture
+from lit_modules.pictures import Picture, Scratch
 
 MIN_OBJECT_COVERED = np.float32(0.1)
 ATTEMPTS = 100
 LONGEST = 32766
 """Pixels that OpenCV can address."""
+_crop, _resized = Scratch(), Scratch()
 
 
 def distorted_box(
@@ -114,14 +115,16 @@ def distorted_crop(
 ) -> np.ndarray:
     """The training crop: a random box, mirrored with probability ``flip``, then resized -> uint8 (size, size, 3)."""
     left, top, w, h = distorted_box(picture.width, picture.height, scale, ratio, rng)
-    crop = picture.decode(rows=top + h)[top : top + h, left : left + w].astype(np.float32)
+    crop = _crop.array((h, w, 3), np.float32)
+    np.copyto(crop, picture.decode(rows=top + h)[top : top + h, left : left + w])
     _check_sides(crop)
     first, step = (w - 1, -w / size) if rng.random() < flip else (0, w / size)
     # Column i is at first + i * step: the grid of `sample_bilinear`, but for float32's rounding of positions, in half
     # its time.
     cv2 = opencv()
+    resized = _resized.array((size, size, 3), np.float32)
     matrix, how = np.array([[step, 0, first], [0, h / size, 0]]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(crop, matrix, (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE).astype(np.uint8)
+    return cv2.warpAffine(crop, matrix, (size, size), resized, how, cv2.BORDER_REPLICATE).astype(np.uint8)
 
 
 def central_crop(picture: Picture, *, size: int, short: int) -> np.ndarray:

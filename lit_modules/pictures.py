@@ -7,6 +7,7 @@ libjpeg-turbo with its accurate integer DCT, so the pixels are the same and only
 from __future__ import annotations
 
 import io
+import math
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -20,18 +21,20 @@ except ModuleNotFoundError:  # an optional dependency, for speed alone
     simplejpeg = None
 
 
-class _Scratch(threading.local):
-    """Memory that every JPEG of a thread is decoded into: fresh memory costs as much time as decoding itself."""
+class Scratch(threading.local):
+    """Memory that a thread uses anew for every picture: fresh memory costs as much time as what is done with it."""
 
-    pixels = np.empty(0, np.uint8)
+    memory = np.empty(0, np.uint8)
 
-    def of(self, size: int) -> np.ndarray:
-        if len(self.pixels) < size:
-            self.pixels = np.empty(size, np.uint8)
-        return self.pixels[:size]
+    def array(self, shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> np.ndarray:
+        """An array of any content, which stays valid until the thread asks for the next one."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if len(self.memory) < size:
+            self.memory = np.empty(size, np.uint8)
+        return self.memory[:size].view(dtype).reshape(shape)
 
 
-_scratch = _Scratch()
+_decoded = Scratch()
 
 
 class Picture:
@@ -58,7 +61,8 @@ class Picture:
 
     @classmethod
     def read(cls, path: Path) -> Picture:
-        return cls(path.read_bytes())
+        with io.FileIO(path) as file:
+            return cls(file.readall())
 
     def decode(self, width: int = 0, height: int = 0, rows: int | None = None) -> np.ndarray:
         """The pixels, uint8 (H, W, 3), which stay valid until the thread decodes its next picture.
@@ -71,7 +75,7 @@ class Picture:
         share = max(enough, default=1)
         size = -(-self.width // share), -(-self.height // share)
         if simplejpeg and self.fast:
-            buffer = _scratch.of(3 * self.width * self.height)
+            buffer = _decoded.array((self.height, self.width, 3))
             top = shortened(self.data, rows) if rows and share == 1 else None
             if top:
                 return simplejpeg.decode_jpeg(top, strict=False, buffer=buffer)  # strictly, the rest is a mistake
@@ -109,7 +113,7 @@ def shortened(data: bytes, rows: int) -> bytes | None:
             height, enough = int.from_bytes(data[found + 5 : found + 7], "big"), (rows // MCU + 2) * MCU
             if not found or data[position + 4] != data[found + 9] or enough >= height or data[-2:] != b"\xff\xd9":
                 return None
-            return data[: found + 5] + enough.to_bytes(2, "big") + data[found + 7 :]
+            return b"".join((data[: found + 5], enough.to_bytes(2, "big"), memoryview(data)[found + 7 :]))
         position += 2 + length
     return None
 

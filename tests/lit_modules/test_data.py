@@ -20,7 +20,7 @@ from core.errors import UserError
 from lit_modules import datamodule, datasets
 from lit_modules.datamodule import ClassifierData, collate
 from lit_modules.pictures import Picture
-from lit_modules.sampler import ORDER, EpochSampler, eval_batches, picture_rng
+from lit_modules.sampler import EpochSampler, eval_batches, rng_of
 from lit_modules.transforms import (
     center_crop_resize,
     pad_and_shift,
@@ -253,9 +253,9 @@ def test_epochs_and_seeds_and_draws_have_their_own_order():
 
 def test_no_stream_is_used_twice():
     states = [
-        picture_rng(s, (e, d, i)).integers(2**62) for s in range(3) for e in range(3) for d in (0, 1) for i in range(9)
+        rng_of(s, e, d, i).integers(2**62) for s in range(3) for e in range(3) for d in (0, 1) for i in range(9)
     ]
-    states += [picture_rng(s, (e, d, ORDER)).integers(2**62) for s in range(3) for e in range(3) for d in (0, 1)]
+    states += [rng_of(s, e, d).integers(2**62) for s in range(3) for e in range(3) for d in (0, 1)]
     assert len(set(states)) == len(states)
 
 
@@ -495,7 +495,7 @@ class Noise(DataTrick):
 
 def test_augment_comes_after_crop_and_flip_and_draws_from_the_pictures_generator(tmp_path):
     data = ClassifierData(folder_config(picture_folder(tmp_path), flip=1.0), micro_batch=2, tricks=[Noise()], seed=5)
-    rng = np.random.default_rng([5, 3, 1, 6])
+    rng = rng_of(5, 3, 1, 6)
     picture = Picture.read(tmp_path / "train" / "dog" / "2.jpg")
     crop = random_resized_crop(picture, rng, 16, scale=SCALE, ratio=(0.75, 1.3333333333333333), flip=1.0)
     assert np.array_equal(data.train_set[3, 1, 6][0], Noise().augment(crop, rng))
