@@ -10,6 +10,7 @@ floating point numbers where there is none. In evaluation floating point numbers
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from types import ModuleType
 
@@ -40,13 +41,14 @@ def distorted_box(
     least, most = (f32(share) * f32(width) * f32(height) for share in scale)
     low, high = map(f32, ratio)
     for _ in range(ATTEMPTS):
-        aspect = f32(rng.random(dtype=np.float32)) * (high - low) + low
-        tallest = _round(np.sqrt(most / aspect))
+        turn, tall, down, right = rng.random(4).tolist()  # in one go: calls for single numbers take much longer
+        aspect = f32(turn) * (high - low) + low
+        tallest = _round(f32(math.sqrt(most / aspect)))
         if _round(f32(tallest) * aspect) > width:
             tallest = int((width + 0.5 - float(f32(1e-7))) / float(aspect))
         tallest = min(tallest, height)
-        shortest = min(_round(np.sqrt(least / aspect)), tallest)
-        h = int(rng.integers(shortest, tallest + 1))
+        shortest = min(_round(f32(math.sqrt(least / aspect))), tallest)
+        h = shortest + int(tall * (tallest - shortest + 1))
         w = _round(f32(h) * aspect)
         if w * h < least:
             h += 1
@@ -56,14 +58,12 @@ def distorted_box(
             w = _round(f32(h) * aspect)
         fits = 0 < w <= width and 0 < h <= height and least <= w * h <= most
         if fits and f32(w * h) / f32(width * height) >= MIN_OBJECT_COVERED:
-            top = int(rng.integers(height - h)) if h < height else 0
-            left = int(rng.integers(width - w)) if w < width else 0
-            return left, top, w, h
+            return int(right * (width - w)), int(down * (height - h)), w, h
     return 0, 0, width, height
 
 
 def _round(value: np.float32) -> int:
-    return int(np.rint(value))
+    return round(float(value))  # halves to even
 
 
 def sample_bilinear(pixels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -60,7 +60,7 @@ class Picture:
             self.width, self.height = self.opened.size
 
     @classmethod
-    def read(cls, path: Path) -> Picture:
+    def read(cls, path: str | Path) -> Picture:
         with io.FileIO(path) as file:
             return cls(file.readall())
 

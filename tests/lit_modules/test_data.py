@@ -319,8 +319,8 @@ def test_folder_is_read_as_torchvision_reads_it(tmp_path):
     assert source.classes == ["cat", "dog"]
     for name in ("val", "test"):
         split, theirs = getattr(source, name), ImageFolder(str(tmp_path / name))
-        assert [(str(split.path(i)), int(split.labels[i])) for i in range(len(split.labels))] == theirs.samples
-    assert [source.train.path(i).name for i in range(8)] == ["0.jpg", "1.png", "2.jpg", "3.png"] * 2
+        assert [(split.path(i), int(split.labels[i])) for i in range(len(split.labels))] == theirs.samples
+    assert [Path(source.train.path(i)).name for i in range(8)] == ["0.jpg", "1.png", "2.jpg", "3.png"] * 2
     whole = source.train.load(1, lambda picture: picture.decode())
     assert np.array_equal(whole, np.asarray(Image.open(tmp_path / "train" / "cat" / "1.png")))
 

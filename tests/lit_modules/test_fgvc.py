@@ -34,7 +34,7 @@ def test_the_splits_are_the_papers(name, tmp_path):
     source = open_source(config(name, tmp_path))
     for split, listed in (("train", expected["train"]), ("val", expected["test"]), ("test", expected["test"])):
         found = getattr(source, split)
-        files = [str(found.path(i).relative_to(tmp_path)) for i in range(len(found.labels))]
+        files = [str(Path(found.path(i)).relative_to(tmp_path)) for i in range(len(found.labels))]
         assert list(zip(files, found.labels.tolist(), strict=True)) == listed
         picture = found.load(1, lambda whole: whole.decode())
         assert np.abs(picture.astype(int) - colour(listed[1][1], 1)).max() <= 4  # it is a JPEG
