@@ -66,7 +66,9 @@ def brightness(picture: np.ndarray, factor: float) -> np.ndarray:
 def by_channel(picture: np.ndarray, table_of: Callable[[np.ndarray], np.ndarray | None]) -> np.ndarray:
     """Each channel through the table (256,) that ``table_of`` makes of its histogram (256,); None: as it is.
 
-    Channel by channel, since OpenCV looks up and counts twice as fast in contiguous bytes.
+    Channel by channel, since OpenCV looks up and counts twice as fast in contiguous bytes. Tables are best made by
+    arrays' methods: after a picture was decoded, NumPy's functions in Python (``flatnonzero``, ``cumsum``) take 20
+    microseconds each.
     """
     planes = []
     for plane in cv2.split(picture):
@@ -80,8 +82,8 @@ def equalize(picture: np.ndarray) -> np.ndarray:
     """Each channel with an even histogram."""
 
     def table(counts: np.ndarray) -> np.ndarray | None:
-        step = (counts.sum() - counts[np.flatnonzero(counts)[-1]]) // 255
-        below = np.cumsum(counts) - counts
+        below = counts.cumsum() - counts
+        step = below[counts.nonzero()[0][-1]] // 255
         return np.minimum((below + step // 2) // step, 255).astype(np.uint8) if step else None
 
     return by_channel(picture, table)
@@ -91,7 +93,8 @@ def autocontrast(picture: np.ndarray, real: type[np.floating] = np.float32) -> n
     """Each channel stretched to 0..255, computed in the precision ``real``, which shows in a few values."""
 
     def table(counts: np.ndarray) -> np.ndarray | None:
-        low, high = np.flatnonzero(counts)[[0, -1]].astype(real)
+        found = counts.nonzero()[0]
+        low, high = real(found[0]), real(found[-1])
         scale = real(255) / max(high - low, real(1))
         return (VALUES.astype(real) * scale - low * scale).clip(0, 255).astype(np.uint8) if high > low else None
 

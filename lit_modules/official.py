@@ -23,7 +23,7 @@ MIN_OBJECT_COVERED = np.float32(0.1)
 ATTEMPTS = 100
 LONGEST = 32766
 """Pixels that OpenCV can address."""
-_crop, _resized = Scratch(), Scratch()
+_resized = Scratch()
 
 
 def distorted_box(
@@ -115,8 +115,7 @@ def distorted_crop(
 ) -> np.ndarray:
     """The training crop: a random box, mirrored with probability ``flip``, then resized -> uint8 (size, size, 3)."""
     left, top, w, h = distorted_box(picture.width, picture.height, scale, ratio, rng)
-    crop = _crop.array((h, w, 3), np.float32)
-    np.copyto(crop, picture.decode(rows=top + h)[top : top + h, left : left + w])
+    crop = picture.decode(rows=top + h)[top : top + h, left : left + w].astype(np.float32)
     _check_sides(crop)
     first, step = (w - 1, -w / size) if rng.random() < flip else (0, w / size)
     # Column i is at first + i * step: the grid of `sample_bilinear`, but for float32's rounding of positions, in half

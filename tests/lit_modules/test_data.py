@@ -252,9 +252,7 @@ def test_epochs_and_seeds_and_draws_have_their_own_order():
 
 
 def test_no_stream_is_used_twice():
-    states = [
-        rng_of(s, e, d, i).integers(2**62) for s in range(3) for e in range(3) for d in (0, 1) for i in range(9)
-    ]
+    states = [rng_of(s, e, d, i).integers(2**62) for s in range(3) for e in range(3) for d in (0, 1) for i in range(9)]
     states += [rng_of(s, e, d).integers(2**62) for s in range(3) for e in range(3) for d in (0, 1)]
     assert len(set(states)) == len(states)
 
