@@ -114,14 +114,17 @@ def _ours(overrides: Sequence[str], size: int | None) -> Network:
 
     from core.cli import selected_tricks
     from core.options import compose
-    from core.plan import base_spec
+    from core.plan import base_spec, pictures
     from core.resolve import resolve
 
     cfg = compose(overrides)
     config: Any = OmegaConf.to_object(cfg)
-    spec = resolve(selected_tricks(cfg).values(), base_spec(config, config.model.num_classes or 1000)).spec
+    tricks = selected_tricks(cfg).values()
+    spec = resolve(tricks, base_spec(config, config.model.num_classes or 1000)).spec
     name = " ".join(o.removeprefix("recipe=").removeprefix("model=") for o in overrides if o != "data=imagenet")
-    return Network(name, size or config.data.scored_size, spec.build, config.reported.get("throughput"))
+    return Network(
+        name, size or pictures(config.data, tricks).scored_size, spec.build, config.reported.get("throughput")
+    )
 
 
 def _timm(source: str, size: int | None) -> Network:

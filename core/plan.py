@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conf.schema import Config, Library, ModelConfig, OptimConfig, RobustnessConfig, Stem
+from conf.schema import Config, DataConfig, Library, ModelConfig, OptimConfig, RobustnessConfig, Stem
 from core.errors import UserError, require
 from core.resolve import Recipe, resolve
 
@@ -80,11 +80,21 @@ def base_spec(cfg: Config, num_classes: int) -> Spec:
     )
 
 
+def pictures(data: DataConfig, tricks: Iterable[Trick]) -> DataConfig:
+    """The ``data`` part of the configuration with those tricks in it that change it."""
+    from tricks.base import DataTrick
+
+    for trick in tricks:
+        data = trick.pictures(data) if isinstance(trick, DataTrick) else data
+    return data
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything decided; `core.fit` builds it, `core.explain` prints it."""
 
     cfg: Config
+    """With the tricks that change the pictures in its ``data``; `base_spec` goes by what was asked for."""
     recipe: Recipe
     batch: Batch
     images_per_target: int
@@ -148,6 +158,7 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
     _check_ranges(cfg)
     _check_start(cfg.model, need_file=need_data)
     check_data(cfg.data)
+    asked, cfg = cfg, replace(cfg, data=pictures(cfg.data, tricks))
     check_optimizer(cfg.optim)
     mixers = [trick for trick in tricks if isinstance(trick, BatchTrick)]
     for mixer in mixers:
@@ -168,7 +179,7 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
             f"model.num_classes={num_classes} is too few: the data has {data.num_classes} classes"
             + (f" and data.label_offset={cfg.data.label_offset}" if cfg.data.label_offset else "")
         )
-    recipe = resolve(tricks, base_spec(cfg, num_classes))
+    recipe = resolve(tricks, base_spec(asked, num_classes))
     if cfg.model.freeze is not None:
         _check_freeze(recipe.spec, cfg.model.freeze)
     for size in _picture_sizes(cfg, tricks):

@@ -1,13 +1,14 @@
-"""The network of an earlier run, from the configuration that its checkpoint carries."""
+"""The network of an earlier run and its pictures, from the configuration that its checkpoint carries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from conf.schema import Config
+from conf.schema import Config, DataConfig
 from core.errors import UserError
-from core.plan import base_spec
+from core.plan import base_spec, pictures
 from core.resolve import resolve
 
 if TYPE_CHECKING:
@@ -34,3 +35,13 @@ def rebuild(config: Mapping[str, Any], num_classes: int) -> nn.Module:
         reason = " ".join(str(error).split())
         raise UserError(f"its configuration is of another version of this project ({reason})") from error
     return resolve(tricks, base_spec(cfg, num_classes)).spec.build()
+
+
+def rebuilt_data(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``data`` part of a resolved configuration (plain values) as the run's tricks changed it."""
+    from tricks import create
+
+    data = config["data"]
+    asked = {field.name: data[field.name] for field in fields(DataConfig) if field.name in data}
+    seen = pictures(DataConfig(**asked), create(config.get("tricks", {})))
+    return {**data, **{key: getattr(seen, key) for key in asked}}

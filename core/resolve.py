@@ -93,7 +93,7 @@ def resolve(tricks: Iterable[Trick], base: Spec) -> Recipe:
         places = _changed(base, _converted(trick, base))
         for place in places:
             claim(f"{place} of {base.name}", trick)
-        if not places:
+        if not places and not hooks_of(trick):
             raise UserError(f"trick {trick.name} finds nothing to change in {base.name}: drop it")
         steps.append(Step(trick.name, trick.convert(before), places))
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from conf.schema import Config, Corruptions, DataConfig, RobustnessConfig, ScoredSplit
 from core.errors import UserError
 from core.loggers import log_later_result
-from core.plan import batch_of
+from core.plan import batch_of, pictures
 from core.runs import asked_robustness, hex_digits, write_result
 from lit_modules.datasets import EvalSet, Scored, open_scored
 from models.trained import open_trained
@@ -122,6 +122,8 @@ def score_run(cfg: Config, run: Run) -> None:
 
     On one device, in the run's precision, of the weights that its other scores are of.
     """
+    from tricks import create
+
     result, settings = run.result, asked_robustness(run.config)
     assert result is not None
     assert settings is not None
@@ -129,13 +131,14 @@ def score_run(cfg: Config, run: Run) -> None:
     checkpoint = run.directory / f"{cfg.eval.weights.value}.ckpt"
     if not checkpoint.is_file():
         raise UserError(f"{checkpoint} is missing, and eval.corruptions scores its weights: put it back")
-    trained = open_trained(str(checkpoint), cfg.data.scored_size)
+    data = pictures(cfg.data, create(run.config["tricks"]))
+    trained = open_trained(str(checkpoint), data.scored_size)
     accelerator, precision = cfg.trainer.accelerator, cfg.trainer.precision
     device = device_of(accelerator if accelerator in ACCELERATORS else "auto")
-    scored = open_scored(cfg.data, ScoredSplit.test)
+    scored = open_scored(data, ScoredSplit.test)
     block = robustness(
-        open_set(cfg.eval, cfg.data, scored),
-        cfg.data,
+        open_set(cfg.eval, data, scored),
+        data,
         scored,
         Predictor(trained, device, precision=precision if precision in AUTOCAST else "32-true"),
         Loading(cfg.eval.batch_size or batch_of(cfg).micro, cfg.data.num_workers, device),

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from conf.schema import DataConfig
 from core.errors import UserError
+from core.rebuild import rebuilt_data
 from lit_modules.datasets import EvalSet, Source, Split, open_source
 
 
 def source_of(config: Mapping[str, Any], root: str | None = None) -> Source:
-    """The data set of a resolved configuration; ``root`` in the place of its folder.
+    """The data set of a resolved configuration, as the tricks had it; ``root`` in the place of its folder.
 
     Raises:
         UserError: the pictures are not at hand, or the configuration is of another version of this project.
@@ -24,12 +25,13 @@ def source_of(config: Mapping[str, Any], root: str | None = None) -> Source:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(DataConfig), config["data"], {"root": root} if root else {})
+        data = {**rebuilt_data(config), **({"root": root} if root else {})}
+        merged = OmegaConf.merge(OmegaConf.structured(DataConfig), data)
     except OmegaConfBaseException as error:
         reason = " ".join(str(error).split())
         raise UserError(f"its configuration is of another version of this project ({reason})") from error
-    data: Any = OmegaConf.to_object(merged)
-    return open_source(data)
+    typed: Any = OmegaConf.to_object(merged)
+    return open_source(typed)
 
 
 def spread_over(split: Split, source: Source, count: int) -> Tensor:

@@ -26,8 +26,8 @@ from models.init import initialise
 from models.layers import PaddedNetwork, norm
 from models.spec import OwnSpec, Site, Stem, is_small
 
-STAGES = ((2,), (4, 4), (8, 8), (16,) * 6, (32, 32))
-"""Channels of each block over the width, by stage; the first block of a stage has stride 2, but for stage 1."""
+MULTIPLES = (2, 4, 8, 16, 32)
+"""Channels of each stage over the width; the first block of a stage has stride 2, but for stage 1."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,13 @@ class MobileNetSpec(OwnSpec):
     """A MobileNet-V1, not built yet."""
 
     width: int = 32
+    depths: tuple[int, ...] = (1, 2, 2, 6, 2)
     small: bool = False
     """The first convolution has stride 1."""
 
     @property
     def stride(self) -> int:
-        return 2 ** (len(STAGES) - self.small)
+        return 2 ** (len(MULTIPLES) - self.small)
 
     def build(self) -> nn.Module:
         return MobileNet(self)
@@ -108,14 +109,14 @@ class MobileNet(PaddedNetwork):
         self.conv_stem = conv3x3(3, spec.width, 1 if spec.small else 2)
         self.bn1 = norm(spec, spec.width)
         self.act = nn.ReLU6(inplace=True)
-        channels, done, total = spec.width, 0, sum(map(len, STAGES))
+        channels, done, total = spec.width, 0, sum(spec.depths)
         stages = []
-        for stage, multiples in enumerate(STAGES, start=1):
+        for stage, (multiple, blocks) in enumerate(zip(MULTIPLES, spec.depths, strict=True), start=1):
             row = nn.Sequential()
-            for multiple in multiples:
+            for _ in range(blocks):
                 done += 1
                 stride = 2 if stage > 1 and not row else 1
-                site = Site(stage, len(STAGES), done / total)
+                site = Site(stage, len(MULTIPLES), done / total)
                 row.append(Separable(spec, channels, spec.width * multiple, stride, site))
                 channels = spec.width * multiple
             stages.append(row)

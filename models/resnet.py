@@ -46,7 +46,6 @@ class ResNetSpec(OwnSpec):
     """False: a plain network, no shortcuts at all."""
     # the places
     depths: tuple[int, ...] = (3, 4, 6, 3)
-    """Blocks of each stage."""
     stem: Callable[[ResNetSpec], nn.Module] = imagenet_stem
     """(B, 3, H, W) -> (B, width, H/2, W/2) before batch norm; small_stem keeps H, W."""
     pool: Callable[[ResNetSpec], nn.Module] | None = MaxPool

@@ -6,6 +6,7 @@ names are its *places*; ``None`` means that a place is empty. Shapes: (B, C, H, 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -106,6 +107,14 @@ class Spec(ABC):
                 raise self.lacks(place)
         return replace(self, **changes)
 
+    def scaled(self, depth: float, width: float, divisor: int = 8) -> Self:
+        """A copy with ``depth`` times the blocks and ``width`` times the channels, rounded as EfficientNet's code does.
+
+        Raises:
+            NoPlaceError: the depth and width of this network are not ours to choose.
+        """
+        raise NoPlaceError("no depth and width that can be scaled")
+
     def lacks(self, place: str) -> NoPlaceError:
         """The exception for a place that is not there."""
         return NoPlaceError(f"no {PLACES.get(place, place)}")
@@ -128,6 +137,8 @@ class OwnSpec(Spec):
 
     width: int = 64
     """Channels behind the stem; all others are multiples."""
+    depths: tuple[int, ...] = ()
+    """Blocks of each stage."""
     attention: Callable[[int], nn.Module] | None = None
     """(channels) -> re-weighting of a block's output, behind its last batch norm."""
     after_norm: Callable[[Site], nn.Module | None] | None = None
@@ -149,8 +160,40 @@ class OwnSpec(Spec):
         if not 2 <= self.width <= 2**16:
             raise UserError(f"model.width must be at least 2 and at most 65536, not {self.width}")
 
+    def scaled(self, depth: float, width: float, divisor: int = 8) -> Self:
+        """The first width is rounded; the others remain multiples of it."""
+        depths = tuple(scaled_blocks(blocks, depth) for blocks in self.depths)
+        return self.replace(depths=depths, width=scaled_channels(self.width, width, divisor))
+
     def __str__(self) -> str:
         return f"{self.name}, width {self.width}, {self.num_classes} classes"
+
+
+def scaled_blocks(blocks: int, factor: float) -> int:
+    """``factor`` times the blocks of a stage, rounded up as in EfficientNet's code (`round_repeats`).
+
+    Raises:
+        UserError: less than half a block would be left.
+    """
+    if factor * blocks < 0.5:
+        raise UserError(f"a depth of {factor:.3g} times {blocks} block{'s' * (blocks > 1)} leaves nothing of a stage")
+    return math.ceil(factor * blocks - 1e-9)  # what is a whole number stays one, whatever the last bit says
+
+
+def scaled_channels(channels: int, factor: float, divisor: int) -> int:
+    """``factor`` times the channels, to a multiple of ``divisor`` that is at most 10 % below, as in EfficientNet's code
+    (`round_filters`); at a factor of 1 they stay as they are.
+
+    Raises:
+        UserError: less than one channel would be left.
+    """
+    if factor == 1:
+        return channels
+    wanted = factor * channels
+    if wanted < 1:
+        raise UserError(f"a width of {factor:.3g} times {channels} channels leaves none")
+    rounded = max(divisor, int(wanted + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * wanted else rounded
 
 
 def spec_of(name: str, *, num_classes: int = 1000, **fields: Any) -> Spec:

@@ -120,7 +120,7 @@ def open_trained(source: str, size: int | None = None, *, averaged: bool | None 
 
 
 def _ours(path: Path, averaged: bool | None) -> Trained:
-    from core.rebuild import rebuild
+    from core.rebuild import rebuild, rebuilt_data
 
     if not path.is_file():
         raise UserError(f"there is no trained network '{path}': name {SOURCES}")
@@ -128,9 +128,10 @@ def _ours(path: Path, averaged: bool | None) -> Trained:
     try:
         classes = _outputs(state)
         network = _filled(rebuild(config, classes), state)
+        data = rebuilt_data(config)
     except UserError as error:
         raise UserError(f"{path} cannot be rebuilt: {error}") from error
-    data, tricks = config["data"], "+".join(sorted(config["tricks"]))
+    tricks = "+".join(sorted(config["tricks"]))
     name = config["model"]["name"] + (f"+{tricks}" if tricks else "")
     size = data.get("eval_size") or data["image_size"]
     trained = Trained.of(name, network, classes, size, data["mean"], data["std"])

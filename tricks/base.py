@@ -7,6 +7,7 @@ that acts; ``@register`` makes it selectable under the file's name. A class may 
 |-----------------|---------------------------------------------------|------------------------------------------------|
 | `ModelTrick`    | `convert(spec)`, `update(network)`                | the frozen spec, before anything is built      |
 | `DataTrick`     | `augment`, `size`, `repeats`, `views`; `on_device`| one picture in the loader's workers; the batch |
+|                 | `pictures(data)`                                  | the configuration's ``data``, before any use   |
 | `BatchTrick`    | `mix(images, targets, rng)`                       | one batch on the device, with dense targets    |
 | `LossTrick`     | `targets`, `loss`, `companion`, `term`, ...       | what the logits are compared with, and how     |
 | `OptimTrick`    | `settings(optim)`, `wrap(optimizer, network)`     | the optimizer                                  |
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
-    from conf.schema import OptimConfig
+    from conf.schema import DataConfig, OptimConfig
     from core.plan import Plan
     from models.spec import Spec
 
@@ -219,6 +220,10 @@ class DataTrick(Trick):
         """V: pictures that `augment` makes of one."""
         return 1
 
+    def pictures(self, data: DataConfig) -> DataConfig:
+        """The ``data`` part of the configuration with this trick in it (a new object). The stem does not follow it."""
+        return data
+
     def size(self, size: int) -> int:
         """Side of the training pictures in pixels; ``size`` is that of the configuration."""
         return size
@@ -301,7 +306,7 @@ class CallbackTrick(Trick):
 
 
 EXCLUSIVE: dict[type[Trick], tuple[str, ...]] = {
-    DataTrick: ("repeats", "views", "size", "augment"),
+    DataTrick: ("pictures", "repeats", "views", "size", "augment"),
     LossTrick: ("loss",),
     OptimTrick: ("settings",),
 }

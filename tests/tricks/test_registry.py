@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, DistributedSampler
 
 import tricks
-from conf.schema import OptimConfig
+from conf.schema import DataConfig, OptimConfig
 from core.errors import UserError
 from core.names import trick_names
 from core.plan import make_plan
@@ -47,6 +47,7 @@ OTHER: dict[str, dict[str, object]] = {
     "big_little": {"alpha": 4, "beta": 1},
     "color_jitter": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "pca_noise": 0.5},
     "colout": {"p_row": 0.3, "p_col": 0.3},
+    "compound_scaling": {"phi": 2.0, "alpha": 2.0, "beta": 2.0, "gamma": 2.0, "divisor": 1},
     "cutmix": {"alpha": 0.1},
     "distillation": {
         "teacher": "teacher.ckpt",
@@ -153,6 +154,7 @@ def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
             torch.from_numpy(np.asarray(trick.augment(picture, np.random.default_rng([4, i])))) for i in range(16)
         ]
         numbers += [trick.on_device(images(), rng), torch.tensor([trick.size(32), trick.repeats, trick.views])]
+        numbers.append(torch.tensor(trick.pictures(DataConfig()).image_size))
     if isinstance(trick, OptimTrick):
         numbers += few_steps(trick)
     if isinstance(trick, CallbackTrick):
@@ -382,6 +384,14 @@ def test_a_misspelt_trick_gets_a_suggestion():
         ("autoaugment", {"policy": "cifar"}),
         ("big_little", {"alpha": 0}),
         ("big_little", {"beta": 0}),
+        ("compound_scaling", {"phi": 0.0}),
+        ("compound_scaling", {"phi": float("inf")}),
+        ("compound_scaling", {"phi": 1e9}),
+        ("compound_scaling", {"alpha": 0.9}),
+        ("compound_scaling", {"beta": float("nan")}),
+        ("compound_scaling", {"gamma": 0.0}),
+        ("compound_scaling", {"divisor": 0}),
+        ("compound_scaling", {"alpha": 1.0, "beta": 1.0, "gamma": 1.0}),
         ("cutmix", {"alpha": 0.0}),
         ("dropblock", {"block_size": 0}),
         ("dropblock", {"keep_prob": 0.0}),
