@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.fold import Inference, fold, for_inference
@@ -103,6 +104,28 @@ def peak_memory(network: nn.Module, batch_size: int, image_size: int, dtype: tor
     images = torch.empty(batch_size, 3, image_size, image_size, device="meta").to(memory_format=torch.channels_last)
     with _Alive([images, *fast.parameters(), *fast.buffers()]) as alive:
         fast(images)
+    return alive.peak
+
+
+def training_memory(network: nn.Module, optimizer: Optimizer, batch_size: int, image_size: int) -> int:
+    """Bytes of the largest set of tensors that are alive at once in training: weights, gradients, the optimizer's moments,
+    what the backward pass needs of the forward pass, and what both have in hand.
+
+    Two float32 steps on the meta device, which compute nothing; libraries' workspaces, allocators' reserves and tricks
+    outside of the network come on top. bf16-mixed and 16-mixed take less.
+
+    Args:
+        network: on the meta device.
+        optimizer: of its parameters.
+        batch_size: pictures that it sees at once.
+    """
+    images = torch.empty(batch_size, 3, image_size, image_size, device="meta")
+    with _Alive([images, *network.parameters(), *network.buffers()]) as alive:
+        for _ in range(2):  # the moments come with the first
+            optimizer.zero_grad()
+            logits = network.train()(images)
+            F.cross_entropy(logits, torch.zeros_like(logits)).backward()
+            optimizer.step()
     return alive.peak
 
 
