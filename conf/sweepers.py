@@ -28,6 +28,21 @@ class AblationConfig(GridConfig):
 
 
 @dataclass
+class CompoundConfig(GridConfig):
+    """``hydra/sweeper=compound``: a grid search for alpha, beta and gamma, then single against compound scaling."""
+
+    _target_: str = "hydra_plugins.assemble_compound.CompoundSweeper"
+    step: float = 0.1  # between the values of alpha, beta and gamma, from 1
+    tolerance: float = 0.1  # of alpha * beta^2 * gamma^2 = 2
+    alpha: list[float] | None = None  # values of the depth's coefficient; None: by `step`
+    beta: list[float] | None = None  # of the width's
+    gamma: list[float] | None = None  # of the resolution's
+    max_macs: float | None = None  # multiply-adds of one picture that a candidate may need
+    max_memory: float | None = None  # bytes that it may need in training (float32, one device)
+    phi: list[float] = field(default_factory=lambda: [1.0, 2.0])  # of the comparison that follows the search
+
+
+@dataclass
 class SearchConfig(GridConfig):
     """What the searches have in common. A candidate is trained for each combination of what else is swept."""
 
@@ -36,4 +51,4 @@ class SearchConfig(GridConfig):
     seed: int = 0  # of the proposals
 
 
-SWEEPERS: dict[str, type[GridConfig]] = {"grid": GridConfig, "ablation": AblationConfig}
+SWEEPERS: dict[str, type[GridConfig]] = {"grid": GridConfig, "ablation": AblationConfig, "compound": CompoundConfig}

@@ -1,7 +1,7 @@
-"""The coefficients of compound scaling (arXiv 1905.11946, section 3.3): the grid of them, and what they are compared with.
+"""Coefficients of compound scaling (arXiv 1905.11946, section 3.3): the grid of them, and what they are compared with.
 
-A network scaled by phi has alpha^phi times the depth, beta^phi times the width and pictures of gamma^phi times the side,
-so about (alpha * beta^2 * gamma^2)^phi times the multiply-adds.
+A network scaled by phi has alpha^phi times the depth, beta^phi times the width, and pictures of gamma^phi times the
+side: about (alpha * beta^2 * gamma^2)^phi times the multiply-adds.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def grid(step: float, tolerance: float, chosen: Mapping[str, Sequence[float] | N
     if not found:
         near = min(triples, key=lambda triple: abs(triple.growth - TARGET))
         raise UserError(
-            f"no alpha * beta^2 * gamma^2 of the grid is within {tolerance:g} of 2 (nearest: {near}, {near.growth:.3g}): "
-            "raise hydra.sweeper.tolerance, or lower hydra.sweeper.step"
+            f"no alpha * beta^2 * gamma^2 of the grid is within {tolerance:g} of 2 (nearest: {near.growth:.3g} of {near}"
+            "): raise hydra.sweeper.tolerance, or lower hydra.sweeper.step"
         )
     return found

@@ -83,6 +83,8 @@ class SweepPlan:
     """Orders of tricks along which gains are to be read: one of a cumulative ablation, the drawn ones of Shapley's."""
     skipped: Sequence[dict[str, Any]] = field(default=())
     """Rows that cannot be trained: ``row``, ``tricks``, ``reason``."""
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Rows that a plot of the score over multiply-adds joins by a line, by the line's name."""
 
     def write(self, directory: Path) -> Path:
         """Write ``plan.json``."""
@@ -100,7 +102,7 @@ class SweepPlan:
             return None
         content = json.loads(path.read_text(encoding="utf-8"))
         jobs = [Job(**{**job, **{key: tuple(job[key]) for key in ("overrides", "tricks")}}) for job in content["jobs"]]
-        return cls(content["mode"], jobs, content["orders"], content["skipped"])
+        return cls(content["mode"], jobs, content["orders"], content["skipped"], content.get("lines") or {})
 
     def show(self) -> None:
         """Print it."""
@@ -178,3 +180,20 @@ def varying(combinations: Sequence[Sequence[str]]) -> list[str]:
     """What is special about each list of overrides: those which not all have, without the seed."""
     common = set.intersection(*map(set, combinations)) if combinations else set()
     return [" ".join(o for o in c if o not in common and not o.startswith("seed=")) for c in combinations]
+
+
+def key_of(override: str) -> str:
+    """``tricks.sk.reduction`` of ``++tricks.sk.reduction=4``."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def without(overrides: Sequence[str], dropped: Sequence[str]) -> list[str]:
+    """The overrides without parameters of what is dropped, which the job would refuse."""
+    gone = tuple(f"tricks.{name}." for name in dropped)
+    return [override for override in overrides if not key_of(override).startswith(gone)]
+
+
+def dropping(overrides: Sequence[str], dropped: Sequence[str]) -> list[str]:
+    """The overrides with these tricks in ``drop``, and no others."""
+    kept = [override for override in without(overrides, dropped) if key_of(override) != "drop"]
+    return [*kept, *([f"drop=[{','.join(dropped)}]"] if dropped else [])]

@@ -23,13 +23,13 @@ class GridSweeper(PlannedSweeper):
     """Every combination of the swept values."""
 
     def plan(self, arguments: list[str]) -> SweepPlan:
-        from core.sweep_plan import Job, SweepPlan, varying
+        from core.sweep_plan import Job, SweepPlan, varying, without
 
         combinations = self.grid(arguments)
         jobs = []
         for combination, row in zip(combinations, varying(combinations), strict=True):
             cfg = self.compose(combination)
-            jobs.append(Job.of(cfg, _without(combination, cfg.drop), row or "base"))
+            jobs.append(Job.of(cfg, without(combination, cfg.drop), row or "base"))
         return SweepPlan("grid", jobs)
 
 
@@ -41,7 +41,7 @@ class AblationSweeper(PlannedSweeper):
         self.mode, self.tricks, self.permutations, self.seed = mode, tricks, permutations, seed
 
     def plan(self, arguments: list[str]) -> SweepPlan:
-        from core.sweep_plan import Job, SweepPlan, varying
+        from core.sweep_plan import Job, SweepPlan, dropping, varying
 
         combinations = self.grid(arguments)
         jobs: dict[str, Job] = {}
@@ -55,9 +55,7 @@ class AblationSweeper(PlannedSweeper):
             orders |= dict.fromkeys(found.orders)
             for row in found.rows:
                 cfg.drop = [*dropped, *(name for name in ablated if name not in row.tricks)]
-                overrides = [o for o in _without(combination, cfg.drop) if _key(o) != "drop"]
-                overrides += [f"drop=[{','.join(cfg.drop)}]"] if cfg.drop else []
-                job = Job.of(cfg, overrides, ", ".join(filter(None, [row.label, varied])))
+                job = Job.of(cfg, dropping(combination, cfg.drop), ", ".join(filter(None, [row.label, varied])))
                 jobs.setdefault(str(job.directory), job)  # two combinations may come to one: recipes that share rows
             for row, reason in found.refused:
                 label = ", ".join(filter(None, [row.label, varied]))
@@ -111,13 +109,3 @@ def _refusal(cfg: DictConfig, ablated: Subset) -> Refusal:
         return None
 
     return refusal
-
-
-def _without(overrides: list[str], dropped: Sequence[str]) -> list[str]:
-    """The overrides without parameters of what is dropped, which the job would refuse."""
-    gone = tuple(f"tricks.{name}." for name in dropped)
-    return [override for override in overrides if not _key(override).startswith(gone)]
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")

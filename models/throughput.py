@@ -108,8 +108,8 @@ def peak_memory(network: nn.Module, batch_size: int, image_size: int, dtype: tor
 
 
 def training_memory(network: nn.Module, optimizer: Optimizer, batch_size: int, image_size: int) -> int:
-    """Bytes of the largest set of tensors that are alive at once in training: weights, gradients, the optimizer's moments,
-    what the backward pass needs of the forward pass, and what both have in hand.
+    """Bytes of the largest set of tensors that are alive at once in training: weights, gradients, the optimizer's
+    moments, what the backward pass needs of the forward pass, and what both have in hand.
 
     Two float32 steps on the meta device, which compute nothing; libraries' workspaces, allocators' reserves and tricks
     outside of the network come on top. bf16-mixed and 16-mixed take less.

@@ -1,0 +1,286 @@
+"""The sweeper of compound scaling, in the place where Hydra looks for plugins. Its configuration is in ``conf/``."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from core.errors import UserError, require
+from core.scaling import PARAMETERS, PHI, SINGLE, TARGET, Coefficients, grid
+from core.sweeper import PlannedSweeper
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from core.sweep_plan import Job, SweepPlan
+    from models.spec import Spec
+
+BASELINE = "baseline"
+
+
+class Setting(NamedTuple):
+    """One combination of what else is swept."""
+
+    overrides: list[str]
+    varied: str
+    """What is special about it, its seed left out."""
+    cfg: DictConfig
+
+
+class Scaled(NamedTuple):
+    """What a candidate is in one setting."""
+
+    spec: Spec
+    size: int
+    macs: int
+    memory: int | None
+
+
+class CompoundSweeper(PlannedSweeper):
+    """First alpha, beta and gamma at phi = 1, then depth, width and resolution alone against the best of these.
+
+    Both in the same settings (each combination of what is swept, seeds above all). What is searched is the best mean
+    ``validation.top1``, never a score of the test set.
+    """
+
+    def __init__(
+        self,
+        step: float,
+        tolerance: float,
+        alpha: list[float] | None,
+        beta: list[float] | None,
+        gamma: list[float] | None,
+        max_macs: float | None,
+        max_memory: float | None,
+        phi: list[float],
+        **others: Any,
+    ) -> None:
+        super().__init__(**others)
+        require(
+            (max_macs is None or max_macs > 0, "hydra.sweeper.max_macs must be above 0, or null"),
+            (max_memory is None or max_memory > 0, "hydra.sweeper.max_memory must be above 0 bytes, or null"),
+            (
+                bool(phi) and len(set(phi)) == len(phi) and all(0 < value < math.inf for value in phi),
+                f"hydra.sweeper.phi={list(phi)}: name at least one, each above 0 and once",
+            ),
+        )
+        self.candidates = grid(step, tolerance, {"alpha": alpha, "beta": beta, "gamma": gamma})
+        self.max_macs, self.max_memory, self.phi = max_macs, max_memory, sorted(phi)
+
+    def plan(self, arguments: list[str]) -> SweepPlan:
+        """The baseline and the candidates that fit the limits."""
+        from core.sweep_plan import SweepPlan
+
+        settings = self._settings(arguments)
+        kept, skipped = self._fitting(settings)
+        jobs = [
+            job
+            for setting in settings
+            for job in (
+                self._job(setting, BASELINE),
+                *(self._job(setting, str(candidate), candidate, 1.0) for candidate in kept),
+            )
+        ]
+        return SweepPlan("compound", jobs, skipped=skipped)
+
+    def sweep(self, arguments: list[str]) -> None:
+        first = self.plan(arguments)
+        first.show()
+        runs = len(self._comparison(self.candidates[0])) * len(self.settings)
+        print(
+            f"{'then':9} {BASELINE}, {', '.join(SINGLE)} and compound scaling by the best of these at phi = "
+            f"{', '.join(f'{phi:g}' for phi in self.phi)}: {runs} runs, those at phi aimed at "
+            f"{', '.join(f'{TARGET**phi:g}' for phi in self.phi)} times the multiply-adds"
+        )
+        self.run(first)
+        ranked = self._ranked(first)
+        if not ranked:
+            print("no candidate has all of its runs finished, so there is nothing to compare: the same command goes on")
+            return
+        best, value, seeds = ranked[0]
+        print(f"{'best':9} {best}: validation top-1 {value:.2f} %, mean of {seeds}")
+        for other, score, _ in ranked[1:4]:
+            print(f"{'':9} {other}: {score:.2f} %")
+        second = self._second(first, best)
+        second.show()
+        self.run(second)
+        common = [o for o in self.settings[0].overrides if all(o in s.overrides for s in self.settings)]
+        print(f"{'use it':9} {shlex.join(['python', 'train.py', *common, *self._overrides(best, 1.0)])}", flush=True)
+
+    # --- what is swept
+
+    def _settings(self, arguments: list[str]) -> list[Setting]:
+        """The combinations of the arguments; also finds the trick."""
+        from core.cli import active_tricks
+        from core.sweep_plan import key_of, varying
+
+        combinations = self.grid(arguments)
+        self.settings = [
+            Setting(overrides, varied, self.compose(overrides))
+            for overrides, varied in zip(combinations, varying(combinations), strict=True)
+        ]
+        for setting in self.settings:
+            found = [name for name in active_tricks(setting.cfg) if set(setting.cfg.tricks[name]) >= PARAMETERS]
+            if len(found) != 1:
+                raise UserError(
+                    f"hydra/sweeper=compound scales by a trick that has {', '.join(sorted(PARAMETERS))}: add "
+                    f"+tricks=[{_scaling_trick()}]"
+                )
+            self.trick = found[0]
+        for override in combinations[0]:
+            if key_of(override) in {f"tricks.{self.trick}.{key}" for key in PARAMETERS}:
+                raise UserError(f"{override}: hydra/sweeper=compound searches for it, so leave it out")
+        return self.settings
+
+    def _overrides(self, coefficients: Coefficients, phi: float) -> list[str]:
+        return [f"tricks.{self.trick}.{key}={value:g}" for key, value in coefficients.settings(phi).items()]
+
+    def _configured(self, setting: Setting, coefficients: Coefficients | None, phi: float) -> DictConfig:
+        """The setting's configuration, scaled, or without the trick."""
+        import copy
+
+        cfg = copy.deepcopy(setting.cfg)
+        if coefficients is None:
+            cfg.drop = [*cfg.drop, self.trick]
+        else:
+            cfg.tricks[self.trick].update(coefficients.settings(phi))
+        return cfg
+
+    def _job(self, setting: Setting, row: str, coefficients: Coefficients | None = None, phi: float = 1.0) -> Job:
+        from core.sweep_plan import Job, dropping
+
+        cfg = self._configured(setting, coefficients, phi)
+        if coefficients is None:
+            overrides = dropping(setting.overrides, cfg.drop)
+        else:
+            overrides = [*setting.overrides, *self._overrides(coefficients, phi)]
+        return Job.of(cfg, overrides, ", ".join(filter(None, [row, setting.varied])))
+
+    # --- phase 1
+
+    def _fitting(self, settings: Sequence[Setting]) -> tuple[list[Coefficients], list[dict[str, Any]]]:
+        """The candidates to train, and those left out, with the reason."""
+        kinds = {setting.varied: setting for setting in settings}.values()  # seeds change no cost
+        base = [self._scaled(setting, None) for setting in kinds]
+        kept: dict[Coefficients, list[tuple[Spec, int]]] = {}
+        reasons: dict[Coefficients, str] = {}
+        for candidate in sorted(self.candidates, key=lambda c: abs(c.growth - TARGET)):
+            try:
+                scaled = [self._scaled(setting, candidate) for setting in kinds]
+            except UserError as error:
+                reasons[candidate] = str(error)
+                continue
+            networks = [(found.spec, found.size) for found in scaled]
+            alike = next((other for other, theirs in kept.items() if theirs == networks), None)
+            reason = self._excess(scaled) or (f"rounded, it is the network of {alike}" if alike else "")
+            if reason:
+                reasons[candidate] = reason
+                continue
+            kept[candidate] = networks
+            growth = " and ".join(f"{s.macs / b.macs:.2f}" for s, b in zip(scaled, base, strict=True))
+            memory = max(found.memory or 0 for found in scaled)
+            print(
+                f"{'candidate':9} {candidate}: {max(found.macs for found in scaled):,} multiply-adds, {growth} times the "
+                f"{BASELINE}'s" + (f", {memory / 1e9:.3g} GB in training" if memory else "")
+            )
+        if not kept:
+            some, reason = next(iter(reasons.items()))
+            raise UserError(f"no candidate of {len(self.candidates)} can be trained; {some}: {reason}")
+        skipped = [{"row": str(candidate), "tricks": [], "reason": reason} for candidate, reason in reasons.items()]
+        return [candidate for candidate in self.candidates if candidate in kept], skipped
+
+    def _scaled(self, setting: Setting, candidate: Coefficients | None) -> Scaled:
+        """The network of a candidate, and what it costs, without a look at the pictures.
+
+        Raises:
+            UserError: it cannot be.
+        """
+        from omegaconf import OmegaConf
+
+        from core.cli import selected_tricks
+        from core.plan import base_spec, batch_of, pictures
+        from core.resolve import resolve
+        from models.cost import cost_of
+
+        cfg = self._configured(setting, candidate, 1.0)
+        config: Any = OmegaConf.to_object(cfg)
+        tricks = list(selected_tricks(cfg).values())
+        spec = resolve(tricks, base_spec(config, config.model.num_classes or 1000)).spec
+        data = pictures(config.data, tricks)
+        for size in (data.image_size, data.scored_size):
+            spec.check_size(size)
+        memory = None
+        if self.max_memory is not None:
+            import torch
+
+            from lit_modules.optim import build_optimizer
+            from models.throughput import training_memory
+
+            with torch.device("meta"):
+                network = spec.build()
+            optimizer = build_optimizer(network, config.optim)
+            memory = training_memory(network, optimizer, batch_of(config).micro, data.image_size)
+        return Scaled(spec, data.image_size, cost_of(spec, data.scored_size).macs, memory)
+
+    def _excess(self, scaled: Sequence[Scaled]) -> str:
+        """What is above a limit."""
+        macs, memory = max(found.macs for found in scaled), max(found.memory or 0 for found in scaled)
+        if self.max_macs is not None and macs > self.max_macs:
+            return f"{macs:,} multiply-adds, above hydra.sweeper.max_macs={self.max_macs:g}"
+        if self.max_memory is not None and memory > self.max_memory:
+            return f"{memory:,} bytes in training, above hydra.sweeper.max_memory={self.max_memory:g}"
+        return ""
+
+    def _ranked(self, plan: SweepPlan) -> list[tuple[Coefficients, float, str]]:
+        """(candidate, mean validation top-1, of how many runs) of those whose runs are all finished, the best first."""
+        from core.sweep_plan import count
+
+        found = []
+        for candidate in self.candidates:
+            rows = {", ".join(filter(None, [str(candidate), setting.varied])) for setting in self.settings}
+            results = [job.result for job in plan.jobs if job.row in rows]
+            scores = [(result or {}).get("validation", {}).get("top1") for result in results]
+            if scores and None not in scores:
+                found.append((candidate, fmean(scores), count(len(scores), "run")))
+        return sorted(found, key=lambda ranked: -ranked[1])
+
+    # --- phase 2
+
+    def _comparison(self, best: Coefficients) -> list[tuple[str, str, Coefficients | None, float]]:
+        """(line, row, coefficients, phi), the baseline first, which begins every line."""
+        rows: list[tuple[str, str, Coefficients | None, float]] = [("", BASELINE, None, 0.0)]
+        for line, coefficients in {**SINGLE, "compound": best}.items():
+            rows += [(line, f"{line}, {PHI}={phi:g}", coefficients, phi) for phi in self.phi]
+        return rows
+
+    def _second(self, first: SweepPlan, best: Coefficients) -> SweepPlan:
+        """The comparison, and the jobs of the first plan that are not in it."""
+        from core.sweep_plan import SweepPlan
+
+        jobs: dict[str, Job] = {}
+        lines: dict[str, dict[str, None]] = {}
+        for setting in self.settings:
+            start = ""
+            for line, row, coefficients, phi in self._comparison(best):
+                job = self._job(setting, row, coefficients, phi)
+                jobs.setdefault(str(job.directory), job)
+                start = start or job.row
+                if line:
+                    name = ", ".join(filter(None, [line, setting.varied]))
+                    lines.setdefault(name, {start: None})[job.row] = None
+        for job in first.jobs:
+            jobs.setdefault(str(job.directory), job)
+        joined = {name: list(rows) for name, rows in lines.items()}
+        return SweepPlan(first.mode, list(jobs.values()), skipped=first.skipped, lines=joined)
+
+
+def _scaling_trick() -> str:
+    """The names of the tricks that scale."""
+    from dataclasses import fields
+
+    from tricks import load
+
+    return ",".join(name for name, trick in load().items() if {f.name for f in fields(trick)} >= PARAMETERS)
