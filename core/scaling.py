@@ -83,7 +83,7 @@ def grid(step: float, tolerance: float, chosen: Mapping[str, Sequence[float] | N
     if not found:
         near = min(triples, key=lambda triple: abs(triple.growth - TARGET))
         raise UserError(
-            f"no alpha * beta^2 * gamma^2 of the grid is within {tolerance:g} of 2 (nearest: {near.growth:.3g} of {near}"
-            "): raise hydra.sweeper.tolerance, or lower hydra.sweeper.step"
+            f"no alpha * beta^2 * gamma^2 of the grid is within {tolerance:g} of 2 ({near}: {near.growth:.3g}): "
+            "raise hydra.sweeper.tolerance, or lower hydra.sweeper.step"
         )
     return found

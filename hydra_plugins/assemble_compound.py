@@ -39,6 +39,20 @@ class Scaled(NamedTuple):
     memory: int | None
 
 
+class Cost(NamedTuple):
+    """What a candidate costs at most, over the settings."""
+
+    macs: int
+    growth: float
+    """Multiply-adds over the baseline's, the mean over the settings."""
+    memory: int
+    """Bytes in training; 0 where nobody asked."""
+
+    def __str__(self) -> str:
+        memory = f", {self.memory / 1e9:.3g} GB in training" if self.memory else ""
+        return f"{self.macs:,} multiply-adds, {self.growth:.2f} times the baseline's{memory}"
+
+
 class CompoundSweeper(PlannedSweeper):
     """First alpha, beta and gamma at phi = 1, then depth, width and resolution alone against the best of these.
 
@@ -69,6 +83,9 @@ class CompoundSweeper(PlannedSweeper):
         )
         self.candidates = grid(step, tolerance, {"alpha": alpha, "beta": beta, "gamma": gamma})
         self.max_macs, self.max_memory, self.phi = max_macs, max_memory, sorted(phi)
+        self.settings: list[Setting] = []
+        self.costs: dict[Coefficients, Cost] = {}
+        """Of the candidates that are trained."""
 
     def plan(self, arguments: list[str]) -> SweepPlan:
         """The baseline and the candidates that fit the limits."""
@@ -89,12 +106,7 @@ class CompoundSweeper(PlannedSweeper):
     def sweep(self, arguments: list[str]) -> None:
         first = self.plan(arguments)
         first.show()
-        runs = len(self._comparison(self.candidates[0])) * len(self.settings)
-        print(
-            f"{'then':9} {BASELINE}, {', '.join(SINGLE)} and compound scaling by the best of these at phi = "
-            f"{', '.join(f'{phi:g}' for phi in self.phi)}: {runs} runs, those at phi aimed at "
-            f"{', '.join(f'{TARGET**phi:g}' for phi in self.phi)} times the multiply-adds"
-        )
+        self._announce()
         self.run(first)
         ranked = self._ranked(first)
         if not ranked:
@@ -109,6 +121,26 @@ class CompoundSweeper(PlannedSweeper):
         self.run(second)
         common = [o for o in self.settings[0].overrides if all(o in s.overrides for s in self.settings)]
         print(f"{'use it':9} {shlex.join(['python', 'train.py', *common, *self._overrides(best, 1.0)])}", flush=True)
+
+    def _announce(self) -> None:
+        """What the candidates cost, and what comes after them."""
+        from core.sweep_plan import count
+
+        for candidate, cost in self.costs.items():
+            print(f"{'candidate':9} {candidate}: {cost}")
+        runs = len(self.settings)
+        searched = runs * (1 + sum(cost.growth for cost in self.costs.values()))
+        rows = self._comparison(next(iter(self.costs)))
+        compared = runs * sum(TARGET**phi for *_, phi in rows[1:])
+        print(
+            f"{'cost':9} {count(runs * (1 + len(self.costs)), 'run')}, as long as {searched:.0f} of the baseline, by "
+            "multiply-adds"
+        )
+        print(
+            f"{'then':9} {', '.join(SINGLE)} and compound scaling, by the best of these, at phi = "
+            f"{', '.join(f'{phi:g}' for phi in self.phi)}: {count(runs * (len(rows) - 1), 'run')}, as long as "
+            f"{compared:.0f} of the baseline"
+        )
 
     # --- what is swept
 
@@ -180,11 +212,10 @@ class CompoundSweeper(PlannedSweeper):
                 reasons[candidate] = reason
                 continue
             kept[candidate] = networks
-            growth = " and ".join(f"{s.macs / b.macs:.2f}" for s, b in zip(scaled, base, strict=True))
-            memory = max(found.memory or 0 for found in scaled)
-            print(
-                f"{'candidate':9} {candidate}: {max(found.macs for found in scaled):,} multiply-adds, {growth} times the "
-                f"{BASELINE}'s" + (f", {memory / 1e9:.3g} GB in training" if memory else "")
+            self.costs[candidate] = Cost(
+                max(found.macs for found in scaled),
+                fmean(found.macs / unscaled.macs for found, unscaled in zip(scaled, base, strict=True)),
+                max(found.memory or 0 for found in scaled),
             )
         if not kept:
             some, reason = next(iter(reasons.items()))

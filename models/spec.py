@@ -181,8 +181,9 @@ def scaled_blocks(blocks: int, factor: float) -> int:
 
 
 def scaled_channels(channels: int, factor: float, divisor: int) -> int:
-    """``factor`` times the channels, to a multiple of ``divisor`` that is at most 10 % below, as in EfficientNet's code
-    (`round_filters`); at a factor of 1 they stay as they are.
+    """``factor`` times the channels, to a multiple of ``divisor`` at most 10 % below; at a factor of 1 unchanged.
+
+    As in EfficientNet's code (`round_filters`).
 
     Raises:
         UserError: less than one channel would be left.

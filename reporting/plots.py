@@ -10,7 +10,7 @@ import numpy as np
 
 from reporting.columns import Metric, amount, brief, metric
 from reporting.gains import TrickGain
-from reporting.statistics import Gain, spread
+from reporting.statistics import Gain, half_interval, spread
 from reporting.table import Row, Table
 
 CURVES = 8
@@ -100,12 +100,25 @@ class Curves:
     curves: Sequence[Curve]
 
 
-Plot = Scatter | Forest | Curves
+@dataclass(frozen=True)
+class Lines:
+    """Score over multiply-adds, for networks that are scaled in several ways. ``sd`` is half a 95 % interval here."""
+
+    name: ClassVar[str] = "scaling"
+
+    title: str
+    caption: str
+    x_label: str
+    y_label: str
+    curves: Sequence[Curve]
+
+
+Plot = Scatter | Lines | Forest | Curves
 
 
 def plots(table: Table, gains: Sequence[TrickGain]) -> list[Plot]:
     """The plots of a table that have something to show."""
-    drawn = (scatter(table), forest(table, gains), curves(table))
+    drawn = (lines(table), scatter(table), forest(table, gains), curves(table))
     return [plot for plot in drawn if plot is not None]
 
 
@@ -123,6 +136,22 @@ def scatter(table: Table) -> Scatter | None:
         return None
     caption = f"Mean over seeds, bars: ± one standard deviation, {seeds(table.rows)}. Numbers are the table's rows."
     return Scatter(f"{score.title} over {'throughput' if fast else 'cost'}", caption, label, score.title, points)
+
+
+def lines(table: Table) -> Lines | None:
+    """The lines of a sweep that scales networks: score over multiply-adds."""
+    score, drawn = table.metric, []
+    for name, joined in table.lines.items():
+        found = [(row.mean("macs"), row.spread(score.key)) for row in joined]
+        points = sorted((x, y.mean, half_interval(y)) for x, y in found if x is not None and y is not None)
+        if len(points) > 1:
+            x, y, half = np.array(points).T
+            drawn.append(Curve(table.rows.index(joined[-1]) + 1, name, x, y, half))
+    if not drawn:
+        return None
+    rows = [row for joined in table.lines.values() for row in joined]
+    caption = f"Mean over seeds, bars: its 95 % interval by Student's t, {_seeds(rows)}."
+    return Lines(f"{score.title} over multiply-adds, by what is scaled", caption, "multiply-adds of one picture", score.title, drawn)
 
 
 def forest(table: Table, gains: Sequence[TrickGain]) -> Forest | None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from reporting.columns import brief
 from reporting.error_curves import Panel
-from reporting.plots import NUMBERED, Curve, Curves, Forest, Plot, Scatter
+from reporting.plots import NUMBERED, Curve, Curves, Forest, Lines, Plot, Scatter
+from reporting.svg import scale
 from reporting.text import write
 
 
@@ -79,6 +81,8 @@ def draw(axis: Any, plot: Plot) -> None:
     """Draw a plot on matplotlib's axis."""
     if isinstance(plot, Scatter):
         _scatter(axis, plot)
+    elif isinstance(plot, Lines):
+        _lines(axis, plot)
     elif isinstance(plot, Forest):
         _forest(axis, plot)
     else:
@@ -92,6 +96,18 @@ def _scatter(axis: Any, plot: Scatter) -> None:
             axis.annotate(str(point.number), (point.x, point.y), (5, 4), textcoords="offset points", fontsize=8)
     if plot.log:
         axis.set_xscale("log")
+    axis.set_xlabel(plot.x_label)
+    axis.set_ylabel(plot.y_label)
+
+
+def _lines(axis: Any, plot: Lines) -> None:
+    for place, curve in enumerate(plot.curves):
+        axis.errorbar(curve.x, curve.y, curve.sd, fmt="o-", color=f"C{place}", capsize=2, label=curve.name)
+    axis.set_xscale("log")
+    ticks = scale([float(x) for curve in plot.curves for x in curve.x], 0, 1, log=True).ticks
+    axis.set_xticks(ticks, [brief(tick) for tick in ticks])
+    axis.minorticks_off()
+    axis.legend(fontsize=7)
     axis.set_xlabel(plot.x_label)
     axis.set_ylabel(plot.y_label)
 

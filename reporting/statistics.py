@@ -79,6 +79,13 @@ def student(mean: float, error: float, freedom: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def half_interval(found: Spread) -> float:
+    """Half of the 95 % interval of a mean; 0 of one value, whose error nobody knows."""
+    if not found.sd:
+        return 0.0
+    return student(0.0, found.sd / math.sqrt(found.n), found.n - 1)[1]
+
+
 def bootstrap(differences: Sequence[float]) -> tuple[float, float] | None:
     """BCa interval of the mean; None where it does not exist."""
     with warnings.catch_warnings():

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from reporting.plots import NUMBERED, Curves, Forest, Plot, Scatter
+from reporting.columns import brief
+from reporting.plots import NUMBERED, Curves, Forest, Lines, Plot, Scatter
 
 WIDTH, HEIGHT = 640, 380
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 12, 44
@@ -19,6 +20,8 @@ def svg(plot: Plot) -> str:
     """An ``<svg>`` element."""
     if isinstance(plot, Scatter):
         return _scatter(plot)
+    if isinstance(plot, Lines):
+        return _lines(plot)
     return _forest(plot) if isinstance(plot, Forest) else _curves(plot)
 
 
@@ -122,17 +125,40 @@ def _curves(plot: Curves) -> str:
         upper = [f"{x(a):.1f},{y(b):.1f}" for a, b in zip(c.x, c.y + c.sd, strict=True)]
         lower = [f"{x(a):.1f},{y(b):.1f}" for a, b in zip(c.x, c.y - c.sd, strict=True)]
         line = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in zip(c.x, c.y, strict=True))
-        lx, ly = LEFT + (place % 2) * (WIDTH - LEFT) / 2, HEIGHT + 14 + 20 * (place // 2)
-        name = f"{c.number} {c.name}"
-        name = name if len(name) <= 40 else f"{name[:39]}…"
         drawn = (
             f'<polygon points="{" ".join(upper + lower[::-1])}"/><polyline points="{line}"/>'
-            f'<line x1="{lx:.0f}" y1="{ly - 4}" x2="{lx + 18:.0f}" y2="{ly - 4}" class="key"/>'
-            f'<text x="{lx + 24:.0f}" y="{ly}" class="legend">{escape(name)}</text>'
+            f"{_key(place, f'{c.number} {c.name}')}"
         )
         last = f"{c.number} · {c.name}\nlast epoch: {c.y[-1]:.2f}" + (f" ± {c.sd[-1]:.2f}" if c.sd[-1] else "")
         parts.append(_marked(c.number, last, drawn, f"curve c{place}"))
     return _svg(plot.title, height, parts)
+
+
+def _lines(plot: Lines) -> str:
+    height = HEIGHT + 20 * math.ceil(len(plot.curves) / 2)
+    x = scale([float(end) for c in plot.curves for end in c.x], LEFT, WIDTH - RIGHT, log=True)
+    ends = [float(end) for c in plot.curves for end in ((c.y - c.sd).min(), (c.y + c.sd).max())]
+    y = scale(ends, HEIGHT - BOTTOM, TOP)
+    parts = [_axes(x, y, plot.x_label, plot.y_label, brief)]
+    for place, c in enumerate(plot.curves):
+        points = [(x(a), y(b), y(b - half), y(b + half)) for a, b, half in zip(c.x, c.y, c.sd, strict=True)]
+        line = " ".join(f"{px:.1f},{py:.1f}" for px, py, *_ in points)
+        bars = "".join(_line(px, low, px, high, "error") for px, _, low, high in points)
+        dots = "".join(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.5"/>' for px, py, *_ in points)
+        told = [f"{brief(a)}: {b:.2f} ± {half:.2f}" for a, b, half in zip(c.x, c.y, c.sd, strict=True)]
+        drawn = f'<polyline points="{line}"/>{bars}{dots}{_key(place, c.name)}'
+        parts.append(_marked(None, "\n".join([c.name, *told]), drawn, f"curve c{place}"))
+    return _svg(plot.title, height, parts)
+
+
+def _key(place: int, name: str) -> str:
+    """The legend of one line, below the plot."""
+    x, y = LEFT + (place % 2) * (WIDTH - LEFT) / 2, HEIGHT + 14 + 20 * (place // 2)
+    name = name if len(name) <= 40 else f"{name[:39]}…"
+    return (
+        f'<line x1="{x:.0f}" y1="{y - 4}" x2="{x + 18:.0f}" y2="{y - 4}" class="key"/>'
+        f'<text x="{x + 24:.0f}" y="{y}" class="legend">{escape(name)}</text>'
+    )
 
 
 def _axes(x: Scale, y: Scale, x_label: str, y_label: str, x_text: Callable[[float], str]) -> str:

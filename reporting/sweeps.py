@@ -28,6 +28,8 @@ class Plan:
     """The orders in which tricks are added."""
     skipped: Sequence[str] = ()
     """Rows that cannot be trained, with the reason."""
+    lines: dict[str, Sequence[str]] = field(default_factory=dict)
+    """Labels of rows that belong on one line of a plot, in order, by the line's name."""
 
     def position(self, run_id: str) -> int | None:
         """The place of a run in the sweep."""
@@ -55,9 +57,10 @@ def read_plan(folder: Path) -> Plan | None:
             folder,
             mode if mode in ABLATIONS else None,
             [_here(folder, Path(job.get("output_dir", "")).expanduser() / job["run_id"]) for job in jobs],
-            {job["run_id"]: job["row"] for job in jobs if job.get("row")} if mode in ABLATIONS else {},
+            {job["run_id"]: job["row"] for job in jobs if job.get("row")} if mode != "grid" else {},
             content.get("orders") or (),
             [f"{row['row']}: {row['reason']}" for row in content.get("skipped") or ()],
+            content.get("lines") or {},
         )
     path = folder / "jobs.jsonl"
     if path.is_file():

@@ -79,6 +79,8 @@ class Table:
     baseline: Row
     common: dict[str, Any] = field(default_factory=dict)
     """What all rows have changed of their recipes."""
+    lines: dict[str, list[Row]] = field(default_factory=dict)
+    """Rows that a plot joins, by the line's name."""
 
     @property
     def metrics(self) -> list[str]:
@@ -128,7 +130,7 @@ def tables(runs: Sequence[Run], plans: Sequence[Plan], metric: Metric, baseline:
     for task, rows in sorted(by_task.items()):
         common = describe(rows, plans)
         rows.sort(key=lambda row: _order(row, plans))
-        made.append(Table(titles[task], rows, metric, rows[0], common))
+        made.append(Table(titles[task], rows, metric, rows[0], common, _lines(rows, plans)))
     if not any(row.values(metric.key) for table in made for row in table.rows):
         known = sorted({key for table in made for key in table.metrics})
         raise UserError(suggest("metric", metric.key, known))
@@ -239,6 +241,14 @@ def _run_notes(row: Row) -> list[str]:
     if lacking:
         notes.append(f"{len(lacking)} of {row.n} runs ended without a finite top-1, and are not in the mean")
     return notes
+
+
+def _lines(rows: Sequence[Row], plans: Sequence[Plan]) -> dict[str, list[Row]]:
+    """Lines of the sweeps with those rows of theirs that are here; one alone is none."""
+    by_label = {row.label: row for row in rows}
+    named = {name: labels for plan in reversed(plans) for name, labels in plan.lines.items()}
+    lines = {name: [by_label[label] for label in labels if label in by_label] for name, labels in named.items()}
+    return {name: joined for name, joined in lines.items() if len(joined) > 1}
 
 
 def _common(changed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
