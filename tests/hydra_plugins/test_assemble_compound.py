@@ -111,7 +111,8 @@ def test_two_phases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )  # not beta's, of the test
     assert said.splitlines()[-1].endswith(
         "'+tricks=[compound_scaling]' data.image_size=16 tricks.compound_scaling.divisor=1 "
-        "tricks.compound_scaling.phi=1 tricks.compound_scaling.alpha=2 tricks.compound_scaling.beta=1 tricks.compound_scaling.gamma=1"
+        "tricks.compound_scaling.phi=1 tricks.compound_scaling.alpha=2 "
+        "tricks.compound_scaling.beta=1 tricks.compound_scaling.gamma=1"
     )
 
 

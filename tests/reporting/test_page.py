@@ -1,5 +1,6 @@
 """The HTML page: complete, alone, well formed; in a browser where there is one."""
 
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from reporting.page import page, verdict
-from reporting.plots import curves, forest, plots, scatter
+from reporting.plots import curves, forest, lines, plots, scatter
 from reporting.png import save_plots
 from reporting.report import Report, make_report
 from reporting.svg import Scale
@@ -138,6 +139,33 @@ def test_a_single_run_has_a_page(tmp_path: Path) -> None:
     make_run(tmp_path, (), 0, 50.0)
     text = page(make_report([tmp_path]))
     assert check(text).seen.count("svg") == 1
+
+
+def test_rows_that_a_sweep_joins_are_lines_over_cost(tmp_path: Path) -> None:
+    names = {(): "baseline", ("sk",): "deep, phi=1", ("se", "sk"): "deep, phi=2", ("se",): "wide, phi=1"}
+    jobs = []
+    for tricks, row in names.items():
+        for seed, top1 in enumerate((50.0, 52.0, 54.0)):
+            run = make_run(tmp_path, tricks, seed, top1 + len(tricks))
+            jobs.append({"run_id": run.name, "output_dir": str(tmp_path), "row": row})
+    joined = {"deep": ["baseline", "deep, phi=1", "deep, phi=2"], "wide": ["baseline", "wide, phi=1"], "gone": ["x"]}
+    folder = tmp_path / "sweeps" / "0"
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(json.dumps({"mode": "compound", "jobs": jobs, "lines": joined}))
+    report = make_report([folder])
+    plot = lines(report.tables[0])
+    assert plot is not None
+    assert [(curve.name, curve.x.tolist(), curve.y.tolist()) for curve in plot.curves] == [
+        ("deep", [6775104, 13550208, 20325312], [52, 53, 54]),
+        ("wide", [6775104, 13550208], [52, 53]),
+    ]
+    # Student's t for 2 degrees of freedom is 4.303 (tables); the standard error of 50, 52, 54 is 2 / sqrt(3).
+    assert plot.curves[0].sd.tolist() == pytest.approx([4.303 * 2 / 3**0.5] * 3, abs=1e-3)
+    assert "95 % interval" in plot.caption
+    assert check(page(report)).seen.count("svg") == 3
+    (file,) = save_plots([(plot.name, plot)], tmp_path)
+    assert file.name == "scaling.png"
+    assert lines(make_report([tmp_path / jobs[0]["run_id"]]).tables[0]) is None
 
 
 def test_ticks_are_round() -> None:
