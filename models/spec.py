@@ -176,7 +176,9 @@ def scaled_blocks(blocks: int, factor: float) -> int:
         UserError: less than half a block would be left.
     """
     if factor * blocks < 0.5:
-        raise UserError(f"a depth of {factor:.3g} times {blocks} block{'s' * (blocks > 1)} leaves nothing of a stage")
+        raise UserError(
+            f"a depth of {factor:.3g} times {blocks} block{'s' * (blocks > 1)} leaves nothing of a stage: scale it less"
+        )
     return math.ceil(factor * blocks - 1e-9)  # what is a whole number stays one, whatever the last bit says
 
 
@@ -192,7 +194,7 @@ def scaled_channels(channels: int, factor: float, divisor: int) -> int:
         return channels
     wanted = factor * channels
     if wanted < 1:
-        raise UserError(f"a width of {factor:.3g} times {channels} channels leaves none")
+        raise UserError(f"a width of {factor:.3g} times {channels} channels leaves none: scale it less")
     rounded = max(divisor, int(wanted + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * wanted else rounded
 

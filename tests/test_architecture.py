@@ -82,7 +82,7 @@ def modules_after(statement: str) -> set[str]:
         "import core.names; core.names.group_names()",
         "import models",
         "import core.cli",
-        "import conf.sweepers, core.sweep_summary, hydra_plugins.assemble_sweepers",
+        "import conf.sweepers, core.sweep_summary, hydra_plugins.assemble_compound, hydra_plugins.assemble_sweepers",
         "import core.evaluate_cli",
         "import core.errors, tricks.base",
     ],
