@@ -19,16 +19,18 @@ import math
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from torch import nn
 
 from core.errors import UserError
 from models.catalogue import EfficientNetEntry
 from models.from_timm import Source, TimmSpec
-from models.spec import Stem, is_small
+from models.spec import Stem, is_small, scaled_blocks, scaled_channels
 
-STAGE = re.compile(r"(?P<kind>ir|er|ds|cn)_r[1-9]\d*_k(?P<k>\d+)_s[12]_e\d+(\.\d+)?_c[1-9]\d*(_se0?\.\d+)?(_skip)?")
+STAGE = re.compile(
+    r"(?P<kind>ir|er|ds|cn)_r(?P<r>[1-9]\d*)_k(?P<k>\d+)_s[12]_e\d+(\.\d+)?_c(?P<c>[1-9]\d*)(_se0?\.\d+)?(_skip)?"
+)
 """A stage, its parts in this order."""
 FORM = "KIND_r.._k.._s.._e.._c.. with the kind ir, er, ds or cn, such as ir_r3_k3_s2_e4_c48_se0.25"
 
@@ -113,6 +115,16 @@ class EfficientNetSpec(TimmSpec):
     def stride(self) -> int:
         strides = [int(stage.partition("_s")[2][0]) for stage in self.blocks]
         return math.prod(strides) * (1 if self.small else 2)
+
+    def scaled(self, depth: float, width: float, divisor: int = 8) -> Self:
+        """Every layer is rounded by itself, from the stages as they are: B0 scaled by 1.2 and 1.1 is B2."""
+        for stage in self.blocks:
+            found = STAGE.fullmatch(stage)
+            assert found  # `__post_init__`
+            scaled_blocks(int(found["r"]), self.depth * depth)
+            scaled_channels(int(found["c"]), self.width * width, divisor)
+        rounding = self.divisor if width == 1 else divisor
+        return self.replace(depth=self.depth * depth, width=self.width * width, divisor=rounding)
 
 
 def efficientnet_spec(

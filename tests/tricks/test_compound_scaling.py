@@ -39,6 +39,20 @@ def test_the_rounding_makes_the_published_efficientnets(variant: int) -> None:
     assert [scaled_blocks(n, depth) for n in B0["blocks"]] == [len(stage) for stage in network.blocks]
 
 
+@pytest.mark.parametrize("variant", PUBLISHED)
+def test_they_are_b0_scaled(variant: int) -> None:
+    width, depth = PUBLISHED[variant]
+    name = f"efficientnet_b{variant}"
+    assert spec_of("efficientnet_b0").scaled(depth, width).replace(name=name) == spec_of(name)
+
+
+def test_b0_at_phi_1_is_b2_on_smaller_pictures() -> None:
+    """B2 is B0 with 1.1 times the width and 1.2 times the depth, which are beta and alpha."""
+    assert scaled("efficientnet_b0").replace(name="efficientnet_b2") == spec_of("efficientnet_b2")
+    data: Any = create({"compound_scaling": {}})[0].pictures(DataConfig(image_size=224))  # type: ignore[attr-defined]
+    assert data.image_size == 258  # B2: 260
+
+
 @pytest.mark.parametrize(
     ("channels", "factor", "divisor", "expected"),
     [
@@ -61,10 +75,12 @@ def test_blocks() -> None:
         scaled_blocks(2, 0.2)
 
 
-@pytest.mark.parametrize("model", ["resnet50", "resnet18", "resnet20", "plain20", "tiny", "mobilenet_v1"])
+@pytest.mark.parametrize(
+    "model", ["resnet50", "resnet18", "resnet20", "plain20", "tiny", "mobilenet_v1", "efficientnetv2_b2"]
+)
 def test_factors_of_one_change_nothing(model: str) -> None:
-    for width in (None, 12):
-        spec = spec_of(model, width=width)
+    for chosen in ({}, {"width": 12}) if "efficient" not in model else ({},):
+        spec = spec_of(model, **chosen)
         assert spec.scaled(1.2**0, 1.1**0) == spec
 
 
@@ -183,6 +199,13 @@ def test_networks_whose_layers_are_not_ours_to_count(model: str) -> None:
 def test_what_leaves_nothing_or_too_much(parameters: dict[str, Any], line: str) -> None:
     with pytest.raises(UserError, match=line):
         scaled("tiny", **parameters)
+
+
+def test_an_efficientnet_keeps_its_layers_too() -> None:
+    with pytest.raises(UserError, match=r"a depth of 0\.4 times 1 block leaves nothing of a stage"):
+        spec_of("efficientnet_b0").scaled(0.4, 1.0)
+    with pytest.raises(UserError, match=r"a width of 0\.05 times 16 channels leaves none"):
+        spec_of("efficientnet_b0").scaled(1.0, 0.05)
 
 
 def test_pictures_below_the_stride() -> None:
