@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from core.sweep_plan import Job, SweepPlan
-    from models.spec import Spec
 
 BASELINE = "baseline"
 
@@ -33,10 +32,11 @@ class Setting(NamedTuple):
 class Scaled(NamedTuple):
     """What a candidate is in one setting."""
 
-    spec: Spec
     size: int
+    params: int
     macs: int
-    memory: int | None
+    memory: int
+    """Bytes in training; 0 where nobody asked."""
 
 
 class Cost(NamedTuple):
@@ -112,10 +112,7 @@ class CompoundSweeper(PlannedSweeper):
         if not ranked:
             print("no candidate has all of its runs finished, so there is nothing to compare: the same command goes on")
             return
-        best, value, seeds = ranked[0]
-        print(f"{'best':9} {best}: validation top-1 {value:.2f} %, mean of {seeds}")
-        for other, score, _ in ranked[1:4]:
-            print(f"{'':9} {other}: {score:.2f} %")
+        best = self._tell(ranked)
         second = self._second(first, best)
         second.show()
         self.run(second)
@@ -141,6 +138,19 @@ class CompoundSweeper(PlannedSweeper):
             f"{', '.join(f'{phi:g}' for phi in self.phi)}: {count(runs * (len(rows) - 1), 'run')}, as long as "
             f"{compared:.0f} of the baseline"
         )
+
+    def _tell(self, ranked: Sequence[tuple[Coefficients, list[float]]]) -> Coefficients:
+        """Print the best candidates and how far apart they are; returns the first."""
+        from reporting.columns import metric
+        from reporting.statistics import gain, spread
+
+        top1 = metric("top1")
+        best, scores = ranked[0]
+        print(f"{'best':9} {best}: validation top-1 {top1.spread(spread(scores))} % (n = {len(scores)})")
+        for other, theirs in ranked[1:4]:
+            over = top1.gain(gain([a - b for a, b in zip(scores, theirs, strict=True)]))
+            print(f"{'':9} {other}: {top1.spread(spread(theirs))} %, the best over it: {over}")
+        return best
 
     # --- what is swept
 
@@ -197,7 +207,7 @@ class CompoundSweeper(PlannedSweeper):
         """The candidates to train, and those left out, with the reason."""
         kinds = {setting.varied: setting for setting in settings}.values()  # seeds change no cost
         base = [self._scaled(setting, None) for setting in kinds]
-        kept: dict[Coefficients, list[tuple[Spec, int]]] = {}
+        kept: dict[Coefficients, list[Scaled]] = {}
         reasons: dict[Coefficients, str] = {}
         for candidate in sorted(self.candidates, key=lambda c: abs(c.growth - TARGET)):
             try:
@@ -205,17 +215,16 @@ class CompoundSweeper(PlannedSweeper):
             except UserError as error:
                 reasons[candidate] = str(error)
                 continue
-            networks = [(found.spec, found.size) for found in scaled]
-            alike = next((other for other, theirs in kept.items() if theirs == networks), None)
+            alike = next((other for other, theirs in kept.items() if theirs == scaled), None)
             reason = self._excess(scaled) or (f"rounded, it is the network of {alike}" if alike else "")
             if reason:
                 reasons[candidate] = reason
                 continue
-            kept[candidate] = networks
+            kept[candidate] = scaled
             self.costs[candidate] = Cost(
                 max(found.macs for found in scaled),
                 fmean(found.macs / unscaled.macs for found, unscaled in zip(scaled, base, strict=True)),
-                max(found.memory or 0 for found in scaled),
+                max(found.memory for found in scaled),
             )
         if not kept:
             some, reason = next(iter(reasons.items()))
@@ -243,7 +252,7 @@ class CompoundSweeper(PlannedSweeper):
         data = pictures(config.data, tricks)
         for size in (data.image_size, data.scored_size):
             spec.check_size(size)
-        memory = None
+        memory = 0
         if self.max_memory is not None:
             import torch
 
@@ -254,29 +263,28 @@ class CompoundSweeper(PlannedSweeper):
                 network = spec.build()
             optimizer = build_optimizer(network, config.optim)
             memory = training_memory(network, optimizer, batch_of(config).micro, data.image_size)
-        return Scaled(spec, data.image_size, cost_of(spec, data.scored_size).macs, memory)
+        cost = cost_of(spec, data.scored_size)
+        return Scaled(data.image_size, cost.params, cost.macs, memory)
 
     def _excess(self, scaled: Sequence[Scaled]) -> str:
         """What is above a limit."""
-        macs, memory = max(found.macs for found in scaled), max(found.memory or 0 for found in scaled)
+        macs, memory = max(found.macs for found in scaled), max(found.memory for found in scaled)
         if self.max_macs is not None and macs > self.max_macs:
             return f"{macs:,} multiply-adds, above hydra.sweeper.max_macs={self.max_macs:g}"
         if self.max_memory is not None and memory > self.max_memory:
             return f"{memory:,} bytes in training, above hydra.sweeper.max_memory={self.max_memory:g}"
         return ""
 
-    def _ranked(self, plan: SweepPlan) -> list[tuple[Coefficients, float, str]]:
-        """(candidate, mean validation top-1, of how many runs) of those whose runs are all finished, the best first."""
-        from core.sweep_plan import count
-
+    def _ranked(self, plan: SweepPlan) -> list[tuple[Coefficients, list[float]]]:
+        """(candidate, validation top-1 by setting) of those whose runs are all finished, the best mean first."""
         found = []
         for candidate in self.candidates:
             rows = {", ".join(filter(None, [str(candidate), setting.varied])) for setting in self.settings}
             results = [job.result for job in plan.jobs if job.row in rows]
             scores = [(result or {}).get("validation", {}).get("top1") for result in results]
             if scores and None not in scores:
-                found.append((candidate, fmean(scores), count(len(scores), "run")))
-        return sorted(found, key=lambda ranked: -ranked[1])
+                found.append((candidate, scores))
+        return sorted(found, key=lambda ranked: -fmean(ranked[1]))
 
     # --- phase 2
 
@@ -297,7 +305,7 @@ class CompoundSweeper(PlannedSweeper):
             start = ""
             for line, row, coefficients, phi in self._comparison(best):
                 job = self._job(setting, row, coefficients, phi)
-                jobs.setdefault(str(job.directory), job)
+                job = jobs.setdefault(str(job.directory), job)  # the best may scale in one way alone
                 start = start or job.row
                 if line:
                     name = ", ".join(filter(None, [line, setting.varied]))
