@@ -110,12 +110,13 @@ class BigLittle(ModelTrick):
             raise UserError("tricks.big_little.alpha and tricks.big_little.beta must be at least 1")
 
     def convert(self, spec: Spec) -> Spec:
+        pool = partial(BigLittlePool, alpha=self.alpha) if spec.pool else None
         depths = DEPTHS.get(spec.name) or spec.depths
         if min(depths[:-1]) < 2:
             raise UserError(f"big_little needs at least two blocks in each stage; {spec.name} has {list(depths)}")
         return spec.replace(
             depths=depths,
-            pool=partial(BigLittlePool, alpha=self.alpha) if spec.pool else None,
+            pool=pool,
             stage=partial(big_little_stage, alpha=self.alpha, beta=self.beta),
             shortcut=pooled_shortcut if spec.residual else spec.shortcut,
         )
