@@ -151,7 +151,8 @@ def lines(table: Table) -> Lines | None:
         return None
     rows = [row for joined in table.lines.values() for row in joined]
     caption = f"Mean over seeds, bars: its 95 % interval by Student's t, {_seeds(rows)}."
-    return Lines(f"{score.title} over multiply-adds, by what is scaled", caption, "multiply-adds of one picture", score.title, drawn)
+    title = f"{score.title} over multiply-adds, by what is scaled"
+    return Lines(title, caption, "multiply-adds of one picture", score.title, drawn)
 
 
 def forest(table: Table, gains: Sequence[TrickGain]) -> Forest | None:
