@@ -150,7 +150,7 @@ def lines(table: Table) -> Lines | None:
     if not drawn:
         return None
     rows = [row for joined in table.lines.values() for row in joined]
-    caption = f"Mean over seeds, bars: its 95 % interval by Student's t, {_seeds(rows)}."
+    caption = f"Mean over seeds, bars: its 95 % interval by Student's t, {seeds(rows)}."
     title = f"{score.title} over multiply-adds, by what is scaled"
     return Lines(title, caption, "multiply-adds of one picture", score.title, drawn)
 
