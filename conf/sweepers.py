@@ -51,4 +51,24 @@ class SearchConfig(GridConfig):
     seed: int = 0  # of the proposals
 
 
-SWEEPERS: dict[str, type[GridConfig]] = {"grid": GridConfig, "ablation": AblationConfig, "compound": CompoundConfig}
+@dataclass
+class NasConfig(SearchConfig):
+    """``hydra/sweeper=nas``: the stages of an EfficientNetV2, on a backbone whose channels and strides are given."""
+
+    _target_: str = "hydra_plugins.assemble_nas.NasSweeper"
+    channels: list[int] = field(default_factory=lambda: [24, 48, 64, 128, 160, 256])  # EfficientNetV2-S's
+    strides: list[int] = field(default_factory=lambda: [1, 2, 2, 2, 1, 2])
+    layers: list[int] = field(default_factory=lambda: [1, 2, 3])  # choices for each stage, as the two below
+    kernels: list[int] = field(default_factory=lambda: [3, 5])
+    expansions: list[int] = field(default_factory=lambda: [1, 4, 6])
+    time_exponent: float = -0.07
+    size_exponent: float = -0.05
+    best: int = 3  # networks that are written as recipes
+
+
+SWEEPERS: dict[str, type[GridConfig]] = {
+    "grid": GridConfig,
+    "ablation": AblationConfig,
+    "compound": CompoundConfig,
+    "nas": NasConfig,
+}

@@ -6,10 +6,12 @@ and the values told), finds their runs finished, and so arrives where it was sto
 
 from __future__ import annotations
 
+import csv
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.errors import UserError, require
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
 
     from core.sweep_plan import Job, SweepPlan
+
+SHOWN = 20
+"""Candidates of a ranking that are printed. The file has them all."""
 
 
 @dataclass
@@ -68,6 +73,10 @@ class SearchSweeper(PlannedSweeper):
     def value(self, results: Sequence[dict[str, Any]]) -> float:
         """What the finished runs of a candidate (`result.json`) are worth; the search maximises it."""
 
+    def measures(self, results: Sequence[dict[str, Any]]) -> Mapping[str, float]:
+        """What the value is made of, by name, for the ranking."""
+        return {}
+
     def known(self) -> Sequence[Mapping[str, Any]]:
         """Parameters of the candidates that the search begins with."""
         return ()
@@ -97,8 +106,29 @@ class SearchSweeper(PlannedSweeper):
             for candidate in asked:
                 self._tell(study, candidate)
             _report(candidates, asked, self.unit)
-        ranked = [c for c in candidates if c.value is not None]
-        self.finish(sorted(ranked, key=lambda c: -(c.value or 0.0)))
+        ranked = sorted((c for c in candidates if c.value is not None), key=lambda c: -(c.value or 0.0))
+        self._rank(ranked)
+        self.finish(ranked)
+
+    def _rank(self, ranked: Sequence[Candidate]) -> None:
+        """Write the ranking, best first, and print its beginning."""
+        path = Path(self.whole.hydra.sweep.dir) / "ranking.csv"
+        rows = []
+        for rank, candidate in enumerate(ranked, start=1):
+            results = [result for job in candidate.jobs if (result := job.result) is not None]
+            measured = {key: f"{value:.6g}" for key, value in self.measures(results).items()}
+            head = {"rank": str(rank), "candidate": str(candidate.number), "value": f"{candidate.value:.6g}"}
+            rows.append({**head, **measured, "n": str(len(results)), "overrides": " ".join(candidate.overrides)})
+        if not rows:
+            return
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+        widths = {key: max(len(key), *(len(row[key]) for row in rows[:SHOWN])) for key in rows[0]}
+        for row in [dict(zip(widths, widths, strict=True)), *rows[:SHOWN]]:
+            print("  ".join(f"{row[key]:{width}}" for key, width in widths.items()).rstrip())
+        print(f"ranking: {path}", flush=True)
 
     def _study(self) -> Study:
         if find_spec("optuna") is None:

@@ -1,5 +1,6 @@
 """A search: what it launches, learns and repeats. Its runs train nothing: a launcher here writes their results."""
 
+import csv
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,9 @@ class Lr(SearchSweeper):
 
     def value(self, results: Sequence[dict[str, Any]]) -> float:
         return sum(result["metrics"]["top1"] for result in results) / len(results)
+
+    def measures(self, results: Sequence[dict[str, Any]]) -> dict[str, float]:
+        return {"distance": -results[0]["metrics"]["top1"]}
 
     def finish(self, ranked: Sequence[Candidate]) -> None:
         self.ranked = ranked
@@ -129,6 +133,20 @@ def test_a_failed_run_is_tried_again_by_the_next_sweep_alone(tmp_path: Path) -> 
     assert 0 not in [candidate.number for candidate in found.ranked]
     assert sum(first in line for line in launcher.seen) == 2  # its two seeds, once each
     assert sum(first in line for line in run(tmp_path / "y", trials=3)[1].seen) == 2
+
+
+def test_the_ranking_is_written_and_its_beginning_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found, _ = run(tmp_path)
+    with (tmp_path / "sweep" / "ranking.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["rank"]) for row in rows] == list(range(1, len(found.ranked) + 1))
+    assert [int(row["candidate"]) for row in rows] == [candidate.number for candidate in found.ranked]
+    assert [float(row["value"]) for row in rows] == pytest.approx([c.value for c in found.ranked], rel=1e-5)
+    # The value is the mean of two seeds, whose second has 0.001 more than the first, of which the distance is.
+    assert float(rows[0]["distance"]) == pytest.approx(0.0005 - float(rows[0]["value"]), abs=1e-6)
+    assert {row["n"] for row in rows} == {"2"}
+    printed = capsys.readouterr().out
+    assert all(row["overrides"] in printed for row in rows)
 
 
 def test_dry_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
