@@ -126,6 +126,8 @@ class DataConfig:
     eval_size: int | None = None  # side of the evaluated pictures; None: image_size
     batch_size: int = 64
     num_workers: int = 0
+    train_share: float = 1.0  # share of each class that is trained on, at least one picture; scored are all
+    train_share_seed: int = 0  # of its drawing
     flip: float = 0.5  # probability of a horizontal flip in training
     crop_scale: tuple[float, float] = (0.08, 1.0)  # share of the area a random crop keeps (imagefolder)
     crop_ratio: tuple[float, float] = (0.75, 1.3333333333333333)

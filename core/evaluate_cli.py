@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LISTS = {"eval.predict"}
 """Keys of lists, which take one name without brackets too."""
-TRAINING = ("flip", "crop_scale", "crop_ratio", "crop_pad")
+TRAINING = ("train_share", "train_share_seed", "flip", "crop_scale", "crop_ratio", "crop_pad")
 """Keys of ``data`` that no score depends on."""
 
 

@@ -114,6 +114,7 @@ def summary(plan: Plan) -> Table:
         "data": cfg.data.name
         + (
             f", {plan.data.train_size:,} training pictures of {training_sizes(plan)} pixels"
+            + (f", {cfg.data.train_share:g} of each class" if cfg.data.train_share < 1 else "")
             if plan.data
             else " (not found, so only the network is shown)"
         ),

@@ -209,6 +209,8 @@ def check(cfg: DataConfig) -> None:
     require(
         (cfg.image_size > 0, f"data.image_size={cfg.image_size} must be at least 1"),
         (cfg.num_workers >= 0, f"data.num_workers={cfg.num_workers} must be 0 or more"),
+        (0 < cfg.train_share <= 1, f"data.train_share={cfg.train_share:g} is a share: above 0, at most 1"),
+        (cfg.train_share_seed >= 0, f"data.train_share_seed={cfg.train_share_seed} must be 0 or above"),
         (0 <= cfg.flip <= 1, f"data.flip={cfg.flip} is a probability: choose it between 0 and 1"),
         (0 < low <= high <= 1, f"data.crop_scale=[{low},{high}] must be rising shares between 0 and 1"),
         (0 < narrow <= wide, f"data.crop_ratio=[{narrow},{wide}] must be two rising positive numbers"),

@@ -423,7 +423,9 @@ OWN_KEYS = {
 
 
 def open_source(cfg: DataConfig) -> Source:
-    """The data set that ``data.name`` says."""
+    """The data set that ``data.name`` says, with the share of its training pictures that is asked for."""
+    from lit_modules.reduced import reduced
+
     if cfg.name not in SOURCES:
         raise UserError(suggest("data set", cfg.name, SOURCES))
-    return SOURCES[cfg.name](cfg)
+    return reduced(SOURCES[cfg.name](cfg), cfg)

@@ -72,6 +72,8 @@ def test_a_dropped_trick_is_as_good_as_none() -> None:
         {"optim__lr": 0.2},
         {"model__width": 8},
         {"data__root": "elsewhere"},
+        {"data__train_share": 0.5},
+        {"data__train_share_seed": 1},
         {"seed": 1},
         {"chosen": ("sk",)},
     ],

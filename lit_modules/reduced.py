@@ -1,0 +1,43 @@
+"""A share of the training pictures: what a search trains its candidates on, as AutoAugment's does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from conf.schema import DataConfig
+from lit_modules.datasets import Crop, Source, Split, digest_of
+
+
+class Subset:
+    """Some pictures of a split, by their positions there (N,)."""
+
+    def __init__(self, split: Split, chosen: np.ndarray) -> None:
+        self.split, self.chosen = split, chosen
+        self.labels = split.labels[chosen]
+
+    def load(self, index: int, crop: Crop) -> np.ndarray:
+        return self.split.load(int(self.chosen[index]), crop)
+
+    def digest(self) -> str:
+        return digest_of(self.chosen, np.frombuffer(self.split.digest().encode(), np.uint8))
+
+
+def share_of_each_class(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Rising positions of ``share`` of each class's pictures, rounded, at least one.
+
+    A larger share with the same seed has those of a smaller one, too.
+    """
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(labels)), labels))
+    _, first, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    kept = np.maximum(1, np.floor(share * counts + 0.5)).astype(int)
+    return np.sort(np.concatenate([order[start : start + n] for start, n in zip(first, kept, strict=True)]))
+
+
+def reduced(source: Source, cfg: DataConfig) -> Source:
+    """The data set with the pictures to train on that ``cfg.train_share`` leaves."""
+    if cfg.train_share == 1:
+        return source
+    chosen = share_of_each_class(source.train.labels, cfg.train_share, cfg.train_share_seed)
+    return replace(source, train=Subset(source.train, chosen))
