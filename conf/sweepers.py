@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.subsets import Mode
+from tricks._policy_search import TRICK
 
 
 @dataclass
@@ -66,9 +67,20 @@ class NasConfig(SearchConfig):
     best: int = 3  # networks that are written as recipes
 
 
+class PolicySearchConfig(SearchConfig):
+    """``hydra/sweeper=`` and the name of the trick whose policies are searched (`tricks._policy_search`)."""
+
+    _target_: str = "hydra_plugins.assemble_policy_search.PolicySweeper"
+    sub_policies: int = 5  # of a candidate
+    best: int = 5  # candidates whose sub-policies make up what is found
+    operations: list[str] | None = None  # to choose from; None: all
+    strengths: str = "paper"  # the trick's own parameter: official or paper
+
+
 SWEEPERS: dict[str, type[GridConfig]] = {
     "grid": GridConfig,
     "ablation": AblationConfig,
     "compound": CompoundConfig,
     "nas": NasConfig,
+    TRICK: PolicySearchConfig,
 }

@@ -1,0 +1,132 @@
+"""The search for an augmentation policy, in the place where Hydra looks for plugins. Imports nothing heavy.
+
+What is searched is `tricks._policy_search`'s; how a search goes is `core.search`'s.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from core.errors import UserError, require
+from core.search import Candidate, SearchSweeper
+from tricks import _policy_search as space
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+    from tricks._policies import Policy
+
+FILE = "policy.yaml"
+"""In the sweep's directory: what was found."""
+
+
+class PolicySweeper(SearchSweeper):
+    """Candidates are policies, each trained beside what else the command line selects and valued by validation top-1."""
+
+    mode = space.TRICK
+    unit = " %"
+
+    def __init__(
+        self, sub_policies: int, best: int, operations: Sequence[str] | None, strengths: str, **others: Any
+    ) -> None:
+        super().__init__(**others)
+        require(
+            (sub_policies >= 1, f"hydra.sweeper.sub_policies={sub_policies} must be at least 1"),
+            (best >= 1, f"hydra.sweeper.best={best} must be at least 1"),
+        )
+        self.sub_policies, self.best, self.strengths = sub_policies, best, strengths
+        self.operations = space.operations_of(operations, strengths)
+        self.policies: dict[int, Policy] = {}
+        """Those proposed, by the candidate's number."""
+        self.settings: list[list[str]] = []
+        """What the candidates are trained with: the command line, for each combination of what is swept."""
+
+    def grid(self, arguments: list[str]) -> list[list[str]]:
+        self.settings = super().grid(arguments)
+        for setting in self.settings:
+            self._check(setting)
+        return [with_trick(setting, self.mode) for setting in self.settings]
+
+    def _check(self, setting: list[str]) -> None:
+        from core.cli import active_tricks
+
+        cfg = self.compose(setting)
+        for name in [*active_tricks(cfg), *cfg.drop]:
+            if name in (self.mode, *space.ALIKE):
+                raise UserError(
+                    f"hydra/sweeper={self.mode} brings trick {self.mode} itself, and does not go with {name}: "
+                    "leave it out, as in tricks=[OTHERS,..] beside a recipe that has it"
+                )
+
+    def propose(self, trial: Trial) -> list[str]:
+        policy = self.policies[trial.number] = space.propose(trial, self.operations, self.sub_policies)
+        return [f"tricks.{self.mode}.policy={space.argument(policy)}", f"tricks.{self.mode}.strengths={self.strengths}"]
+
+    def value(self, results: Sequence[dict[str, Any]]) -> float:
+        return fmean(result["validation"]["top1"] for result in results)
+
+    def known(self) -> Sequence[Mapping[str, Any]]:
+        return [space.no_change(self.operations, self.sub_policies)]
+
+    def describe(self) -> Sequence[str]:
+        return [
+            f"{self.sub_policies} sub-policies each, of {space.sub_policies_of(self.operations):,} with "
+            f"{len(self.operations)} operations at {self.strengths} strengths; candidate 0 changes nothing",
+            f"the sub-policies of the best {self.best} will be {self._file}",
+        ]
+
+    def finish(self, ranked: Sequence[Candidate]) -> None:
+        from core.files import whole_file
+
+        if not ranked:
+            return
+        best = ranked[: self.best]
+        none = next((c for c in ranked if c.number == 0), None)
+        comments = [
+            f"Found by: {self._command}",
+            f"{len(ranked)} candidates with a result, {len(self.settings)} run(s) each, mean validation top-1 %:",
+            *(f"{c.label}: {c.value:.2f}, {self.sub_policies} sub-policies, in this order" for c in best),
+            *([f"{none.label}, which changes nothing: {none.value:.2f}"] if none else []),
+            "The best of many are lucky, too: compare before you believe.",
+        ]
+        with whole_file(self._file) as file:
+            file.write(space.policy_file([self.policies[c.number] for c in best], comments).encode())
+        print(f"policy    {self._file}")
+        for name, command in self._next().items():
+            print(f"{name:9} {shlex.join(command)}")
+
+    @property
+    def _file(self) -> Path:
+        return Path(self.whole.hydra.sweep.dir) / FILE
+
+    @property
+    def _command(self) -> str:
+        given = self.whole.hydra.overrides
+        ours = [o for o in given.hydra if not o.startswith("hydra.mode=")]
+        return shlex.join(["python", "train.py", "-m", *ours, *given.task])
+
+    def _next(self) -> dict[str, list[str]]:
+        """Command lines that train with what was found, on all pictures, and compare it with none and published ones."""
+        reduced = ("data.train_share", "seed=")
+        setting = with_trick([o for o in self.settings[0] if not o.lstrip("+").startswith(reduced)], self.mode)
+        setting.append(f"tricks.{self.mode}.strengths={self.strengths}")
+        policy = f"tricks.{self.mode}.policy={self._file}"
+        several = ["hydra/sweeper=ablation", f"hydra.sweeper.tricks=[{self.mode}]"]
+        return {
+            "use it": ["python", "train.py", *setting, policy],
+            "compare": ["python", "train.py", "-m", *several, *setting, f"{policy},imagenet,cifar10", "seed=0,1,2,3,4"],
+        }
+
+
+def with_trick(overrides: Sequence[str], name: str) -> list[str]:
+    """The overrides of one job with a trick more: in the list of tricks that they have, or in one of its own."""
+    for place, override in enumerate(overrides):
+        key, _, value = override.partition("=")
+        if key in ("tricks", "+tricks"):
+            names = [*filter(None, map(str.strip, value.strip("[]").split(","))), name]
+            return [*overrides[:place], f"{key}=[{','.join(names)}]", *overrides[place + 1 :]]
+    return [*overrides, f"+tricks=[{name}]"]
