@@ -67,6 +67,7 @@ class NasConfig(SearchConfig):
     best: int = 3  # networks that are written as recipes
 
 
+@dataclass
 class PolicySearchConfig(SearchConfig):
     """``hydra/sweeper=`` and the name of the trick whose policies are searched (`tricks._policy_search`)."""
 

@@ -176,6 +176,7 @@ class SearchSweeper(PlannedSweeper):
             candidate.value = self.value(finished)
             study.tell(candidate.number, candidate.value)
         else:  # refused or failed: the search learns nothing from it
+            _refuse_busy(candidate)
             study.tell(candidate.number, state=TrialState.FAIL)
 
     def _show(self, first: Sequence[Candidate], runs: int) -> None:
@@ -196,6 +197,19 @@ class SearchSweeper(PlannedSweeper):
         width = max(len(name) for name, _ in lines)
         for name, text in lines:
             print(f"{name:{width}} {text}")
+
+
+def _refuse_busy(candidate: Candidate) -> None:
+    """Refuse to go on without a value that another process will have: the search would go another way than its."""
+    from core.runs import trained_by
+
+    for job in candidate.jobs:
+        process = trained_by(job.directory) if job.result is None else None
+        if process:
+            raise UserError(
+                f"{candidate.label} is being trained by process {process}, of another sweep: wait until that ends, or "
+                "end it. The same command goes on"
+            )
 
 
 def _report(candidates: Sequence[Candidate], new: Sequence[Candidate], unit: str) -> None:

@@ -1,21 +1,15 @@
-"""A search: what it launches, learns and repeats. Its runs train nothing: a launcher here writes their results."""
+"""A search: what it launches, learns and repeats."""
 
 import csv
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.types import HydraContext
+from small_search import Launcher, composing, set_up
 
 from core.errors import UserError
-from core.names import ROOT
-from core.register import register
-from core.runs import run_directory
 from core.search import Candidate, SearchSweeper
 
 
@@ -41,55 +35,28 @@ class Lr(SearchSweeper):
         self.ranked = ranked
 
 
-class Launcher:
-    """Writes results; stops after ``patience`` runs. Runs of ``failing`` learning rates come to nothing."""
-
-    def __init__(self, sweeper: SearchSweeper, patience: int = 10_000, failing: tuple[str, ...] = ()) -> None:
-        self.sweeper, self.patience, self.failing = sweeper, patience, failing
-        self.seen: list[str] = []
-        self.numbers: list[int] = []
-
-    def launch(self, batch: Sequence[Sequence[str]], initial_job_idx: int) -> list[Any]:
-        for number, overrides in enumerate(batch, initial_job_idx):
-            if len(self.seen) == self.patience:
-                raise KeyboardInterrupt
-            self.seen.append(" ".join(overrides))
-            self.numbers.append(number)
-            cfg = self.sweeper.compose(list(overrides))
-            if f"optim.lr={cfg.optim.lr:.4f}" not in self.failing:
-                folder = run_directory(cfg)
-                folder.mkdir(parents=True)
-                result = {"metrics": {"top1": -abs(cfg.optim.lr - 0.3) + 0.001 * cfg.seed}}
-                (folder / "result.json").write_text(json.dumps(result))
-        return [SimpleNamespace(return_value=None)] * len(batch)
-
-
 @pytest.fixture(autouse=True)
 def hydra() -> Iterator[None]:
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with composing():
         yield
 
 
 def search(folder: Path, **options: Any) -> Lr:
-    made = Lr(**{"trials": 9, "parallel": 3, "seed": 0, **options})
-    config = compose(
-        "config", overrides=[f"output_dir={folder}", f"hydra.sweep.dir={folder}/sweep"], return_hydra_config=True
-    )
-    made.setup(
-        hydra_context=HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=None),  # type: ignore[arg-type]
-        task_function=lambda _: None,
-        config=config,
-    )
-    return made
+    return set_up(Lr(**{"trials": 9, "parallel": 3, "seed": 0, **options}), folder)
 
 
 def run(
     folder: Path, patience: int = 10_000, failing: tuple[str, ...] = (), seeds: str = "0,1", **options: Any
 ) -> tuple[Lr, Launcher]:
+    """Runs of ``failing`` learning rates come to nothing."""
+
+    def result(cfg: Any) -> dict[str, Any] | None:
+        if f"optim.lr={cfg.optim.lr:.4f}" in failing:
+            return None
+        return {"metrics": {"top1": -abs(cfg.optim.lr - 0.3) + 0.001 * cfg.seed}}
+
     made = search(folder, **options)
-    made.launcher = launcher = Launcher(made, patience, failing)  # type: ignore[assignment]
+    made.launcher = launcher = Launcher(made, result, patience)  # type: ignore[assignment]
     arguments = [f"output_dir={folder}", f"seed={seeds}"]
     if patience < 10_000:
         with pytest.raises(KeyboardInterrupt):
@@ -147,6 +114,13 @@ def test_the_ranking_is_written_and_its_beginning_printed(tmp_path: Path, capsys
     assert {row["n"] for row in rows} == {"2"}
     printed = capsys.readouterr().out
     assert all(row["overrides"] in printed for row in rows)
+
+
+def test_one_that_another_process_trains_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run(tmp_path / "x", trials=2)[1].seen[0].split()[-1]
+    monkeypatch.setattr("core.runs.trained_by", lambda _: "4711")
+    with pytest.raises(UserError, match="candidate 0 is being trained by process 4711"):
+        run(tmp_path / "y", failing=(first,))
 
 
 def test_dry_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
