@@ -25,7 +25,7 @@ FILE = "policy.yaml"
 
 
 class PolicySweeper(SearchSweeper):
-    """Candidates are policies, each trained beside what else the command line selects and valued by validation top-1."""
+    """Candidates are policies, trained beside what else the command line selects, and valued by validation top-1."""
 
     mode = space.TRICK
     unit = " %"
@@ -110,7 +110,7 @@ class PolicySweeper(SearchSweeper):
         return shlex.join(["python", "train.py", "-m", *ours, *given.task])
 
     def _next(self) -> dict[str, list[str]]:
-        """Command lines that train with what was found, on all pictures, and compare it with none and published ones."""
+        """Command lines that train on all pictures with what was found, and compare it with none and with published."""
         reduced = ("data.train_share", "seed=")
         setting = with_trick([o for o in self.settings[0] if not o.lstrip("+").startswith(reduced)], self.mode)
         setting.append(f"tricks.{self.mode}.strengths={self.strengths}")

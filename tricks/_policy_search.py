@@ -1,8 +1,8 @@
 """What a search for a policy of AutoAugment chooses from, and what comes out of it.
 
-Paper: Cubuk et al. 2018 (arXiv 1805.09501), section 3: a candidate is five sub-policies, each of two operations in their
-order, each operation with one of 11 probabilities and one of 10 levels; those of the five best candidates, 25 in all,
-become the policy.
+Paper: Cubuk et al. 2018 (arXiv 1805.09501), section 3: a candidate is five sub-policies, each of two operations in
+their order, each with one of 11 probabilities and one of 10 levels; the policy is the sub-policies of the five best
+candidates, 25 in all.
 Differs: SamplePairing is not there, which needs a second picture: (15 x 11 x 10)^2 sub-policies where the paper's 16
 operations make (16 x 11 x 10)^2. Candidates come from Optuna's TPE in the place of a recurrent network trained by PPO.
 """
