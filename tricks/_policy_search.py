@@ -34,7 +34,7 @@ def operations_of(names: Sequence[str] | None, strengths: str) -> list[str]:
     from tricks import create
     from tricks.autoaugment import OPERATIONS
 
-    chosen = OPERATIONS.split() if names is None else list(dict.fromkeys(names))
+    chosen: list[str] = [*OPERATIONS.split()] if names is None else [*dict.fromkeys(names)]
     create({TRICK: {"strengths": strengths, "policy": [[[name, 0, 0]] for name in chosen]}})  # refuses what it has not
     return chosen
 

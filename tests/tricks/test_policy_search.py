@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from core.errors import UserError
@@ -11,7 +12,6 @@ from tricks import create
 from tricks._policies import POLICIES, Policy
 from tricks.autoaugment import AutoAugment, read_policy
 
-optuna = pytest.importorskip("optuna")
 OPERATIONS = space.operations_of(None, "paper")
 PICTURE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
 
