@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.subsets import Mode
-from tricks._policy_search import TRICK
+from tricks._policy_search import TRICK, Method
 
 
 @dataclass
@@ -72,6 +72,7 @@ class PolicySearchConfig(SearchConfig):
     """``hydra/sweeper=`` and the name of the trick whose policies are searched (`tricks._policy_search`)."""
 
     _target_: str = "hydra_plugins.assemble_policy_search.PolicySweeper"
+    method: Method = Method.train  # train with each candidate, or density: score it with networks trained without
     sub_policies: int = 5  # of a candidate
     best: int = 5  # candidates whose sub-policies make up what is found
     operations: list[str] | None = None  # to choose from; None: all

@@ -105,7 +105,7 @@ class SearchSweeper(PlannedSweeper):
             self.run(self._planned(candidates))
             for candidate in asked:
                 self._tell(study, candidate)
-            _report(candidates, asked, self.unit)
+            report(candidates, asked, self.unit)
         ranked = sorted((c for c in candidates if c.value is not None), key=lambda c: -(c.value or 0.0))
         self._rank(ranked)
         self.finish(ranked)
@@ -212,7 +212,7 @@ def _refuse_busy(candidate: Candidate) -> None:
             )
 
 
-def _report(candidates: Sequence[Candidate], new: Sequence[Candidate], unit: str) -> None:
+def report(candidates: Sequence[Candidate], new: Sequence[Candidate], unit: str) -> None:
     """A line for each new candidate."""
     best = max((c for c in candidates if c.value is not None), key=lambda c: c.value or 0.0, default=None)
     for candidate in new:

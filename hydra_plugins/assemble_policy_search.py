@@ -16,8 +16,9 @@ from core.search import Candidate, SearchSweeper
 from tricks import _policy_search as space
 
 if TYPE_CHECKING:
-    from optuna import Trial
+    from optuna import Study, Trial
 
+    from core.sweep_plan import Job
     from tricks._policies import Policy
 
 FILE = "policy.yaml"
@@ -25,20 +26,31 @@ FILE = "policy.yaml"
 
 
 class PolicySweeper(SearchSweeper):
-    """Candidates are policies, trained beside what else the command line selects, and valued by validation top-1."""
+    """Candidates are policies: of augmentation, beside what else the command line selects.
+
+    With `Method.train` each is trained, and valued by validation top-1. With `Method.density` networks are trained
+    without any, one for each combination of what is swept, and value the candidates by how well they recognise
+    augmented pictures that ``data.train_share`` kept from them.
+    """
 
     mode = space.TRICK
     unit = " %"
 
     def __init__(
-        self, sub_policies: int, best: int, operations: Sequence[str] | None, strengths: str, **others: Any
+        self,
+        method: space.Method,
+        sub_policies: int,
+        best: int,
+        operations: Sequence[str] | None,
+        strengths: str,
+        **others: Any,
     ) -> None:
         super().__init__(**others)
         require(
             (sub_policies >= 1, f"hydra.sweeper.sub_policies={sub_policies} must be at least 1"),
             (best >= 1, f"hydra.sweeper.best={best} must be at least 1"),
         )
-        self.sub_policies, self.best, self.strengths = sub_policies, best, strengths
+        self.method, self.sub_policies, self.best, self.strengths = method, sub_policies, best, strengths
         self.operations = space.operations_of(operations, strengths)
         self.policies: dict[int, Policy] = {}
         """Those proposed, by the candidate's number."""
@@ -62,6 +74,63 @@ class PolicySweeper(SearchSweeper):
                     "leave it out, as in tricks=[OTHERS,..] beside a recipe that has it"
                 )
 
+    def sweep(self, arguments: list[str]) -> None:
+        if self.method is space.Method.train:
+            super().sweep(arguments)
+        else:
+            self._match(arguments)
+
+    def _match(self, arguments: list[str]) -> None:
+        """Density matching. Stopped and started again, it finds its networks, and scores anew."""
+        from core.sweep_plan import Job, SweepPlan, varying
+
+        self.grid(arguments)
+        study, rows = self._study(), varying(self.settings)
+        configs = [self.compose(setting) for setting in self.settings]
+        for cfg in configs:
+            if cfg.data.train_share == 1:
+                raise UserError(
+                    "hydra.sweeper.method=density scores on pictures that networks were not trained on: leave them "
+                    "some with data.train_share=0.5, and take several networks with data.train_share_seed=0,1,2"
+                )
+        each = zip(configs, self.settings, rows, strict=True)
+        jobs = [Job.of(cfg, setting, row or "network") for cfg, setting, row in each]
+        plan = SweepPlan(self.mode, jobs)
+        plan.show()
+        for line in (f"{self.trials} candidates, scored without training", *self.describe()):
+            print(f"{'':9} {line}")
+        self.run(plan)
+        self.finish(self._scored(study, configs, jobs))
+
+    def _scored(self, study: Study, configs: Sequence[Any], jobs: Sequence[Job]) -> list[Candidate]:
+        """The candidates with their values, the best first."""
+        from omegaconf import OmegaConf
+
+        from core.search import report
+        from scoring.density import Child
+        from tricks import create
+
+        for job in jobs:
+            if job.result is None:
+                raise UserError(
+                    f"{job.directory} has no result, which the candidates wait for: the same command goes on"
+                )
+        children = []
+        for cfg, job in zip(configs, jobs, strict=True):
+            config: Any = OmegaConf.to_object(cfg)
+            children.append(Child(config, job.directory / f"{config.eval.weights.value}.ckpt"))
+        candidates: list[Candidate] = []
+        for _ in range(self.trials):
+            trial = study.ask()
+            candidate = Candidate(trial.number, self.propose(trial))
+            policy = self.policies[candidate.number]
+            (trick,) = create({self.mode: {"policy": policy, "strengths": self.strengths}})
+            candidate.value = fmean(child.top1(trick, self.seed) for child in children)  # type: ignore[arg-type]
+            study.tell(trial, candidate.value)
+            candidates.append(candidate)
+            report(candidates, [candidate], self.unit)
+        return sorted(candidates, key=lambda c: -(c.value or 0.0))
+
     def propose(self, trial: Trial) -> list[str]:
         policy = self.policies[trial.number] = space.propose(trial, self.operations, self.sub_policies)
         return [f"tricks.{self.mode}.policy={space.argument(policy)}", f"tricks.{self.mode}.strengths={self.strengths}"]
@@ -70,12 +139,13 @@ class PolicySweeper(SearchSweeper):
         return fmean(result["validation"]["top1"] for result in results)
 
     def known(self) -> Sequence[Mapping[str, Any]]:
-        return [space.no_change(self.operations, self.sub_policies)]
+        """What changes nothing, as a measure; in density matching nothing would beat it."""
+        return [] if self.method is space.Method.density else [space.no_change(self.operations, self.sub_policies)]
 
     def describe(self) -> Sequence[str]:
         return [
             f"{self.sub_policies} sub-policies each, of {space.sub_policies_of(self.operations):,} with "
-            f"{len(self.operations)} operations at {self.strengths} strengths; candidate 0 changes nothing",
+            f"{len(self.operations)} operations at {self.strengths} strengths",
             f"the sub-policies of the best {self.best} will be {self._file}",
         ]
 
@@ -85,10 +155,10 @@ class PolicySweeper(SearchSweeper):
         if not ranked:
             return
         best = ranked[: self.best]
-        none = next((c for c in ranked if c.number == 0), None)
+        none = next((c for c in ranked if c.number < len(self.known())), None)
         comments = [
             f"Found by: {self._command}",
-            f"{len(ranked)} candidates with a result, {len(self.settings)} run(s) each, mean validation top-1 %:",
+            f"{len(ranked)} candidates with a result; mean top-1 % {self._measured}:",
             *(f"{c.label}: {c.value:.2f}, {self.sub_policies} sub-policies, in this order" for c in best),
             *([f"{none.label}, which changes nothing: {none.value:.2f}"] if none else []),
             "The best of many are lucky, too: compare before you believe.",
@@ -102,6 +172,13 @@ class PolicySweeper(SearchSweeper):
     @property
     def _file(self) -> Path:
         return Path(self.whole.hydra.sweep.dir) / FILE
+
+    @property
+    def _measured(self) -> str:
+        runs = len(self.settings)
+        if self.method is space.Method.density:
+            return f"of {runs} network(s) on augmented pictures that they were not trained on"
+        return f"on the validation set, of {runs} run(s)"
 
     @property
     def _command(self) -> str:

@@ -36,8 +36,16 @@ def share_of_each_class(labels: np.ndarray, share: float, seed: int) -> np.ndarr
 
 
 def reduced(source: Source, cfg: DataConfig) -> Source:
-    """The data set with the pictures to train on that ``cfg.train_share`` leaves."""
+    """The whole data set with those pictures to train on that ``cfg.train_share`` chooses."""
     if cfg.train_share == 1:
         return source
-    chosen = share_of_each_class(source.train.labels, cfg.train_share, cfg.train_share_seed)
-    return replace(source, train=Subset(source.train, chosen))
+    return replace(source, train=Subset(source.train, _chosen(source, cfg)))
+
+
+def left_out(source: Source, cfg: DataConfig) -> Subset:
+    """Of the whole data set, those pictures to train on that ``cfg.train_share`` does not choose."""
+    return Subset(source.train, np.setdiff1d(np.arange(len(source.train.labels)), _chosen(source, cfg)))
+
+
+def _chosen(source: Source, cfg: DataConfig) -> np.ndarray:
+    return share_of_each_class(source.train.labels, cfg.train_share, cfg.train_share_seed)

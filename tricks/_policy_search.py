@@ -10,6 +10,7 @@ operations make (16 x 11 x 10)^2. Candidates come from Optuna's TPE in the place
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from tricks._policies import Policy
@@ -21,6 +22,15 @@ TRICK = "autoaugment"
 """The trick whose policies these are."""
 ALIKE = ("randaugment", "trivialaugment", "augmix")
 """Tricks that apply the same operations: a policy found beside one of them would be what is left to do."""
+
+
+class Method(Enum):
+    """How a candidate is valued: by training with it, or by density matching (`scoring.density`)."""
+
+    train = "train"
+    density = "density"
+
+
 PROBABILITIES = tuple(tenths / 10 for tenths in range(11))
 LEVELS = tuple(range(10))
 

@@ -64,7 +64,7 @@ def test_the_file_is_the_best_candidates_one_after_the_other(tmp_path: Path) -> 
     best = sorted(range(5), key=lambda number: -rotates(number))[:3]  # of equals, the first
     assert read_policy(str(file)) == tuple(sub_policy for number in best for sub_policy in found.policies[number])
     comments = file.read_text()
-    assert "# 5 candidates with a result, 2 run(s) each" in comments
+    assert "# 5 candidates with a result; mean top-1 % on the validation set, of 2 run(s):" in comments
     lines = [f"# candidate {number}: {50.25 + rotates(number):.2f}, 2 sub-policies" for number in best]
     assert [line.rpartition(",")[0] for line in comments.splitlines() if "2 sub-policies" in line] == lines
     assert "# candidate 0, which changes nothing: 50.25" in comments
@@ -130,3 +130,51 @@ def test_with_a_trick_more(overrides: list[str], expected: list[str]) -> None:
 
 def test_the_trick_is_one() -> None:
     assert create([PolicySweeper.mode])
+
+
+# --- density matching
+
+
+def match(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[PolicySweeper, Launcher]:
+    """A search by networks that like rotation; those of ``data.train_share_seed=1`` find 2 % more."""
+
+    class Network:
+        def __init__(self, cfg: Any, checkpoint: Path) -> None:
+            assert checkpoint.name == "last.ckpt"
+            self.more = 2 * cfg.data.train_share_seed
+
+        def top1(self, trick: Any, seed: int) -> float:
+            return sum(name == "Rotate" for sub_policy in trick.sub_policies for name, _, _ in sub_policy) + self.more
+
+    monkeypatch.setattr("scoring.density.Child", Network)
+    made = sweeper(folder, method="density", trials=30, best=2)
+    made.launcher = launcher = Launcher(made, lambda _: {"metrics": {"top1": 50}})  # type: ignore[assignment]
+    made.sweep([f"output_dir={folder}", *arguments])
+    return made, launcher
+
+
+def test_networks_are_trained_without_the_trick_and_score_the_candidates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("+tricks=[ema]", "data.train_share=0.5", "data.train_share_seed=0,1")
+    found, launcher = match(tmp_path, monkeypatch, *arguments)
+    assert launcher.seen == [
+        f"output_dir={tmp_path} +tricks=[ema] data.train_share=0.5 data.train_share_seed={k}" for k in (0, 1)
+    ]
+    rotations = {
+        number: sum(name == "Rotate" for sub_policy in policy for name, _, _ in sub_policy)
+        for number, policy in found.policies.items()
+    }
+    assert len(rotations) == 30
+    best = sorted(rotations, key=lambda number: -rotations[number])[:2]
+    file = tmp_path / "sweep" / "policy.yaml"
+    assert read_policy(str(file)) == tuple(sub_policy for number in best for sub_policy in found.policies[number])
+    assert f"# candidate {best[0]}: {rotations[best[0]] + 1:.2f}, 5 sub-policies" in file.read_text()
+    assert match(tmp_path, monkeypatch, *arguments)[1].seen == []
+
+
+def test_networks_that_were_trained_on_all_have_nothing_to_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match="leave them some with"):
+        match(tmp_path, monkeypatch)

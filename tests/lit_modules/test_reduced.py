@@ -11,7 +11,7 @@ from core.explain import summary
 from core.plan import make_plan
 from lit_modules.datamodule import ClassifierData
 from lit_modules.datasets import open_source
-from lit_modules.reduced import share_of_each_class
+from lit_modules.reduced import Subset, left_out, reduced, share_of_each_class
 
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 5], [100, 37, 3, 1]))
 
@@ -49,6 +49,14 @@ def test_what_is_trained_on_is_that_and_what_is_scored_is_all() -> None:
     assert len(data.train_set_as_scored(32)) == 301  # what a teacher answers is stored by these positions
     digests = {open_source(replace(cfg, **own)).train.digest() for own in ({}, {"train_share_seed": 1})}
     assert len(digests | {whole.train.digest()}) == 3
+
+
+def test_what_is_left_out_is_the_rest() -> None:
+    cfg = DataConfig(train_share=0.25, train_share_seed=2)
+    whole = open_source(DataConfig())
+    kept, rest = reduced(whole, cfg).train, left_out(whole, cfg)
+    assert isinstance(kept, Subset)
+    assert sorted([*kept.chosen, *rest.chosen]) == list(range(1197))
 
 
 def test_explained() -> None:
