@@ -37,7 +37,8 @@ def test_accuracy_on_the_pictures_left_out(tmp_path: Path) -> None:
     network = open_trained(str(tmp_path / "last.ckpt"))
     tops = []
     for policy in ([[["Rotate", 0, 0]]], [[["Invert", 1, 0]]]):
-        (trick,) = create({"autoaugment": {"policy": policy}})
+        made: Any = create({"autoaugment": {"policy": policy}})
+        (trick,) = made
         right = 0
         for i in range(len(rest.labels)):
             rng = picture_rng(7, (0, 0, i))
