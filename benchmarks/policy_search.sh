@@ -15,5 +15,5 @@ python train.py -m hydra/sweeper=autoaugment hydra.sweeper.trials=30 hydra.sweep
 policy=$(ls -t "$out"/search/sweeps/*/policy.yaml | head -1)
 python train.py -m hydra/sweeper=ablation 'hydra.sweeper.tricks=[autoaugment]' "${common[@]}" '+tricks=[autoaugment]' \
     tricks.autoaugment.strengths=paper "tricks.autoaugment.policy=$policy,imagenet,cifar10" \
-    trainer.max_epochs=20 seed=0,1,2,3,4 "output_dir=$out"
+    trainer.max_epochs=12 seed=0,1,2,3,4 "output_dir=$out"
 python benchmarks/policy_scores.py "$out"

@@ -19,11 +19,11 @@ class Plan:
 
     folder: Path
     mode: str | None = None
-    """One of `ABLATIONS`; None of a plain sweep, whose rows no plan has named."""
+    """One of `ABLATIONS`; None of other sweeps."""
     directories: Sequence[Path] = ()
     """Of the runs, in order, those not begun yet included."""
     labels: dict[str, str] = field(default_factory=dict)
-    """Run directory's name -> the row's label."""
+    """Run directory's name -> the row's label: a subset of tricks, or a search's candidate. A grid names none."""
     orders: Sequence[Sequence[str]] = ()
     """The orders in which tricks are added."""
     skipped: Sequence[str] = ()

@@ -94,6 +94,16 @@ def test_a_planned_sweep(tmp_path: Path) -> None:
     assert [p.folder for p in plans_below(tmp_path)] == [sweep]
 
 
+@pytest.mark.parametrize(("mode", "labels"), [("nas", ["candidate 0", "candidate 1"]), ("grid", ["no tricks", "sk"])])
+def test_a_search_names_its_candidates_and_a_grid_says_what_differs(
+    tmp_path: Path, mode: str, labels: list[str]
+) -> None:
+    runs = [make_run(tmp_path, tricks, 0) for tricks in ((), ("sk",))]
+    jobs = [{"run_id": run.name, "row": f"candidate {number}"} for number, run in enumerate(runs)]
+    sweep = plan(tmp_path, {"mode": mode, "jobs": jobs})
+    assert [row.label for row in make_report([sweep]).tables[0].rows] == labels
+
+
 def test_a_sweep_that_nobody_planned(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / "runs", tricks, 0) for tricks in ((), ("sk",))]
     sweep = tmp_path / "runs" / "sweeps" / "now"
