@@ -13,7 +13,7 @@ from small_run import small_config, small_plan, train
 from core.runs import yaml_text
 from lit_modules.datasets import open_source
 from lit_modules.reduced import left_out
-from lit_modules.sampler import picture_rng
+from lit_modules.sampler import rng_of
 from models.trained import open_trained
 from scoring.density import Child
 from tricks import create
@@ -41,7 +41,7 @@ def test_accuracy_on_the_pictures_left_out(tmp_path: Path) -> None:
         (trick,) = made
         right = 0
         for i in range(len(rest.labels)):
-            rng = picture_rng(7, (0, 0, i))
+            rng = rng_of(7, 0, 0, i)
             picture = trick.augment(rest.load(i, lambda p, rng=rng: whole.train_crop(p, rng, 16)), rng)
             images = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
             right += int(network(images).argmax()) == rest.labels[i] + 1
