@@ -30,7 +30,7 @@ class _Hash(ISeedSequence):
 
 def rng_of(*key: int) -> np.random.Generator:
     """A generator that follows from these numbers alone, no global or worker state. Other numbers, other streams."""
-    return np.random.Generator(np.random.PCG64(_Hash(key)))
+    return np.random.Generator(np.random.PCG64(_Hash(key)))  # type: ignore[arg-type]  # documented, not in the stubs
 
 
 class EpochSampler(Sampler[Draw]):

@@ -68,6 +68,7 @@ class Architecture(Source):
             round_chs_fn=rounded,
             act_layer=nn.SiLU,
             pad_type="same",
+            output_stride=2 ** (len(self.blocks) + 1),  # timm would take no stride beyond 32, but dilate
             **options,
         )
         if self.small:

@@ -25,7 +25,7 @@ def test_the_published_ones_are_timms_layer_by_layer(name: str) -> None:
 
 def test_the_same_weights_give_the_same_logits() -> None:
     torch.manual_seed(0)
-    theirs, ours = timm.create_model("tf_efficientnetv2_b0", num_classes=5).eval(), create_model("efficientnetv2_b0")
+    theirs = timm.create_model("tf_efficientnetv2_b0", num_classes=5).eval()
     ours = create_model("efficientnetv2_b0", num_classes=5).eval()
     ours.load_state_dict(theirs.state_dict())
     images = torch.randn(2, 3, 75, 75)
@@ -48,6 +48,13 @@ def test_stages_by_hand() -> None:
     assert inverted.se.conv_reduce.weight.shape == (4, 96, 1, 1)  # a quarter of the block's 16 input channels
     assert network.conv_stem.stride == (2, 2)
     assert network.forward_features(torch.zeros(1, 3, 32, 32)).shape == (1, 1280, 4, 4)
+
+
+def test_six_strides_are_six() -> None:
+    deep = spec_of("efficientnet", blocks=["er_r1_k3_s2_e1_c8"] * 5)
+    network: Any = deep.build().eval()
+    assert deep.stride == 64
+    assert network.forward_features(torch.zeros(1, 3, 128, 128)).shape[-2:] == (2, 2)
 
 
 def test_small_pictures_get_the_small_stem() -> None:
