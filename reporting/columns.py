@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reporting.statistics import Gain, Spread
 
@@ -15,6 +15,8 @@ class Metric:
     title: str
     decimals: int = 2
     more_is_better: bool = True
+    of_corruptions: bool = False
+    """Does it depend on which corrupted pictures there were? (`reporting.robustness`)"""
 
     @property
     def sign(self) -> int:
@@ -56,12 +58,12 @@ METRICS = {
         Metric("top5", "top-5 %"),
         Metric("loss", "loss", 3, more_is_better=False),
         Metric("ece", "ECE %", more_is_better=False),
-        Metric("mce", "mCE %", more_is_better=False),
+        Metric("mce", "mCE %", more_is_better=False, of_corruptions=True),
         Metric("mce_unnormalised", "mCE % (unnormalised)", more_is_better=False),
-        Metric("mce_drawn_frost", "mCE % (drawn frost)", more_is_better=False),
-        Metric("corruption_error", "corruption error %", more_is_better=False),
-        Metric("mfr", "mFR %", more_is_better=False),
-        Metric("mean_flip_probability", "flips %", more_is_better=False),
+        Metric("mce_drawn_frost", "mCE % (drawn frost)", more_is_better=False, of_corruptions=True),
+        Metric("corruption_error", "corruption error %", more_is_better=False, of_corruptions=True),
+        Metric("mfr", "mFR %", more_is_better=False, of_corruptions=True),
+        Metric("mean_flip_probability", "flips %", more_is_better=False, of_corruptions=True),
         Metric("throughput", "pictures/s", 0),
     )
 }
@@ -69,8 +71,10 @@ METRICS = {
 
 
 def metric(key: str) -> Metric:
-    """A metric by its name; of one that is not known, more is taken to be better."""
-    return METRICS.get(key) or Metric(key, key)
+    """A metric by its name, ``mce`` or ``mce (jpeg=true)``; of one that is not known, more is taken to be better."""
+    name, space, condition = key.partition(" ")
+    known = METRICS.get(name) or Metric(name, name)
+    return replace(known, key=key, title=f"{known.title}{space}{condition}")
 
 
 def amount(value: float) -> str:

@@ -14,6 +14,7 @@ from core.names import suggest
 from reporting.columns import METRICS, Metric
 from reporting.differences import changes, flat, recipe_config, short_keys, text, usual_config
 from reporting.read import Run
+from reporting.robustness import told_apart
 from reporting.statistics import Gain, Spread, paired, spread
 from reporting.sweeps import Plan
 
@@ -119,15 +120,13 @@ def tables(runs: Sequence[Run], plans: Sequence[Plan], metric: Metric, baseline:
     Raises:
         UserError: no row is the baseline, or several are; no row has the metric.
     """
-    by_hash: dict[str, list[Run]] = {}
+    by_task: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        by_hash.setdefault(run.config_hash, []).append(run)
-    by_task: dict[tuple[str, str], list[Row]] = {}
-    for group in by_hash.values():
-        by_task.setdefault(_task(group[0]), []).append(Row(sorted(group, key=lambda run: run.seed)))
+        by_task.setdefault(_task(run), []).append(run)
     titles = _titles(list(by_task))
     made = []
-    for task, rows in sorted(by_task.items()):
+    for task, of_task in sorted(by_task.items()):
+        rows = _pooled(told_apart(of_task))
         common = describe(rows, plans)
         rows.sort(key=lambda row: _order(row, plans))
         made.append(Table(titles[task], rows, metric, rows[0], common, _lines(rows, plans)))
@@ -140,6 +139,14 @@ def tables(runs: Sequence[Run], plans: Sequence[Plan], metric: Metric, baseline:
     for table in made:
         compare(table)
     return made
+
+
+def _pooled(runs: Sequence[Run]) -> list[Row]:
+    """A row for each configuration, with its seeds in their order."""
+    by_hash: dict[str, list[Run]] = {}
+    for run in runs:
+        by_hash.setdefault(run.config_hash, []).append(run)
+    return [Row(sorted(group, key=lambda run: run.seed)) for group in by_hash.values()]
 
 
 def compare(table: Table) -> None:

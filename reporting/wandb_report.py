@@ -95,7 +95,7 @@ def build_workspace(report: Report, project: str, entity: str) -> Workspace:
     import wandb_workspaces.reports.v2 as panels
     import wandb_workspaces.workspaces as ws
 
-    key = report.metric.key
+    key = report.metric.key.partition(" ")[0]  # without the conditions of `reporting.robustness`
     score = panels.SummaryMetric(f"result.metrics.{key}")
     compare = [
         panels.BarPlot(title=report.metric.title, metrics=[score], groupby_aggfunc="mean", groupby_rangefunc="stddev"),
