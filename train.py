@@ -59,7 +59,7 @@ def task(cfg: DictConfig) -> float | None:
 
                 fit(_plan(cfg), run)
             if not (run.complete or secondary_rank()):
-                from core.robust import score_run
+                from core.later import score_run
 
                 config: Any = OmegaConf.to_object(cfg)
                 score_run(config, run)

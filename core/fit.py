@@ -34,7 +34,6 @@ from lit_modules.classifier import Classifier
 from lit_modules.freezing import freeze
 from lit_modules.precision import StaticLossScale
 from models.cost import cost_of
-from models.throughput import measure
 from models.weights import load_weights
 from tricks.base import BatchTrick, CallbackTrick, Companion, DataTrick, LossTrick, ModelTrick, OptimTrick
 
@@ -197,10 +196,6 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
         scores = trainer.test(module, datamodule=plan.data, ckpt_path=chosen, verbose=False, weights_only=True)[0]
         result = _result(plan, run, scores, timer.time_elapsed("train"), history)
         if trainer.is_global_zero:
-            if cfg.eval.throughput:
-                network = module.model.to(trainer.strategy.root_device)  # Lightning has taken it to the CPU
-                speed = measure(network, image_size=cfg.data.scored_size)
-                result["throughput"] = round(speed.throughput, 2)
             write_result(run, result)
             log_result(loggers, result)
             console.print(result_table(result, run))

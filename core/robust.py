@@ -1,31 +1,24 @@
-"""Robustness scores of a finished run or an evaluation: computed after training, added to its result."""
+"""Robustness scores of a trained network, as a block of its run's result or of its evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
-from conf.schema import Config, Corruptions, DataConfig, RobustnessConfig, ScoredSplit
+from conf.schema import Corruptions, DataConfig, RobustnessConfig
 from core.errors import UserError
-from core.loggers import log_later_result
-from core.plan import batch_of, pictures
-from core.runs import asked_robustness, hex_digits, write_result
-from lit_modules.datasets import EvalSet, Scored, open_scored
-from models.trained import open_trained
+from core.runs import hex_digits
+from lit_modules.datasets import EvalSet, Scored
 from robustness.ledger import Ledger
 from robustness.measure import corruption_errors, corruption_summary, perturbation_scores, perturbation_summary
 from robustness.sets import CifarC, ImageNetC, OnTheFly
 from robustness.videos import ImageNetP
 from scoring.names import is_imagenet
-from scoring.predictor import ACCELERATORS, AUTOCAST, Loading, Predictor, device_of
-
-if TYPE_CHECKING:
-    from core.runs import Run
+from scoring.predictor import Loading, Predictor
 
 HEADLINES = {
     "mce": "mce_drawn_frost",
@@ -115,42 +108,6 @@ def with_robustness(result: Mapping[str, Any], block: Mapping[str, Any]) -> dict
     key = next(name for name in HEADLINES if name in block)
     name = key if block.get("frost_comparable", True) else HEADLINES[key]
     return {**result, "metrics": {**kept, name: block[key]}, "robustness": dict(block)}
-
-
-def score_run(cfg: Config, run: Run) -> None:
-    """Add to the result of a finished run the robustness that ``eval`` asks for. Nothing is trained.
-
-    On one device, in the run's precision, of the weights that its other scores are of.
-    """
-    from tricks import create
-
-    result, settings = run.result, asked_robustness(run.config)
-    assert result is not None
-    assert settings is not None
-    run.take()
-    checkpoint = run.directory / f"{cfg.eval.weights.value}.ckpt"
-    if not checkpoint.is_file():
-        raise UserError(f"{checkpoint} is missing, and eval.corruptions scores its weights: put it back")
-    data = pictures(cfg.data, create(run.config["tricks"]))
-    trained = open_trained(str(checkpoint), data.scored_size)
-    accelerator, precision = cfg.trainer.accelerator, cfg.trainer.precision
-    device = device_of(accelerator if accelerator in ACCELERATORS else "auto")
-    scored = open_scored(data, ScoredSplit.test)
-    block = robustness(
-        open_set(cfg.eval, data, scored),
-        data,
-        scored,
-        Predictor(trained, device, precision=precision if precision in AUTOCAST else "32-true"),
-        Loading(cfg.eval.batch_size or batch_of(cfg).micro, cfg.data.num_workers, device),
-        folder=run.directory,
-        settings=settings,
-        clean=100 - result["metrics"]["top1"],
-        shown=cfg.trainer.progress_bar,
-    )
-    result = with_robustness(result, block)
-    write_result(run, result)
-    log_later_result(run, result)
-    Console().print(table(block))
 
 
 def table(block: Mapping[str, Any]) -> Table:

@@ -39,13 +39,14 @@ EXCLUDED = (
     "data.download",
     "trainer.log_every_n_steps",
     "trainer.progress_bar",
-    # What is scored of a network that is trained already: a finished run is asked for it later.
+    # What is scored of a network that is trained already: a finished run is asked for it later (core/later.py).
     "eval.corruptions",
     "eval.corruptions_root",
     "eval.corruptions_extra",
     "eval.corruptions_preset",
     "eval.corruptions_jpeg",
     "eval.frost_textures",
+    "eval.throughput",
     # Stands in the run's name by itself: repetitions with other seeds share their hash.
     "seed",
 )
@@ -90,7 +91,7 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        """Is the run finished, with the robustness that the configuration asks for?"""
+        """Is the run finished, with the scores that the configuration asks for?"""
         return has_asked_scores(self.result, self.config)
 
     def take(self) -> None:
@@ -181,9 +182,19 @@ def asked_robustness(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def has_asked_scores(result: Mapping[str, Any] | None, config: Mapping[str, Any]) -> bool:
-    """Is there a result, with the robustness that the configuration asks for?"""
+    """Is there a result, with the scores that the configuration asks for?"""
+    return result is not None and not (lacks_robustness(result, config) or lacks_throughput(result, config))
+
+
+def lacks_robustness(result: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Does the configuration ask for a robustness that the result has not?"""
     asked = asked_robustness(config)
-    return result is not None and (asked is None or result.get("robustness", {}).get("settings") == asked)
+    return asked is not None and result.get("robustness", {}).get("settings") != asked
+
+
+def lacks_throughput(result: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Does the configuration ask for a throughput that the result has not?"""
+    return bool(config["eval"].get("throughput")) and "throughput" not in result
 
 
 def read_result(directory: Path, name: str = "result.json") -> dict[str, Any] | None:

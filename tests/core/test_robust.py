@@ -13,10 +13,12 @@ from teachers import checkpoint, small
 
 from conf.schema import Config, Corruptions
 from core.errors import UserError
+from core.later import score_run
 from core.plan import make_plan
-from core.robust import score_run, with_robustness
+from core.robust import with_robustness
 from core.runs import asked_robustness, has_asked_scores, open_run, write_result
 from lit_modules.classifier import Classifier
+from models.throughput import Speed
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,7 @@ def test_a_finished_run_gets_its_scores_without_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[Any] = []
-    monkeypatch.setattr("core.robust.log_later_result", lambda _, result: logged.append(result))
+    monkeypatch.setattr("core.later.log_later_result", lambda _, result: logged.append(result))
     cfg = config(tmp_path)
     run, module = finished(cfg)
     assert run.finished
@@ -89,6 +91,23 @@ def test_other_corruptions_take_the_place_of_the_first(tmp_path: Path) -> None:
     assert len(list(run.directory.glob("robustness-*.json"))) == 2
 
 
+def test_a_finished_run_gets_its_throughput(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.later.measure", lambda network, image_size: Speed(64, [2.0]))
+    cfg = config(tmp_path)
+    cfg.eval.corruptions = None
+    run, _ = finished(cfg)
+    with run:
+        assert run.complete
+    cfg.eval.throughput = True
+    with open_run(OmegaConf.structured(cfg)) as again:
+        assert again.directory == run.directory
+        assert not again.complete
+        score_run(cfg, again)
+        assert again.complete
+    result = json.loads((run.directory / "result.json").read_text())
+    assert (result["throughput"], result["metrics"]["top1"], "robustness" in result) == (32.0, 60.0, False)
+
+
 def test_what_cannot_be_scored_is_told_before_training(tmp_path: Path) -> None:
     cfg = config(tmp_path)
     cfg.eval.corruptions = Corruptions.imagenet_c
@@ -123,7 +142,7 @@ def test_weights_that_are_gone(tmp_path: Path) -> None:
     cfg = config(tmp_path)
     run, _ = finished(cfg)
     (run.directory / "last.ckpt").unlink()
-    with run, pytest.raises(UserError, match=r"last\.ckpt is missing, and eval\.corruptions scores its weights"):
+    with run, pytest.raises(UserError, match=r"last\.ckpt is missing, and its weights are to be scored"):
         score_run(cfg, run)
 
 
