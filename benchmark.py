@@ -114,17 +114,14 @@ def _ours(overrides: Sequence[str], size: int | None) -> Network:
 
     from core.cli import selected_tricks
     from core.options import compose
-    from core.plan import base_spec, pictures
-    from core.resolve import resolve
+    from core.plan import make_plan
 
     cfg = compose(overrides)
     config: Any = OmegaConf.to_object(cfg)
-    tricks = selected_tricks(cfg).values()
-    spec = resolve(tricks, base_spec(config, config.model.num_classes or 1000)).spec
+    plan = make_plan(config, list(selected_tricks(cfg).values()), need_data=False)
     name = " ".join(o.removeprefix("recipe=").removeprefix("model=") for o in overrides if o != "data=imagenet")
-    return Network(
-        name, size or pictures(config.data, tricks).scored_size, spec.build, config.reported.get("throughput")
-    )
+    size = size or plan.cfg.data.scored_size
+    return Network(name, size, plan.recipe.spec.build, config.reported.get("throughput"))
 
 
 def _timm(source: str, size: int | None) -> Network:

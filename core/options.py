@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.cli import check
 from core.errors import UserError
-from core.names import ROOT, group_names, suggest
+from core.names import ROOT, suggest
 
 if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
     from omegaconf import DictConfig
 
 T = TypeVar("T")
@@ -72,32 +73,37 @@ def check_network(overrides: Sequence[str], sweep: bool = False) -> list[str]:
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
     """Every combination of the values of ``key=a,b``, as ``-m`` of train.py makes them."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.core.override_parser.types import Glob
+    with _hydra() as configs:
+        return grid(overrides, configs)
 
-    choices = []
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        key, value = override.get_key_element(), override.value()
-        if isinstance(value, Glob):
-            choices.append(
-                [f"{key}={name}" for name in value.filter(list(group_names().get(override.key_or_group, {})))]
-            )
-        elif override.is_sweep_override():
-            choices.append([f"{key}={element}" for element in override.sweep_string_iterator()])
-        else:
-            choices.append([str(override.input_line)])
-    return [list(combination) for combination in itertools.product(*choices)]
+
+def grid(overrides: Sequence[str], configs: ConfigLoader) -> list[list[str]]:
+    """The overrides of each combination of the swept values, in the order of Hydra's own sweeper."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser = OverridesParser.create(config_loader=configs)
+    return BasicSweeper.split_arguments(parser.parse_overrides(list(overrides)), None)[0]
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
     """The configuration that train.py would make of these arguments. Imports torch, through the tricks."""
+    import hydra
+
+    with _hydra():
+        return hydra.compose("config", overrides=list(overrides))
+
+
+@contextmanager
+def _hydra() -> Iterator[ConfigLoader]:
+    """Hydra with all that train.py knows."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
     _register_once()
     GlobalHydra.instance().clear()  # of a sweep in this process, whose report asks
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-        return hydra.compose("config", overrides=list(overrides))
+        yield GlobalHydra.instance().config_loader()
 
 
 @cache

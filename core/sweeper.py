@@ -84,13 +84,10 @@ class PlannedSweeper(Sweeper):
                 _ = returned.return_value  # raises what went wrong around the job; how the job went is noted
 
     def grid(self, arguments: list[str]) -> list[list[str]]:
-        """The overrides of each combination of the swept values, in the order of Hydra's own sweeper."""
-        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-        from hydra.core.override_parser.overrides_parser import OverridesParser
+        """The overrides of each combination of the swept values, and of ``hydra.sweeper.params``."""
+        from core.options import grid
 
-        parser = OverridesParser.create(config_loader=self.configs)
-        fixed = [f"{key}={value}" for key, value in self.params.items()]
-        return BasicSweeper.split_arguments(parser.parse_overrides([*fixed, *arguments]), None)[0]
+        return grid([*(f"{key}={value}" for key, value in self.params.items()), *arguments], self.configs)
 
     def compose(self, overrides: list[str]) -> DictConfig:
         """The configuration of one job, checked as the job will check it."""

@@ -29,7 +29,7 @@ def test_networks_are_what_train_would_build():
 def test_two_networks_side_by_side(tmp_path, monkeypatch, capsys):
     output = tmp_path / "cost.json"
     arguments = ["model=tiny", "data=digits", "tricks=[],[sk]", "batch_size=2", "rounds=2", f"output={output}"]
-    monkeypatch.setattr(sys, "argv", ["benchmark.py", *arguments, "model.num_classes=10"])
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", *arguments])
     benchmark.main()
     assert "tricks=[sk]" in capsys.readouterr().out
     plain, sk = json.loads(output.read_text())["rows"]
