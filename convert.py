@@ -175,7 +175,9 @@ def _fitting(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, T
     from models.weights import misfit
 
     if reason := misfit(state, own):
-        raise UserError(f"the weights are of another network: {reason}. Name its model, width and tricks")
+        raise UserError(
+            f"the weights are of another network: {reason}. Name its model, model.stem, model.width and tricks"
+        )
     return state
 
 

@@ -23,12 +23,12 @@ from core.evaluate_cli import check_data, configure
 from core.plan import check_robustness
 from core.runs import asked_robustness, hex_digits, lock, read_result, write_json
 from lit_modules.datamodule import check as check_ranges
-from lit_modules.datasets import EvalSet, Scored, eval_crop, open_scored
+from lit_modules.datasets import EvalSet, Scored, eval_crop, load, open_scored
 from models.trained import Trained, open_trained
 from scoring import confusion
 from scoring.accuracy import score
 from scoring.names import output_names, synsets
-from scoring.pictures import load, most_probable, picture_files
+from scoring.pictures import most_probable, picture_files
 from scoring.predictor import Loading, Predictor, device_of
 
 RESULT = "evaluation.json"

@@ -208,14 +208,7 @@ class PictureFiles:
         return f"{self.folder}/{os.fsdecode(self.files[index])}"
 
     def load(self, index: int, crop: Crop) -> np.ndarray:
-        path = self.path(index)
-        try:
-            return crop(Picture.read(path))
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
-        except Exception:
-            check_readable(path)
-            raise  # the picture is fine, so the crop is not
+        return load(self.path(index), crop)
 
     def digest(self) -> str:
         """Of names and labels: reading every picture would take as long as an epoch."""
@@ -246,6 +239,21 @@ def digest_of(*arrays: np.ndarray) -> str:
     for array in arrays:
         content.update(np.ascontiguousarray(array).tobytes())
     return content.hexdigest()[:16]
+
+
+def load(path: str | Path, crop: Crop) -> np.ndarray:
+    """What a crop makes of a picture file.
+
+    Raises:
+        UserError: it cannot be decoded, or not be cropped; names the file.
+    """
+    try:
+        return crop(Picture.read(path))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except Exception:
+        check_readable(path)
+        raise  # the picture is fine, so the crop is not
 
 
 def check_readable(path: str | Path) -> None:

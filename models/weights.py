@@ -123,8 +123,8 @@ def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False, 
         )
     if reason:
         raise UserError(
-            f"model.checkpoint: {path} is of another model: {reason}. Build the model with its name, width, classes "
-            "and tricks"
+            f"model.checkpoint: {path} is of another model: {reason}. Build the model with its name, "
+            "model.stem, model.width, classes and tricks"
         )
     model.load_state_dict(state)
 

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
-from lit_modules.datasets import EXTENSIONS, Crop, check_readable
-from lit_modules.pictures import Picture
+from lit_modules.datasets import EXTENSIONS
 from scoring.predictor import Predictor
 
 
@@ -29,21 +28,6 @@ def picture_files(named: Sequence[str]) -> list[Path]:
             raise UserError(f"eval.predict: there is {what} {path}")
         files += found
     return files
-
-
-def load(path: Path, crop: Crop) -> np.ndarray:
-    """A picture as the network is shown it, uint8 or float32 (H, W, 3).
-
-    Raises:
-        UserError: it cannot be decoded.
-    """
-    try:
-        return crop(Picture.read(path))
-    except UserError:
-        raise
-    except Exception:
-        check_readable(path)
-        raise
 
 
 def batch_of(picture: np.ndarray) -> Tensor:

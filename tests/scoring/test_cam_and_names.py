@@ -11,11 +11,11 @@ from torch import nn
 
 from conf.schema import DataConfig, Interpolation
 from core.errors import UserError
-from lit_modules.datasets import eval_crop
+from lit_modules.datasets import eval_crop, load
 from models.trained import Trained, open_trained
 from scoring.cam import activation_map, draw, last_map
 from scoring.names import output_names
-from scoring.pictures import load, most_probable, picture_files
+from scoring.pictures import most_probable, picture_files
 from scoring.predictor import Predictor
 
 CPU = torch.device("cpu")
@@ -69,6 +69,16 @@ def test_a_file_that_is_no_picture(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"cannot read the picture .*a\.png"):
         load(tmp_path / "a.png", eval_crop(DataConfig()))
+
+
+def test_a_picture_that_cannot_be_cropped_is_named(tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+
+    def crop(_: object) -> np.ndarray:
+        raise UserError("too long")
+
+    with pytest.raises(UserError, match=r"a\.png: too long"):
+        load(tmp_path / "a.png", crop)
 
 
 class Bright(nn.Module):
