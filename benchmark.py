@@ -3,6 +3,7 @@
   python benchmark.py recipe=assemble_e00,assemble_e11
   python benchmark.py model=resnet50 'tricks=[],[resnet_d],[resnet_d,sk]' timm:resnet50 timm:resnet50d batch_size=8
   python benchmark.py model=resnet50 dtype=bfloat16 size=256 batch_size=1 device=cpu
+  python benchmark.py recipe=mobilenet_m0,mobilenet_m8 'engines=[onnx,int8]' batch_size=1
   python benchmark.py export/model.onnx export/model.int8.onnx
 
 Networks are named by train.py's arguments (key=a,b is several; each combination is one network), timm:NAME, or ONNX
@@ -12,7 +13,8 @@ that a busy machine shows as a wide spread and not as a wrong ratio.
 
 batch_size=   64, as the paper
 size=         side of the pictures; by default what each network is scored at
-dtype=        float32, bfloat16 or float16
+engines=      what runs them: torch, onnx (onnxruntime on the CPU), int8 (the same with 8-bit weights and activations)
+dtype=        float32, bfloat16 or float16, of torch
 device=       auto, cpu, cuda, ...
 training=     true times a training step (forward and backward) in the place of inference
 rounds=       how often each network has its turn (5)
@@ -27,8 +29,8 @@ import io
 import json
 import statistics
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -49,12 +51,19 @@ class Dtype(Enum):
     float16 = "float16"
 
 
+class Engine(Enum):
+    torch = "torch"
+    onnx = "onnx"
+    int8 = "int8"
+
+
 @dataclass
 class Options:
     """How is measured."""
 
     batch_size: int = 64
     size: int | None = None
+    engines: list[Engine] = field(default_factory=lambda: [Engine.torch])
     dtype: Dtype = Dtype.float32
     device: str = "auto"
     training: bool = False
@@ -70,8 +79,18 @@ class Network:
     size: int
     build: Callable[[], nn.Module] | None
     """None: ``name`` is an ONNX file."""
-    published: float | None = None
-    """Pictures a second that a recipe reports, on its authors' machine."""
+    engine: Engine = Engine.torch
+    reported: Mapping[str, float] = field(default_factory=dict)
+    """Numbers of a recipe, among them pictures a second on its authors' machine."""
+
+    @property
+    def published(self) -> float | None:
+        return self.reported.get("throughput_int8" if self.engine is Engine.int8 else "throughput")
+
+    def by(self, engine: Engine) -> Network:
+        """The same network by an engine."""
+        name = self.name if engine is Engine.torch else f"{self.name} {engine.value}"
+        return replace(self, name=name, engine=engine)
 
 
 @dataclass(frozen=True)
@@ -85,16 +104,18 @@ class Row:
     latency_ms: float
     ratio: float
     published_ratio: float | None
-    params: int | None
-    macs: int | None
-    peak_memory: int | None
     throughputs: list[float]
     ratios: list[float]
     """One for each round; ``throughput``, ``latency_ms`` and ``ratio`` are medians."""
+    params: int | None = None
+    macs: int | None = None
+    peak_memory: int | None = None
 
 
-def networks(overrides: Sequence[str], sources: Sequence[str], size: int | None) -> list[Network]:
-    """The named networks.
+def networks(
+    overrides: Sequence[str], sources: Sequence[str], size: int | None, engines: Sequence[Engine] = (Engine.torch,)
+) -> list[Network]:
+    """The named networks, each by each engine; ONNX files by themselves.
 
     Raises:
         UserError: there is no such model, trick, recipe or file, or nothing is named.
@@ -106,7 +127,8 @@ def networks(overrides: Sequence[str], sources: Sequence[str], size: int | None)
         chosen = [_ours(job, size) for job in combinations(check_network(overrides, sweep=True))] + chosen
     if not chosen:
         raise UserError("name a network: recipe=NAME, model=NAME, timm:NAME or FILE.onnx. See --help")
-    return list({network.name: network for network in chosen}.values())
+    every = [each for network in chosen for each in ([network.by(e) for e in engines] if network.build else [network])]
+    return list({network.name: network for network in every}.values())
 
 
 def _ours(overrides: Sequence[str], size: int | None) -> Network:
@@ -121,7 +143,7 @@ def _ours(overrides: Sequence[str], size: int | None) -> Network:
     plan = make_plan(config, list(selected_tricks(cfg).values()), need_data=False)
     name = " ".join(o.removeprefix("recipe=").removeprefix("model=") for o in overrides if o != "data=imagenet")
     size = size or plan.cfg.data.scored_size
-    return Network(name, size, plan.recipe.spec.build, config.reported.get("throughput"))
+    return Network(name, size, plan.recipe.spec.build, reported=config.reported)
 
 
 def _timm(source: str, size: int | None) -> Network:
@@ -140,78 +162,100 @@ def _timm(source: str, size: int | None) -> Network:
 def _onnx(source: str) -> Network:
     if not Path(source).is_file():
         raise UserError(f"there is no file {source}")
-    return Network(source, _session(source).get_inputs()[0].shape[-1], None)
-
-
-def _session(source: str) -> Any:
-    """The network in onnxruntime, on the CPU, with as many threads as PyTorch has."""
     try:
-        import onnxruntime
-    except ImportError as error:
-        raise UserError(f"{source} needs onnxruntime: pip install -e '.[onnx]'") from error
-    import torch
-
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = torch.get_num_threads()
-    try:
-        return onnxruntime.InferenceSession(source, settings, providers=["CPUExecutionProvider"])
+        return Network(source, _session(source).get_inputs()[0].shape[-1], None)
     except Exception as error:  # of classes which onnxruntime does not name
         raise UserError(f"{source} is no readable ONNX file") from error
 
 
-def compare(chosen: Sequence[Network], options: Options) -> list[Row]:
-    """Measure the networks, in turns."""
+def _session(model: str | bytes) -> Any:
+    """An ONNX file, or its content, in onnxruntime, on the CPU, with as many threads as PyTorch has."""
+    from exporting.formats import check_installed
+
+    check_installed("onnx")
+    import onnxruntime
     import torch
 
-    from benchmarks.paired import interleave, ratios
-    from models.cost import measure
-    from models.throughput import Speed, inference_pass, peak_memory, timed, training_pass
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = torch.get_num_threads()
+    return onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
 
-    device, dtype, batch = _device(options.device), getattr(torch, options.dtype.value), options.batch_size
+
+def _session_pass(model: str | bytes, batch: int, size: int) -> Callable[[], object]:
+    """One pass of an ONNX model over a batch of noise."""
+    import torch
+
+    session = _session(model)
+    feed = {session.get_inputs()[0].name: torch.randn(batch, 3, size, size).numpy()}
+    return partial(session.run, None, feed)
+
+
+def _exported(network: nn.Module, size: int, engine: Engine) -> bytes:
+    """The ONNX model of a network; ranges of its 8 bits are those of noise."""
+    import torch
+
+    from exporting import formats
+    from models.fold import fold
+
+    content = formats.onnx(fold(network, size), size)
+    return content if engine is Engine.onnx else formats.int8(content, torch.randn(4, 3, size, size))
+
+
+def compare(chosen: Sequence[Network], options: Options) -> list[Row]:
+    """Measure the networks, in turns."""
+    from benchmarks.paired import interleave, ratios
+    from models.throughput import Speed, timed
+
+    device = _device(options.device if options.engines == [Engine.torch] else "cpu")
     clocks: dict[str, Callable[[], float]] = {}
     costs: dict[str, dict[str, int]] = {}
     for network in chosen:
-        if network.build is None:
-            session = _session(network.name)
-            feed = {session.get_inputs()[0].name: torch.randn(batch, 3, network.size, network.size).numpy()}
-            run: Callable[[], object] = partial(session.run, None, feed)
-        else:
-            torch.manual_seed(0)
-            built = network.build().to(device).eval()
-            cost = measure(
-                copy.deepcopy(built).to("meta"), torch.empty(1, 3, network.size, network.size, device="meta")
-            )
-            costs[network.name] = {"params": cost.params, "macs": cost.macs}
-            if options.training:
-                run = training_pass(built, batch, network.size, dtype)
-            else:
-                costs[network.name]["peak_memory"] = peak_memory(built, batch, network.size, dtype)
-                run = inference_pass(built, batch, network.size, dtype)
+        run, costs[network.name] = _prepared(network, options, device)
         clocks[network.name] = timed(run, device)
     seconds = interleave(clocks, options.rounds)
-    rows = []
+    first, rows = chosen[0], []
     for network in chosen:
-        speed, cost = Speed(batch, seconds[network.name]), costs.get(network.name, {})
-        against = ratios(seconds[chosen[0].name], seconds[network.name])
+        speed = Speed(options.batch_size, seconds[network.name])
+        against = ratios(seconds[first.name], seconds[network.name])
+        published = network.published and first.published and network.published / first.published
         rows.append(
             Row(
                 name=network.name,
                 size=network.size,
-                batch_size=batch,
+                batch_size=options.batch_size,
                 throughput=speed.throughput,
                 latency_ms=speed.latency,
                 ratio=statistics.median(against),
-                published_ratio=network.published / chosen[0].published
-                if network.published and chosen[0].published
-                else None,
-                params=cost.get("params"),
-                macs=cost.get("macs"),
-                peak_memory=cost.get("peak_memory"),
+                published_ratio=published,
                 throughputs=speed.throughputs,
                 ratios=against,
+                **costs[network.name],
             )
         )
     return rows
+
+
+def _prepared(network: Network, options: Options, device: torch.device) -> tuple[Callable[[], object], dict[str, int]]:
+    """One pass over a batch, and what is counted of the network: params, macs, peak_memory."""
+    import torch
+
+    from models.cost import measure
+    from models.throughput import inference_pass, peak_memory, training_pass
+
+    batch, size, dtype = options.batch_size, network.size, getattr(torch, options.dtype.value)
+    if network.build is None:
+        return _session_pass(network.name, batch, size), {}
+    torch.manual_seed(0)
+    built = network.build().eval()
+    cost = measure(copy.deepcopy(built).to("meta"), torch.empty(1, 3, size, size, device="meta"))
+    counted = {"params": cost.params, "macs": cost.macs}
+    if network.engine is not Engine.torch:
+        return _session_pass(_exported(built, size, network.engine), batch, size), counted
+    built = built.to(device)
+    if options.training:
+        return training_pass(built, batch, size, dtype), counted
+    counted["peak_memory"] = peak_memory(built, batch, size, dtype)
+    return inference_pass(built, batch, size, dtype), counted
 
 
 def _device(name: str) -> torch.device:
@@ -299,11 +343,16 @@ def main() -> None:
             (options.batch_size > 0, "batch_size must be at least 1"),
             (options.size is None or options.size > 0, "size must be at least 1"),
             (options.rounds > 0, "rounds must be at least 1"),
+            (bool(options.engines), "engines=[] asks for nothing: leave it out, or name some"),
+            (
+                options.engines == [Engine.torch]
+                or (options.device in {"auto", "cpu"} and options.dtype is Dtype.float32 and not options.training),
+                "engines=[onnx,int8] infer on the CPU and have no dtype: leave device, dtype and training out",
+            ),
             (output is None or output.suffix in {".json", ".csv"}, f"output={output} must end in .json or .csv"),
         )
-        rows = compare(
-            networks([a for a in rest if "=" in a], [a for a in rest if "=" not in a], options.size), options
-        )
+        overrides, sources = [a for a in rest if "=" in a], [a for a in rest if "=" not in a]
+        rows = compare(networks(overrides, sources, options.size, options.engines), options)
         from rich.console import Console
 
         Console(width=None if sys.stdout.isatty() else 160).print(table(rows, options))

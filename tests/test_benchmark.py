@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import benchmark
-from benchmark import Network, Options, compare, networks, write
+from benchmark import Engine, Network, Options, _exported, compare, networks, write
+from exporting.deployed import deviation
+from models import create_model
 
 
 def test_networks_are_what_train_would_build():
@@ -40,6 +43,34 @@ def test_two_networks_side_by_side(tmp_path, monkeypatch, capsys):
     assert len(sk["throughputs"]) == len(sk["ratios"]) == 2
 
 
+def test_each_network_by_each_engine():
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    engines = [Engine.torch, Engine.onnx]
+    rows = compare(networks(["model=tiny", "data=digits"], [], None, engines), Options(2, rounds=1, engines=engines))
+    assert [row.name for row in rows] == ["tiny data=digits", "tiny data=digits onnx"]
+    assert {row.params for row in rows} == {44_370}
+    assert [row.peak_memory is None for row in rows] == [False, True]
+    assert [n.published for n in networks(["recipe=mobilenet_m0"], [], None, [*engines, Engine.int8])] == [
+        12.98,
+        12.98,
+        22.49,
+    ]
+
+
+def test_8_bits_answer_nearly_as_32_do():
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(0)
+    network = create_model("tiny", num_classes=10).eval()
+    images = torch.randn(4, 3, 32, 32)
+    for engine, most in ((Engine.onnx, 1e-4), (Engine.int8, 0.2)):
+        session = onnxruntime.InferenceSession(_exported(network, 32, engine), providers=["CPUExecutionProvider"])
+        logits = torch.from_numpy(session.run(None, {"pictures": images.numpy()})[0])
+        with torch.no_grad():
+            assert deviation(logits, network(images)) < most
+
+
 def test_training_steps_and_csv(tmp_path):
     options = Options(batch_size=2, rounds=1, training=True)
     rows = compare(networks(["model=tiny", "data=digits"], [], 16), options)
@@ -58,7 +89,8 @@ def test_ratios_are_of_the_same_rounds(monkeypatch):
     monkeypatch.setattr("models.throughput.inference_pass", lambda *_: None)
     monkeypatch.setattr("benchmarks.paired.interleave", lambda cases, rounds: seconds)
     build = networks(["model=tiny", "data=digits"], [], 16)[0].build
-    first, second = compare([Network("a", 16, build, 536), Network("b", 16, build, 312)], Options(batch_size=4))
+    two = [Network(name, 16, build, reported={"throughput": seen}) for name, seen in (("a", 536), ("b", 312))]
+    first, second = compare(two, Options(batch_size=4))
     assert (first.throughput, first.latency_ms, second.throughput) == (4, 1000, 2)
     assert second.ratios == [0.5, 0.5, 0.5]
     assert second.published_ratio == 312 / 536
@@ -76,6 +108,7 @@ def test_ratios_are_of_the_same_rounds(monkeypatch):
         (("model=tiny", "output=cost.txt"), "must end in .json or .csv"),
         (("model=tiny", "dtype=float8"), "expected one of"),
         (("model=tiny", "device=abacus"), "device=abacus cannot be had"),
+        (("model=tiny", "engines=[onnx]", "dtype=bfloat16"), "leave device, dtype and training out"),
         (("model=tiny", "rounds=0"), "rounds must be at least 1"),
     ],
 )

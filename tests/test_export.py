@@ -11,6 +11,7 @@ from teachers import checkpoint
 
 import export
 from exporting import deployed, formats
+from models import create_model
 from models.trained import Trained, open_trained
 
 TRICKS = {"resnet_d": {}, "sk": {"reduction": 4}, "anti_alias": {}}
@@ -87,6 +88,18 @@ def test_a_card_says_when_its_scores_are_of_other_weights(run, monkeypatch):
     (run / "last.ckpt").rename(run / "best.ckpt")
     assert command(monkeypatch, f"checkpoint={run / 'best.ckpt'}", f"output={run / 'out'}") == 0
     assert "The scores are of last.ckpt of the run, not of best.ckpt" in (run / "out" / "README.md").read_text()
+
+
+def test_attention_pools_where_8_bits_can():
+    onnx, _ = pytest.importorskip("onnx"), pytest.importorskip("onnxscript")
+    torch.manual_seed(0)
+    network, images = create_model("tiny", tricks={"se": {}}, num_classes=10).eval(), torch.randn(2, 3, 32, 32)
+    content = formats.pooled(formats.onnx(network, 32))
+    kinds = [node.op_type for node in onnx.load_from_string(content).graph.node]
+    assert kinds.count("GlobalAveragePool") == 6  # the blocks' attention
+    assert kinds.count("ReduceMean") == 1  # before the classifier, without height and width
+    with torch.no_grad():
+        assert deployed.deviation(formats.run_onnx(content)(images), network(images)) < 1e-5
 
 
 def test_onnx_and_int8(run, monkeypatch):
