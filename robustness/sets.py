@@ -210,7 +210,11 @@ class OnTheFly:
 
 
 class _Corrupted:
-    """Evaluation pictures under one corruption."""
+    """Evaluation pictures under one corruption, made one at a time.
+
+    Batches of them would take longer at 224 pixels, since maps of one picture stay in the cache, and at 32 pixels a
+    third of the time at best (LOG.md); each picture draws from a generator of its own anyway.
+    """
 
     def __init__(self, pictures: EvalSet, name: str, severity: int, options: Mapping[str, Any]) -> None:
         self._pictures, self._name, self._severity, self._options = pictures, name, severity, options

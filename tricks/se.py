@@ -13,7 +13,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from core.errors import UserError
-from models.layers import conv
+from models.layers import GlobalMean, conv
 from models.spec import Spec
 from tricks.base import ModelTrick, register
 
@@ -24,12 +24,13 @@ class SqueezeExcitation(nn.Module):
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         inner = max(1, channels // reduction)
+        self.pool = GlobalMean()
         self.fc1 = conv(channels, inner, 1)
         self.act = nn.ReLU(inplace=True)
         self.fc2 = conv(inner, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.fc2(self.act(self.fc1(x.mean((2, 3), keepdim=True)))).sigmoid()
+        return x * self.fc2(self.act(self.fc1(self.pool(x)))).sigmoid()
 
 
 @register

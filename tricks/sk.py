@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import UserError
-from models.layers import conv, norm
+from models.layers import GlobalMean, conv, norm
 from models.resnet import ResNetSpec
 from models.spec import Spec
 from tricks.base import ModelTrick, register
@@ -63,6 +63,7 @@ class SelectiveKernel(nn.Module):
         self.conv = conv(in_channels, 2 * channels, 3, stride) if one else TwoKernels(in_channels, channels, stride)
         self.bn = norm(spec, 2 * channels)
         self.act = nn.ReLU(inplace=True)
+        self.pool = GlobalMean()
         self.fc1 = conv(channels, inner, 1)
         self.bn_fc1 = norm(spec, inner)
         self.act_fc1 = nn.ReLU(inplace=True)
@@ -71,7 +72,7 @@ class SelectiveKernel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.act(self.bn(self.conv(x)))
         first, second = x.chunk(2, dim=1)
-        pooled = x.mean((2, 3), keepdim=True)  # pooling before adding the halves is the same, and cheaper
+        pooled = self.pool(x)  # pooling before adding the halves is the same, and cheaper
         pooled = sum(pooled.chunk(2, dim=1))
         attention = self.fc2(self.act_fc1(self.bn_fc1(self.fc1(pooled))))
         a, b = attention.chunk(2, dim=1)
