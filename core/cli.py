@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -40,8 +41,10 @@ def check(argv: Sequence[str]) -> bool:
     if arguments.help:
         from core.help import help_text
 
-        print(help_text(arguments.overrides))
-        raise SystemExit(0)
+        with suppress(BrokenPipeError):  # into head, or a pager that was left
+            print(help_text(arguments.overrides), flush=True)
+            raise SystemExit(0)
+        os._exit(0)  # without another try to flush
     if arguments.hydra_help or arguments.shell_completion:
         return False
     overrides = parse(arguments.overrides)

@@ -39,12 +39,18 @@ def _about(file: Path) -> str:
         return f"(cannot be read: {error.msg} in line {error.lineno})"
 
 
+def _title(file: Path) -> str:
+    """The first comment of a YAML file that is not for Hydra."""
+    lines = file.read_text("utf-8", "replace").splitlines()
+    comments = (line for line in lines if line.startswith("#") and "@package" not in line)
+    return next(comments, "").lstrip("# ").strip()
+
+
 @cache
 def recipe_names() -> dict[str, str]:
     """Recipe name -> the first comment line of its YAML file."""
     files = [f for f in _files(RECIPES, "*.yaml") if not f.name.startswith("_")]  # those are parents alone
-    lines = {f.stem: f.read_text("utf-8", "replace").partition("\n")[0] for f in files}
-    return {name: line.lstrip("# ").strip() for name, line in lines.items()}
+    return {f.stem: _title(f) for f in files}
 
 
 def has_recipe(name: str) -> bool:
@@ -64,11 +70,7 @@ def group_names() -> dict[str, dict[str, str]]:
     """Group -> option -> one line, for every config group of the command line."""
     groups = {"tricks": trick_names(), "recipe": recipe_names(), "model": model_names()}
     for folder in sorted(p for p in (ROOT / "conf").iterdir() if p.is_dir() and not p.name.startswith("_")):
-        options = {}
-        for f in _files(folder, "*.yaml"):
-            comments = (line for line in f.read_text(encoding="utf-8").splitlines() if line.startswith("# "))
-            options[f.stem] = next((c[2:] for c in comments if "@package" not in c), "")
-        groups[folder.name] = options
+        groups[folder.name] = {f.stem: _title(f) for f in _files(folder, "*.yaml")}
     return groups
 
 

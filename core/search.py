@@ -95,6 +95,12 @@ class SearchSweeper(PlannedSweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         settings = self.grid(arguments)
+        for cfg in map(self.compose, settings):
+            if cfg.explain or cfg.prepare:
+                raise UserError(
+                    f"hydra/sweeper={self.mode} learns from results, which explain=true and prepare=true have not: "
+                    "leave them out; hydra.sweeper.dry_run=true shows what would be tried"
+                )
         study = self._study()
         candidates: list[Candidate] = []
         while len(candidates) < self.trials:

@@ -138,7 +138,10 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
     """End the child, gracefully first. Another Ctrl-C goes on to the next, harsher way."""
     # Ctrl-C in a terminal has reached the child as well; a signal to this process alone has not.
     ways = ((None, 5), (signal.SIGINT, 120), (signal.SIGTERM, 10), (signal.SIGKILL, None))
+    deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # in the background of a script: so is the child
     for way, patience in ways:
+        if way is signal.SIGINT and deaf:
+            continue
         try:
             if way is not None:
                 child.send_signal(way)

@@ -20,8 +20,9 @@ from core.search import Candidate, SearchSweeper
 if TYPE_CHECKING:
     from optuna import Trial
 
-KINDS = {"ir": "_se0.25", "er": ""}
-"""MBConv and Fused-MBConv in the notation of `models.efficientnet`, and what their stages end with."""
+KINDS = {"MBConv": ("ir", "ds", "_se0.25"), "Fused-MBConv": ("er", "cn", "")}
+"""In the notation of `models.efficientnet`: with expansion, without it (a block then has no convolution for it, as in
+google/automl's effnetv2_model.py), and what both end with."""
 OWN = ("model", "model.blocks")
 """Keys that are the search's."""
 
@@ -84,7 +85,7 @@ class NasSweeper(SearchSweeper):
 
     def known(self) -> Sequence[Mapping[str, Any]]:
         middle = {key: choices[len(choices) // 2] for key, choices in self.choices.items()}
-        plain = {**middle, "kind": "ir", "kernel": self.choices["kernel"][0]}
+        plain = {**middle, "kind": "MBConv", "kernel": self.choices["kernel"][0]}
         return [{_name(stage, key): value for stage in range(len(self.stages)) for key, value in plain.items()}]
 
     def measures(self, results: Sequence[dict[str, Any]]) -> Mapping[str, float]:
@@ -159,6 +160,7 @@ def _name(stage: int, key: str) -> str:
 
 def _block(chosen: Mapping[str, Any], stage: tuple[int, int]) -> str:
     channels, stride = stage
-    kind = chosen["kind"]
+    expanding, plain, end = KINDS[chosen["kind"]]
+    kind = expanding if chosen["expansion"] > 1 else plain
     form = f"r{chosen['layers']}_k{chosen['kernel']}_s{stride}_e{chosen['expansion']}_c{channels}"
-    return f"{kind}_{form}{KINDS[kind]}"
+    return f"{kind}_{form}{end}{'_skip' * (kind == 'cn')}"

@@ -138,3 +138,8 @@ def test_dry_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_refused(tmp_path: Path, options: dict[str, int], says: str) -> None:
     with pytest.raises(UserError, match=says):
         search(tmp_path, **options)
+
+
+def test_without_results_there_is_nothing_to_learn_from(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"lr learns from results, .*leave them out"):
+        search(tmp_path).sweep(["explain=true"])

@@ -4,12 +4,13 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from core.runs import lock
-from core.sweep import child_environment
+from core.sweep import _stop, child_environment
 from tests.small_sweep import finish, small_sweep, wait_for
 
 
@@ -172,3 +173,20 @@ def test_a_run_that_another_process_trains(sweep: list[str], tmp_path: Path) -> 
     assert [record["exit_code"] for record in records(tmp_path)] == [os.EX_TEMPFAIL, os.EX_TEMPFAIL, 0]
     assert stdout.count(f"being trained by process {os.getpid()}") == 3  # once where it is passed over, two lines
     assert stderr == "2 of 3 jobs left to the processes that are training them\n"
+
+
+def test_in_the_background_of_a_script_a_job_is_stopped_at_once() -> None:
+    """There SIGINT is ignored, by the job too, which would end by itself (0) before that wait is over."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"],
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _stop(child)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert child.returncode == -signal.SIGTERM

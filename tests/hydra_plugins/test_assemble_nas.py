@@ -43,7 +43,7 @@ def search(folder: Path, *options: str) -> Any:
 def invented(blocks: Sequence[str]) -> dict[str, Any]:
     """A result that favours Fused-MBConv, and costs as much as there are layers."""
     layers = sum(int(block.partition("_r")[2][0]) for block in blocks)
-    top1 = 50 + 10 * sum(block.startswith("er") for block in blocks)
+    top1 = 50 + 10 * sum(block.startswith(("er", "cn")) for block in blocks)
     return {
         "validation": {"top1": top1},
         "metrics": {"top1": 1.0},
@@ -85,10 +85,13 @@ def test_proposals_are_networks_of_the_space(tmp_path: Path) -> None:
     assert stages[0] == plain
     parts = {part for blocks in stages for block in blocks for part in block.split("_")}
     assert parts == {  # of eight networks, all choices
-        *("ir", "er", "r1", "r2", "r3", "k3", "k5", "e1", "e4", "e6", "se0.25", "s1", "s2"),
+        *("ir", "er", "ds", "cn", "skip", "r1", "r2", "r3", "k3", "k5", "e1", "e4", "e6", "se0.25", "s1", "s2"),
         *("c24", "c48", "c64", "c128", "c160", "c256"),
     }
-    assert all(("se0.25" in block) == block.startswith("ir") for blocks in stages for block in blocks)
+    assert all(("se0.25" in block) == block.startswith(("ir", "ds")) for blocks in stages for block in blocks)
+    # A block that does not expand has no convolution for it (google/automl, effnetv2_model.py).
+    assert all(("_e1_" in block) == block.startswith(("ds", "cn")) for blocks in stages for block in blocks)
+    assert all(block.endswith("_skip") == block.startswith("cn") for blocks in stages for block in blocks)
     cfg: Any = search(tmp_path).compose(list(jobs[1].overrides))
     assert list(base_spec(cfg, 10).blocks) == stages[1]
 
