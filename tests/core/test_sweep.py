@@ -189,4 +189,5 @@ def test_in_the_background_of_a_script_a_job_is_stopped_at_once() -> None:
         _stop(child)
     finally:
         signal.signal(signal.SIGINT, before)
+    child.stdout.close()
     assert child.returncode == -signal.SIGTERM
