@@ -8,7 +8,7 @@ fold as ours do.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -35,17 +35,7 @@ class _Uses(TorchDispatchMode):
 
 
 def foldable(network: nn.Module, image_size: int) -> list[tuple[str, str]]:
-    """The (convolution, batch norm) names where the norm alone reads what the convolution gives."""
-    return _pairs(network, image_size, lambda module: isinstance(module, nn.BatchNorm2d) and module.track_running_stats)
-
-
-def rectified(network: nn.Module, image_size: int) -> list[tuple[str, str]]:
-    """The (convolution, ReLU) names where the ReLU alone reads what the convolution gives."""
-    return _pairs(network, image_size, lambda module: type(module) is nn.ReLU)
-
-
-def _pairs(network: nn.Module, image_size: int, reads: Callable[[nn.Module], bool]) -> list[tuple[str, str]]:
-    """The (convolution, reader) names where the reader alone reads what the convolution gives.
+    """The (convolution, batch norm) names where the norm alone reads what the convolution gives.
 
     One picture (1, 3, image_size, image_size) passes through a copy on the meta device: nothing is computed.
     """
@@ -63,7 +53,7 @@ def _pairs(network: nn.Module, image_size: int, reads: Callable[[nn.Module], boo
         outputs.append((module, output))  # kept alive, so that no other tensor gets its id
         uses.count[id(output)] = 0
 
-    def read(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def normalised(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         calls.append(module)
         pairs.extend((conv, module, output) for conv, output in outputs if output is inputs[0])
 
@@ -71,16 +61,14 @@ def _pairs(network: nn.Module, image_size: int, reads: Callable[[nn.Module], boo
         # Others may make their weights anew in each forward pass.
         if type(module) in (nn.Conv2d, Conv2dSame, StridedConv3x3):
             module.register_forward_hook(convolved)
-        elif reads(module):
-            module.register_forward_pre_hook(read)
-        if isinstance(module, nn.ReLU):
-            module.inplace = False  # else those who read its result read the convolution's
+        elif isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
+            module.register_forward_pre_hook(normalised)
     with uses, torch.no_grad():
         shadow(torch.empty(1, 3, image_size, image_size, device="meta"))
     return [
-        (names[conv], names[reader])
-        for conv, reader, output in pairs
-        if uses.count[id(output)] == 1 and calls.count(conv) == calls.count(reader) == 1
+        (names[conv], names[norm])
+        for conv, norm, output in pairs
+        if uses.count[id(output)] == 1 and calls.count(conv) == calls.count(norm) == 1
     ]
 
 
@@ -147,5 +135,5 @@ def for_inference(network: nn.Module, dtype: torch.dtype = torch.float32, image_
     """
     fast = Inference(fold(network, image_size), dtype)
     if can_pack(fast.network):
-        pack(fast.network, dict(rectified(fast.network, image_size)))
+        pack(fast.network)
     return fast

@@ -7,8 +7,6 @@ operators used here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,16 +15,15 @@ from models.layers import GlobalMean
 
 
 class PackedConv2d(nn.Module):
-    """What ``conv`` computes, and a ReLU after it if there is one. Maps are channels last in memory.
+    """What ``conv`` computes. Maps are channels last in memory.
 
     The packed layout suits one shape of maps, and is many times slower for others, so weights are packed anew where the
     shape changes, from the plain ones, which are kept.
     """
 
-    def __init__(self, conv: nn.Conv2d, relu: bool = False) -> None:
+    def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.weight, self.bias = conv.weight, conv.bias
-        self.after = "relu" if relu else "none"
         self.place = (conv.padding, conv.stride, conv.dilation, conv.groups)
         self._shape: torch.Size | None = None
         self._packed: Tensor | None = None
@@ -35,7 +32,7 @@ class PackedConv2d(nn.Module):
         if x.shape != self._shape:
             self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.place, list(x.shape))
             self._shape = x.shape
-        return torch.ops.mkldnn._convolution_pointwise(x, self._packed, self.bias, *self.place, self.after, [], "")
+        return torch.ops.mkldnn._convolution_pointwise(x, self._packed, self.bias, *self.place, "none", [], "")
 
 
 class PooledMean(nn.Module):
@@ -55,17 +52,10 @@ def can_pack(network: nn.Module) -> bool:
     return weight.dtype is torch.float32
 
 
-def pack(network: nn.Module, rectified: Mapping[str, str]) -> None:
-    """Put packed convolutions and pooled means in the place of plain ones.
-
-    Args:
-        network: in evaluation mode, channels last.
-        rectified: convolution -> ReLU, names: where that alone reads what the convolution gives, it becomes its part.
-    """
+def pack(network: nn.Module) -> None:
+    """Put packed convolutions and pooled means in the place of plain ones. Maps are channels last."""
     for name, module in list(network.named_modules()):
         if type(module) is GlobalMean:
             network.set_submodule(name, PooledMean())
         elif type(module) is nn.Conv2d and not isinstance(module.padding, str) and module.padding_mode == "zeros":
-            network.set_submodule(name, PackedConv2d(module, relu=name in rectified))
-            if name in rectified:
-                network.set_submodule(rectified[name], nn.Identity())
+            network.set_submodule(name, PackedConv2d(module))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models import create_model
-from models.fold import fold, foldable, for_inference, rectified
+from models.fold import fold, foldable, for_inference
 from models.packed import PackedConv2d, PooledMean, can_pack, pack
 
 OURS = {
@@ -106,29 +106,6 @@ def test_what_cannot_be_folded_stays():
         torch.testing.assert_close(fold(network, 8)(x), network(x), rtol=1e-9, atol=1e-9)
 
 
-class Rectified(nn.Module):
-    """One ReLU that a convolution can take over; one of a convolution that is read twice, one that runs twice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1, self.conv2, self.conv3 = (nn.Conv2d(3, 3, 1) for _ in range(3))
-        self.act1, self.act2, self.act3 = (nn.ReLU(inplace) for inplace in (True, False, True))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.act1(self.conv1(x))
-        y = self.conv2(x)
-        x = self.act2(y) + y
-        return self.act3(self.act3(self.conv3(x)) - 1).mean((2, 3))
-
-
-def test_a_relu_that_is_not_a_convolutions_own_stays():
-    assert rectified(Rectified(), 8) == [("conv1", "act1")]
-    torch.manual_seed(0)
-    network = Rectified().eval()
-    with torch.no_grad():
-        torch.testing.assert_close(for_inference(network, torch.float32, 8)(images(8)), network(images(8)))
-
-
 def test_inference_in_both_precisions():
     torch.manual_seed(0)
     network = trained_looking(create_model("resnet50", ("big_little", "sk", "anti_alias"), num_classes=11, width=8))
@@ -150,10 +127,8 @@ def test_packed_convolutions_are_the_same_at_any_size():
     packed = fold(network, 64).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert can_pack(packed)
     with torch.inference_mode():
-        pack(packed, dict(rectified(packed, 64)))
+        pack(packed)
         assert sum(isinstance(module, PooledMean) for module in packed.modules()) == 16
-        # Those after the additions. The others (stem, 1x1, SK's 3x3, attention) are parts of their convolutions.
-        assert sum(isinstance(module, nn.ReLU) for module in packed.modules()) == 16
         assert sum(isinstance(module, PackedConv2d) for module in packed.modules()) == 53 + 2 * 16
         for size, batch in ((64, 2), (96, 3), (64, 2)):
             expected = network(images(size, batch))
