@@ -220,7 +220,7 @@ def spec_of(name: str, *, num_classes: int = 1000, **fields: Any) -> Spec:
     chosen = {field: value for field, value in fields.items() if value is not None}
     for field in fields:
         if field not in CHOSEN:
-            raise UserError(suggest("field of a model", field, ["num_classes", *CHOSEN]))
+            raise UserError(suggest("field of a model", field, ["num_classes", *entry.chosen]))
     for field in chosen:
         if field not in entry.chosen:
             takes = ", ".join(f"model.{f}" for f in entry.chosen if f != "image_size")

@@ -98,7 +98,9 @@ def test_moving_averages_take_the_place_of_the_weights(tmp_path):
 )
 def test_a_checkpoint_that_does_not_fit_says_which_variable(case, arguments, message, tmp_path, monkeypatch, capsys):
     weights = written(tmp_path, listed(case))
-    assert run(monkeypatch, f"weights={weights}", *SMALL, *arguments, f"output={tmp_path / 'out'}") == 2
+    keys = {argument.partition("=")[0] for argument in arguments}
+    others = [argument for argument in SMALL if argument.partition("=")[0] not in keys]
+    assert run(monkeypatch, f"weights={weights}", *others, *arguments, f"output={tmp_path / 'out'}") == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error
