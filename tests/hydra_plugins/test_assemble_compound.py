@@ -8,14 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
+from small_search import composing
 
 from core.errors import UserError
-from core.names import ROOT
-from core.register import register
 from core.sweep_plan import SweepPlan
 
 TRICK = "+tricks=[compound_scaling]"
@@ -26,9 +25,7 @@ CANDIDATES = ["alpha=1 beta=1.25 gamma=1.125", "alpha=1.5 beta=1 gamma=1.125", "
 
 @pytest.fixture(autouse=True)
 def hydra() -> Iterator[None]:
-    register(["seed=0"])
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with composing():
         yield
 
 

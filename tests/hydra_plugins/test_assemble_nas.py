@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
+from small_search import composing
 
 from core.errors import UserError
-from core.names import ROOT
 from core.plan import base_spec
-from core.register import register
 from core.runs import run_directory
 
 SMALL = ("++hydra.sweeper.channels=[8,16]", "++hydra.sweeper.strides=[1,2]")
@@ -25,9 +24,7 @@ SMALL = ("++hydra.sweeper.channels=[8,16]", "++hydra.sweeper.strides=[1,2]")
 
 @pytest.fixture(autouse=True)
 def hydra() -> Iterator[None]:
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with composing():
         yield
 
 
