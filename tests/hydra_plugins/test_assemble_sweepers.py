@@ -5,23 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
+from small_search import composing
 
 from core.errors import UserError
 from core.names import ROOT
-from core.register import register
 from core.sweep_plan import Job, SweepPlan
 
 
 @pytest.fixture(autouse=True)
 def hydra() -> Iterator[None]:
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with composing("assemble_e00", "assemble_e01", "assemble_e03"):
         yield
 
 
