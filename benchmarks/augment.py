@@ -1,6 +1,6 @@
-"""AutoAugment's ImageNet policy on one core, ours against timm and torchvision: pictures of 224x224 a second.
+"""AutoAugment's ImageNet policy on one core, ours against timm and torchvision: images of 224x224 a second.
 
-    python benchmarks/augment.py [--rounds 15] [--pictures 256]
+    python benchmarks/augment.py [--rounds 15] [--images 256]
 
 Ours goes from array to array, theirs from PIL image to PIL image, so that nobody pays for a conversion. timm comes as
 it is (bilinear or bicubic) and with the nearest pixel, which the others take. Every round draws sub-policies anew. The
@@ -27,52 +27,52 @@ from torchvision.transforms import AutoAugment as TorchvisionAutoAugment
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.paired import conditions, interleave, ratios, spread  # noqa: E402
+from assemble.paired import conditions, interleave, ratios, spread  # noqa: E402
 from tricks import create  # noqa: E402
 
 
 def photographs(n: int, side: int = 224) -> list[np.ndarray]:
-    """Smooth pictures with a little noise, uint8 (side, side, 3)."""
+    """Smooth images with a little noise, uint8 (side, side, 3)."""
     rng = np.random.default_rng(0)
-    pictures = []
+    images = []
     for _ in range(n):
         coarse = Image.fromarray(rng.integers(0, 256, (7, 7, 3), dtype=np.uint8))
         smooth = np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC)).astype(np.float32)
-        pictures.append((smooth + rng.normal(0, 6, smooth.shape)).clip(0, 255).astype(np.uint8))
-    return pictures
+        images.append((smooth + rng.normal(0, 6, smooth.shape)).clip(0, 255).astype(np.uint8))
+    return images
 
 
-def once(augment: Callable[[Any], Any], pictures: Sequence[Any]) -> float:
-    """Pictures a second of processor time, whatever else runs."""
+def once(augment: Callable[[Any], Any], images: Sequence[Any]) -> float:
+    """Images a second of processor time, whatever else runs."""
     start = time.process_time()
-    for picture in pictures:
-        augment(picture)
-    return len(pictures) / (time.process_time() - start)
+    for image in images:
+        augment(image)
+    return len(images) / (time.process_time() - start)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--pictures", type=int, default=256)
+    parser.add_argument("--images", type=int, default=256)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     random.seed(0)
     rng = np.random.default_rng(0)
-    arrays = photographs(arguments.pictures)
+    arrays = photographs(arguments.images)
     images = [Image.fromarray(array) for array in arrays]
     (official,) = create({"autoaugment": {}})
     (paper,) = create({"autoaugment": {"strengths": "paper"}})
     cases = {
-        "ours, official": partial(once, lambda picture: official.augment(picture, rng), arrays),
-        "ours, paper": partial(once, lambda picture: paper.augment(picture, rng), arrays),
+        "ours, official": partial(once, lambda image: official.augment(image, rng), arrays),
+        "ours, paper": partial(once, lambda image: paper.augment(image, rng), arrays),
         "torchvision": partial(once, TorchvisionAutoAugment(), images),
         "timm, nearest": partial(
             once, auto_augment_transform("original", {"interpolation": Image.Resampling.NEAREST}), images
         ),
         "timm": partial(once, auto_augment_transform("original", {}), images),
     }
-    print(f"{conditions()}; pictures a second, median (min-max), and ours, official over it")
+    print(f"{conditions()}; images a second, median (min-max), and ours, official over it")
     interleave(cases, 1)
     speeds = interleave(cases, arguments.rounds)
     for name, values in speeds.items():

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compound scaling in small: a grid of alpha, beta and gamma at phi = 1, then depth, width and resolution alone against the
-# best of them at about 2 and 4 times the multiply-adds, on a ResNet-20 of 8 channels and a folder of small pictures of 16
+# best of them at about 2 and 4 times the multiply-adds, on a ResNet-20 of 8 channels and a folder of small images of 16
 # pixels. 39 runs, 40 minutes on two busy cores.
 #
 #     bash benchmarks/compound_scaling.sh DIR [OUT]

@@ -1,4 +1,4 @@
-"""Every corruption at its five severities, and the fifteen of mCE together: milliseconds of one picture on one core.
+"""Every corruption at its five severities, and the fifteen of mCE together: milliseconds of one image on one core.
 
     python benchmarks/corruptions.py [--rounds 15] [--side 224]
 
@@ -20,16 +20,16 @@ from sklearn.datasets import load_sample_image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.paired import conditions, interleave, spread, verdict  # noqa: E402
-from robustness.corruptions import CORRUPTIONS, EXTRA, SEVERITIES, corrupt, corruption_rng  # noqa: E402
+from assemble.paired import conditions, interleave, spread, verdict  # noqa: E402
+from assemble.robustness.corruptions import CORRUPTIONS, EXTRA, SEVERITIES, corrupt, corruption_rng  # noqa: E402
 
 
-def once(picture: np.ndarray, names: tuple[str, ...]) -> float:
+def once(image: np.ndarray, names: tuple[str, ...]) -> float:
     """Milliseconds of processor time for ``names`` at all severities, whatever else runs."""
     start = time.process_time()
     for name in names:
         for severity in SEVERITIES:
-            corrupt(picture, name, severity, corruption_rng(0, 0, name, severity))
+            corrupt(image, name, severity, corruption_rng(0, 0, name, severity))
     return (time.process_time() - start) * 1000
 
 
@@ -39,10 +39,10 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=224)
     arguments = parser.parse_args()
     photograph = load_sample_image("china.jpg")
-    picture = np.ascontiguousarray(photograph[: arguments.side, : arguments.side])
-    cases = {name: partial(once, picture, (name,)) for name in CORRUPTIONS + EXTRA}
-    cases["the 15, together"] = partial(once, picture, CORRUPTIONS)
-    side = f"{picture.shape[1]}x{picture.shape[0]}"
+    image = np.ascontiguousarray(photograph[: arguments.side, : arguments.side])
+    cases = {name: partial(once, image, (name,)) for name in CORRUPTIONS + EXTRA}
+    cases["the 15, together"] = partial(once, image, CORRUPTIONS)
+    side = f"{image.shape[1]}x{image.shape[0]}"
     print(f"{conditions()}; {side} pixels, ms for 5 severities, median (min-max)")
     interleave(cases, 1)
     times = interleave(cases, arguments.rounds)

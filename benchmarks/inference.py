@@ -20,8 +20,8 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmark import Dtype, Options, compare, networks, table  # noqa: E402
-from benchmarks.paired import conditions, interleave, ratios, spread, verdict  # noqa: E402
+from assemble.paired import conditions, interleave, ratios, spread, verdict  # noqa: E402
+from assemble.programs.benchmark import Dtype, Options, compare, networks, table  # noqa: E402
 
 COUNTERPARTS = {
     "": "resnet50",
@@ -55,8 +55,8 @@ def against_timm(options: Options) -> None:
 
 def what_it_brings(rounds: int, batch_size: int) -> None:
     """E11 as it was trained, folded, and as `for_inference` makes it, in both precisions."""
-    from models.fold import Inference, fold, for_inference
-    from models.throughput import timed
+    from assemble.models.fold import Inference, fold, for_inference
+    from assemble.models.throughput import timed
 
     build = networks(["recipe=assemble_e11"], [], None)[0].build
     assert build
@@ -77,7 +77,7 @@ def what_it_brings(rounds: int, batch_size: int) -> None:
     for name, times in seconds.items():
         own = seconds[f"unfolded {name.rpartition(' ')[2]}"]
         print(
-            f"{name:30} {spread([batch_size / s for s in times], 2):28} pictures/s, over unfolded "
+            f"{name:30} {spread([batch_size / s for s in times], 2):28} images/s, over unfolded "
             f"{spread(ratios(own, times))}, over unfolded float32 {spread(ratios(first, times), 2)}"
         )
 

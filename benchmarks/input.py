@@ -1,8 +1,8 @@
-"""Pictures per second and core of the training input pipeline, against torchvision's on PIL images.
+"""Images per second and core of the training input pipeline, against torchvision's on PIL images.
 
 Both read the same JPEG files of 500x375 pixels (scikit-learn's two sample photographs, differently cut), decode, crop,
 flip and collate batches of 64 in one process on one thread (processor time is told); with ``--augment``, AutoAugment's
-ImageNet policy between. Torchvision's also turns pictures into floats and normalises them, as is usual; ours leave as
+ImageNet policy between. Torchvision's also turns images into floats and normalises them, as is usual; ours leave as
 uint8 and are normalised on the device.
 
     python benchmarks/input.py [--augment] [--small]
@@ -25,22 +25,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
-from paired import conditions, interleave, ratios, spread, verdict
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import datasets
 from torchvision.transforms import AutoAugment, Compose, Normalize, RandomHorizontalFlip, RandomResizedCrop, ToTensor
 
 import tricks
-from conf.schema import DataConfig, Preprocessing
+from assemble.data.sampler import EpochSampler
+from assemble.paired import conditions, interleave, ratios, spread, verdict
+from assemble.schema import DataConfig, Preprocessing
 from lit_modules.datamodule import ClassifierData
-from lit_modules.sampler import EpochSampler
 from tricks.base import TRICKS, DataTrick
 
 BATCH = 64
 
 
-def write_pictures(root: Path, size: tuple[int, int], ending: str) -> None:
+def write_images(root: Path, size: tuple[int, int], ending: str) -> None:
     """Two batches of different cuts of photographs, in two classes."""
     package = find_spec("sklearn")
     assert package is not None
@@ -51,10 +51,10 @@ def write_pictures(root: Path, size: tuple[int, int], ending: str) -> None:
         for photo in photos:
             folder = root / split / photo.stem
             folder.mkdir(parents=True)
-            with Image.open(photo) as picture:
+            with Image.open(photo) as image:
                 for i in range(BATCH if split == "train" else 1):
                     left, top = rng.integers(0, 128), rng.integers(0, 85)
-                    cut = picture.resize(size, Image.Resampling.LANCZOS, box=(left, top, left + 512, top + 342))
+                    cut = image.resize(size, Image.Resampling.LANCZOS, box=(left, top, left + 512, top + 342))
                     cut.save(folder / f"{i}{ending}", **({"quality": 90} if ending == ".jpg" else {}))
 
 
@@ -67,7 +67,7 @@ def augmentation() -> DataTrick:
 
 
 def seconds(loader: DataLoader) -> float:
-    """Per picture, over one epoch; of ours the next one, so that rounds differ in what is drawn."""
+    """Per image, over one epoch; of ours the next one, so that rounds differ in what is drawn."""
     if isinstance(loader.sampler, EpochSampler):
         loader.sampler.set_epoch(loader.sampler.epoch + 1)
     start = time.process_time()
@@ -98,14 +98,14 @@ def main() -> None:
     print(conditions())
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        write_pictures(root, *(((48, 48), ".png") if args.small else ((500, 375), ".jpg")))
+        write_images(root, *(((48, 48), ".png") if args.small else ((500, 375), ".jpg")))
         mine = [augmentation()] if args.augment else []
         loaders = {p.value: ours(root, mine, changes, p) for p in Preprocessing}
         loaders["PIL"] = torchvisions(root, [AutoAugment()] if args.augment else [], size, scale)
         taken = interleave({name: partial(seconds, loader) for name, loader in loaders.items()}, args.rounds + 1)
     taken = {name: values[1:] for name, values in taken.items()}  # the first round warms up
     for name, values in taken.items():
-        print(f"{name:12s} {spread([1 / v for v in values], 0)} pictures/s")
+        print(f"{name:12s} {spread([1 / v for v in values], 0)} images/s")
     for name in (p.value for p in Preprocessing):
         faster = ratios(taken["PIL"], taken[name])
         print(f"{name} over torchvision on PIL images: {spread(faster, 2)} times as fast")

@@ -1,7 +1,7 @@
 """How often a 95 % interval of a mean of few differences holds the truth: ``python benchmarks/intervals.py``.
 
-Why `reporting.statistics` lets Student's t decide, and not the bootstrap that it shows beside it. Simulated differences
-of a normal and of a skewed (exponential) distribution, one for each seed.
+Why `assemble.reporting.statistics` lets Student's t decide, and not the bootstrap that it shows beside it. Simulated
+differences of a normal and of a skewed (exponential) distribution, one for each seed.
 """
 
 from __future__ import annotations

@@ -24,14 +24,14 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.paired import conditions, interleave, ratios, spread  # noqa: E402
+from assemble.paired import conditions, interleave, ratios, spread  # noqa: E402
 
 Form = Callable[..., Tensor]
 
 
 def forms() -> dict[str, tuple[tuple[int, ...], dict[str, Form]]]:
     """Place -> shape of the input, and the forms; ours first."""
-    from models.spec import spec_of
+    from assemble.models.families import spec_of
     from tricks.anti_alias import Blur
     from tricks.dropblock import drop_block
     from tricks.mixup import mix_pairs
@@ -86,7 +86,7 @@ def forms() -> dict[str, tuple[tuple[int, ...], dict[str, Form]]]:
         return weight * a + (1 - weight) * b
 
     def mix_in_place(x: Tensor) -> Tensor:
-        a, b = x.detach().clone().chunk(2)  # overwriting the caller's pictures would be a surprise
+        a, b = x.detach().clone().chunk(2)  # overwriting the caller's images would be a surprise
         return a.lerp_(b, 1 - lam[: len(a)].view(-1, 1, 1, 1))
 
     def mix_ours(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from reporting.statistics import paired, spread
+from assemble.reporting.statistics import paired, spread
 
 
 def main(folder: Path) -> None:

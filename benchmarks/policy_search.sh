@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A policy of AutoAugment searched on a folder of small colour pictures, then compared with no augmentation and with the
-# published policies on all training pictures, five seeds each. Two hours on two busy cores.
+# A policy of AutoAugment searched on a folder of small colour images, then compared with no augmentation and with the
+# published policies on all training images, five seeds each. Two hours on two busy cores.
 #
 #     bash benchmarks/policy_search.sh DIR [OUT]
 #

@@ -1,4 +1,4 @@
-"""What progressive learning saves: training time and accuracy against pictures of one size, on a folder of pictures.
+"""What progressive learning saves: training time and accuracy against images of one size, on a folder of images.
 
     python benchmarks/progressive.py DIR [--epochs 16] [--seeds 5]
 
@@ -23,14 +23,14 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.paired import conditions, differences, ratios, spread  # noqa: E402
+from assemble.paired import conditions, differences, ratios, spread  # noqa: E402
 
 PROGRESSIVE = {"progressive": {"scale": {"from": 0.5, "to": 1.0, "stages": 4}}}
 
 
 @dataclass(frozen=True)
 class Done:
-    """A run: seconds of its training, and top-1 % on the test pictures."""
+    """A run: seconds of its training, and top-1 % on the test images."""
 
     processor: float
     wall: float
@@ -38,10 +38,10 @@ class Done:
 
 
 def train(root: str, network: str, size: int, epochs: int, seed: int, tricks: Mapping[str, Any]) -> Done:
-    """Train as `core.fit.fit` does, without validation and files."""
-    from conf.schema import Config
-    from core.fit import build_module, build_trainer
-    from core.plan import make_plan
+    """Train as `assemble.runs.fit.fit` does, without validation and files."""
+    from assemble.planning.plan import make_plan
+    from assemble.runs.build import build_module, build_trainer
+    from assemble.schema import Config
     from tricks import create
 
     cfg = Config(seed=seed)
@@ -66,7 +66,7 @@ def train(root: str, network: str, size: int, epochs: int, seed: int, tricks: Ma
 
 def compared(runs: list[Done], others: list[Done]) -> None:
     """Print what the first take and reach over the second, paired by seed."""
-    from reporting.statistics import gain
+    from assemble.reporting.statistics import gain
 
     print(f"    processor time, ratio {spread(ratios([r.processor for r in runs], [o.processor for o in others]))}")
     print(f"    wall time, ratio {spread(ratios([r.wall for r in runs], [o.wall for o in others]))}")
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=5)
     chosen = parser.parse_args()
-    from core.fit import _quiet
+    from assemble.runs.fit import _quiet
 
     _quiet()
     torch.set_num_threads(1)

@@ -19,8 +19,9 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from core.names import ROOT, trick_names
-from tests.reporting.synthetic import make_run
+from assemble.paths import ROOT
+from tests.helpers.synthetic_runs import make_run
+from tricks import trick_names
 
 SEEDS, EPOCHS, MOST = 5, 100, 10.0
 

@@ -3,7 +3,7 @@
     python benchmarks/startup.py [--rounds 7]
 
 Every time is that of a whole process, from its start. The yardstick is a minimal Hydra + Lightning script (below): the
-same network size, pictures and batch, CSVLogger, default progress bar. It takes the digits from scikit-learn, whose
+same network size, images and batch, CSVLogger, default progress bar. It takes the digits from scikit-learn, whose
 import we avoid; the case "without sklearn" is the same script on random numbers.
 """
 
@@ -92,14 +92,14 @@ FULL = ["big_little", "sk", "anti_alias", "dropblock", "mixup", "label_smoothing
 COMPOSE = """
 import gc, sys, time
 sys.path.insert(0, {root!r})
-from core.register import register
+from assemble.config.register import register
 register()
 import hydra, rich.console
 from omegaconf import OmegaConf
-from core.cli import selected_tricks
-from core.explain import explain
-from core.plan import make_plan
-import lit_modules.datamodule, models.resnet, torch.utils._python_dispatch
+from assemble.command_line.check import selected_tricks
+from assemble.planning.explain import explain
+from assemble.planning.plan import make_plan
+import lit_modules.datamodule, assemble.models.resnet, torch.utils._python_dispatch
 gc.freeze()  # as train.py does: a collection in between goes through all of torch, 0.3 s
 hydra.initialize_config_dir({root!r} + "/conf", version_base="1.3")
 for overrides in {cases!r}:
@@ -153,8 +153,8 @@ def answer(arguments: list[str], code: int) -> float:
 
 def fullest_recipe() -> str:
     """The recipe with the most tricks."""
-    from core.names import recipe_names
-    from core.register import flatten
+    from assemble.config.groups import recipe_names
+    from assemble.config.recipes import flatten
 
     return max(recipe_names(), key=lambda name: len(flatten(name).tricks))
 
@@ -170,7 +170,7 @@ def compose(cases: list[list[str]]) -> list[float]:
 
 def main() -> None:
     sys.path.insert(0, str(ROOT))
-    from benchmarks.paired import conditions, interleave, ratios, spread, verdict
+    from assemble.paired import conditions, interleave, ratios, spread, verdict
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)

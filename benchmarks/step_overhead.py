@@ -3,8 +3,8 @@
     python benchmarks/step_overhead.py host             tiny network: milliseconds a step on the host
     python benchmarks/step_overhead.py resnet50         ResNet-50 at 128x128, batch 16: ratio of step times
 
-Ours is what `core.fit` builds: the Classifier, the Trainer, CSV logger, progress bar, checkpoint callback and the
-callbacks of the tricks. The bare loop calls the tricks' plain functions. Both run in one process on the same pictures,
+Ours is what `assemble.runs.build` makes: Classifier, Trainer, CSV logger, progress bar, checkpoint callback and the
+callbacks of the tricks. The bare loop calls the tricks' plain functions. Both run in one process on the same images,
 which lie in memory, and take turns every block of steps: the loader that Lightning draws from runs the bare loop's
 block before it hands out the next batch.
 """
@@ -30,13 +30,13 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.paired import conditions, differences, ratios, spread, verdict  # noqa: E402
+from assemble.paired import conditions, differences, ratios, spread, verdict  # noqa: E402
 
 Batch = tuple[Tensor, Tensor, Tensor]
 TRICKS = {"mixup": {"kind": "permutation"}, "cutmix": {}, "label_smoothing": {}, "dropblock": {}}
 
 
-def pictures(number: int, size: int, classes: int) -> Batch:
+def images(number: int, size: int, classes: int) -> Batch:
     """A batch as the data module's ``collate`` makes it: uint8, channels last in memory."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (number, size, size, 3), dtype=torch.uint8, generator=generator)
@@ -77,8 +77,8 @@ class TurnTaking:
 
 def configuration(model: str, size: int, batch: int, classes: int, tricks: dict[str, dict[str, Any]]) -> Any:
     """The plan that ``train.py`` would make for this network and these tricks."""
-    from conf.schema import Config
-    from core.plan import make_plan
+    from assemble.planning.plan import make_plan
+    from assemble.schema import Config
     from tricks import create
 
     cfg = Config()
@@ -137,11 +137,11 @@ def bare_loop(plan: Any, module: Any) -> Callable[[Batch, int], None]:
 
 
 def turns(plan: Any, batch: Batch, steps: int, blocks: int) -> dict[str, list[float]]:
-    """Train as `core.fit.fit` does, in turn with the bare loop: milliseconds a step of each block, by loop."""
+    """Train as `assemble.runs.fit.fit` does, in turn with the bare loop: milliseconds a step of each block, by loop."""
     from torch.utils.data import DataLoader
 
-    from core.fit import build_callbacks, build_module, build_trainer
-    from core.loggers import CsvLogger
+    from assemble.runs.build import build_callbacks, build_module, build_trainer
+    from lit_modules.csv_logger import CsvLogger
 
     module = build_module(plan)
     bare = bare_loop(plan, module)
@@ -161,13 +161,13 @@ def turns(plan: Any, batch: Batch, steps: int, blocks: int) -> dict[str, list[fl
 
 def host(steps: int, blocks: int) -> None:
     """Milliseconds a step on the host, with a network so small that little else is left."""
-    from core.resolve import resolve
+    from assemble.planning.resolve import resolve
     from tricks import create
 
     plan = configuration("tiny", 8, 8, 10, TRICKS)
     # Two blocks instead of six: a bare step of about 1.4 ms on an idle core.
     plan = replace(plan, recipe=resolve(create(TRICKS), plan.recipe.base.replace(depths=(1, 1))))
-    times = turns(plan, pictures(8, 8, 10), steps, blocks)
+    times = turns(plan, images(8, 8, 10), steps, blocks)
     added = differences(times["ours"], times["bare"])
     print(f"tiny network, batch 8, {', '.join(plan.recipe.names)}: {blocks} blocks of {steps} steps")
     print(f"  ms a step: bare loop {spread(times['bare'])}, ours {spread(times['ours'])}, added {spread(added)}")
@@ -177,7 +177,7 @@ def host(steps: int, blocks: int) -> None:
 def resnet50(steps: int, blocks: int) -> None:
     """Ratio of step times where the network is the work."""
     plan = configuration("resnet50", 128, 16, 1000, TRICKS)
-    times = turns(plan, pictures(16, 128, 1000), steps, blocks)
+    times = turns(plan, images(16, 128, 1000), steps, blocks)
     ratio = ratios(times["ours"], times["bare"])
     print(f"ResNet-50 at 128x128, batch 16, {', '.join(plan.recipe.names)}: {blocks} blocks of {steps} steps")
     print(f"  ms a step: bare loop {spread(times['bare'], 1)}, ours {spread(times['ours'], 1)}, ratio {spread(ratio)}")
@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, help="blocks (host 20, resnet50 12)")
     parser.add_argument("--threads", type=int, help="PyTorch's threads (host 1, resnet50 all; 1 on a busy machine)")
     chosen = parser.parse_args()
-    from core.fit import _quiet
+    from assemble.runs.fit import _quiet
 
     _quiet()
     if chosen.threads or chosen.what == "host":  # there, a second thread saves nothing and makes times vary

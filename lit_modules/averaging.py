@@ -15,8 +15,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from lit_modules.batch_norm import measure_statistics
 from lit_modules.classifier import Classifier
-from lit_modules.statistics import measure_statistics
 
 Share = Callable[[int, Classifier], float]
 """(number of the update, from 1; the module) -> share of today's weights in the average, or 0 for no update."""

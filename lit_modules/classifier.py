@@ -1,6 +1,6 @@
 """The training step of every classifier. Knows no trick: it asks whatever batch and loss tricks it was given.
 
-Shapes: pictures uint8 (N, 3, H, W), or (N, V, 3, H, W) with V views of each; labels and positions in the training set
+Shapes: images uint8 (N, 3, H, W), or (N, V, 3, H, W) with V views of each; labels and positions in the training set
 (N,); targets (B, K), logits (B, K).
 """
 
@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from conf.schema import OptimConfig
-from core.errors import UserError
+from assemble.errors import UserError
+from assemble.schema import OptimConfig
 from lit_modules.freezing import keep_frozen
 from lit_modules.losses import soft_cross_entropy
 from lit_modules.metrics import RunningMean, computed, metrics, update
@@ -77,13 +77,13 @@ class Classifier(LightningModule):
         """Mean training loss at the last logging, for the progress bar."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Pictures on the 0-255 scale (B, 3, H, W) -> logits (B, K)."""
+        """Images on the 0-255 scale (B, 3, H, W) -> logits (B, K)."""
         return self.model(self.normalise(images))
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 or float (B, 3, H, W) -> float, minus mean, over standard deviation."""
         images = images.to(memory_format=self.memory_format)  # while they are small; most are so already
-        return (images - self.mean).div_(self.std)  # a new tensor: the caller's pictures stay
+        return (images - self.mean).div_(self.std)  # a new tensor: the caller's images stay
 
     # --- training
 
@@ -93,7 +93,7 @@ class Classifier(LightningModule):
         return self
 
     def network_scale(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """A loaded batch -> normalised pictures (N * V, 3, H, W) and dense targets (N, K)."""
+        """A loaded batch -> normalised images (N * V, 3, H, W) and dense targets (N, K)."""
         images = self.normalise(images.flatten(0, 1) if images.ndim == 5 else images)
         return images, F.one_hot(labels + self.label_offset, self.num_classes).float()
 
@@ -114,9 +114,9 @@ class Classifier(LightningModule):
         """The loss of a batch.
 
         Args:
-            images: normalised pictures (N * V, 3, H, W), the V views of each one after the other.
+            images: normalised images (N * V, 3, H, W), the V views of each one after the other.
             targets: dense targets (N, K).
-            index: the pictures' positions in the training set (N,), on the host.
+            index: the images' positions in the training set (N,), on the host.
             rng: draws everything the tricks draw.
             progress: the share of the training that is over.
         """
@@ -138,13 +138,13 @@ class Classifier(LightningModule):
         """What the network sees and what it is compared with; arguments as in `training_loss`.
 
         Returns:
-            pictures (V * B, 3, H, W), all first views first; shaped targets (B, K); the mixed targets (B, K) of each
+            images (V * B, 3, H, W), all first views first; shaped targets (B, K); the mixed targets (B, K) of each
             companion.
         """
         views = len(images) // len(targets)
         for data_trick in self.data_tricks:
             images = data_trick.at(progress).on_device(images, rng)
-        # Targets that tricks bring along stand beside the labels' while pictures are mixed, and so get the same shares.
+        # Targets that tricks bring along stand beside the labels' while images are mixed, and so get the same shares.
         beside = [companion and companion(images[::views], index) for companion in self.companions]
         rows = torch.cat([targets, *(b for b in beside if b is not None)], 1) if any(self.companions) else targets
         if views > 1:  # mixed together
@@ -162,7 +162,7 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels, index = batch
-        # The last number keeps this key apart from those of the pictures' augmentations (lit_modules.sampler).
+        # The last number keeps this key apart from those of the images' augmentations (assemble.data.sampler).
         rng = np.random.default_rng([self.seed, self.current_epoch, batch_idx, self.global_rank, 1])
         loss = self.training_loss(*self.network_scale(images, labels), index, rng, self.progress)
         if batch_idx != self._counted:  # an optimizer may ask again, for the gradient at another point
@@ -184,8 +184,8 @@ class Classifier(LightningModule):
     def _log_training(self, epoch_ends: bool) -> None:
         """The mean loss since the last logging; at an epoch's end the top-1 accuracy of training over all of it.
 
-        That is the share (in %) of the epoch's pictures, each as the network saw it then (augmented, in training mode),
-        for which its first answer was the right class; of a mixed picture, the class with the greatest share.
+        That is the share (in %) of the epoch's images, each as the network saw it then (augmented, in training mode),
+        for which its first answer was the right class; of a mixed image, the class with the greatest share.
         """
         self.last_loss, self._logged_step = self._loss.take(), self.global_step
         if not np.isfinite(self.last_loss):

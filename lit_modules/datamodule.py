@@ -1,9 +1,9 @@
-"""The data module: which pictures each device gets, when, and how they become a batch.
+"""The data module: which images each device gets, when, and how they become a batch.
 
-Batches are uint8 images (N, 3, H, W), channels last in memory, int64 labels (N,) and, in training, the pictures'
+Batches are uint8 images (N, 3, H, W), channels last in memory, int64 labels (N,) and, in training, the images'
 positions in the training set (N,). They are normalised on the device: a quarter of the bytes travels. (Evaluation
-pictures may be float32, on the same 0-255 scale.) Training batches have N = images_per_target * micro_batch, and images
-(N, V, 3, H, W) where a trick makes V views of each picture.
+images may be float32, on the same 0-255 scale.) Training batches have N = images_per_target * micro_batch, and images
+(N, V, 3, H, W) where a trick makes V views of each image.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from conf.schema import DataConfig, Interpolation
-from core.errors import UserError, require
-from lit_modules.datasets import EVAL_CROP, EvalSet, Split, TrainSet, open_source
-from lit_modules.sampler import EpochSampler, eval_batches
+from assemble.data.crops import EVAL_CROP
+from assemble.data.sampler import EpochSampler, eval_batches
+from assemble.data.sources import open_source
+from assemble.data.splits import EvalSet, Split, TrainSet
+from assemble.errors import UserError, require
+from assemble.schema import DataConfig, Interpolation
 
 if TYPE_CHECKING:
     from tricks.base import DataTrick
 
 
 def collate(items: Sequence[tuple[Any, ...]]) -> tuple[Tensor, ...]:
-    """Pictures (..., H, W, 3) and integers -> images (N, ..., 3, H, W), channels last in memory, and int64 (N,)s."""
-    pictures, *numbers = zip(*items, strict=True)
-    return torch.from_numpy(np.stack(pictures)).movedim(-1, -3), *map(torch.tensor, numbers)
+    """Images (..., H, W, 3) and integers -> images (N, ..., 3, H, W), channels last in memory, and int64 (N,)s."""
+    images, *numbers = zip(*items, strict=True)
+    return torch.from_numpy(np.stack(images)).movedim(-1, -3), *map(torch.tensor, numbers)
 
 
 class TrainLoader(DataLoader):
@@ -45,7 +47,7 @@ class TrainLoader(DataLoader):
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         # A generator, so that workers start at the first ``next``. When a run is resumed, Lightning calls ``iter``
-        # before ``set_epoch``, and workers would already be loading pictures of epoch 0.
+        # before ``set_epoch``, and workers would already be loading images of epoch 0.
         epoch, batch = self.resume
         self.resume = (-1, 0)
         self.delivered = batch if epoch == self.sampler.epoch else 0
@@ -66,14 +68,14 @@ class ClassifierData(LightningDataModule):
 
     Args:
         cfg: the ``data`` part of the configuration.
-        micro_batch: pictures the network sees at once, on one device.
+        micro_batch: images the network sees at once, on one device.
         accumulate: micro-batches per optimizer step.
-        images_per_target: pictures drawn per picture the network sees (2 for the official mixup). A training batch is
-            that many runs of ``micro_batch`` pictures; an epoch has the same number of steps whatever it is.
-        tricks: the tricks on single pictures.
+        images_per_target: images drawn per image the network sees (2 for the official mixup). A training batch is
+            that many runs of ``micro_batch`` images; an epoch has the same number of steps whatever it is.
+        tricks: the tricks on single images.
         epochs: the length of the training, which their moving strengths go by.
         seed: with the epoch it fixes the order and every augmentation, whatever the number of workers.
-        eval_batch: pictures per device in evaluation; None: ``micro_batch``.
+        eval_batch: images per device in evaluation; None: ``micro_batch``.
 
     Attributes:
         num_classes, classes, train_size: known before a Trainer is attached.
@@ -116,7 +118,7 @@ class ClassifierData(LightningDataModule):
         batch = self.micro_batch * self.accumulate * world
         if batch > self.train_size:
             raise UserError(
-                f"data.batch_size={batch} is more than the {self.train_size} training pictures, so an epoch has no "
+                f"data.batch_size={batch} is more than the {self.train_size} training images, so an epoch has no "
                 f"step: set data.batch_size to {self.train_size} or less"
             )
         return self.train_size // batch
@@ -146,7 +148,7 @@ class ClassifierData(LightningDataModule):
     def _eval_loader(self, name: str, split: Split) -> DataLoader:
         rank, world = self._place()
         if len(split.labels) < world:
-            raise UserError(f"the {name} set has {len(split.labels)} pictures for {world} devices: use fewer devices")
+            raise UserError(f"the {name} set has {len(split.labels)} images for {world} devices: use fewer devices")
         batches = eval_batches(len(split.labels), self.eval_batch, rank, world)
         return self.loader(EvalSet(split, self.source.eval_crop), batches)
 
@@ -154,12 +156,12 @@ class ClassifierData(LightningDataModule):
         """Positions stay on the host: what is stored by position is then found without waiting for the device."""
         return *super().transfer_batch_to_device(tuple(batch[:2]), device, dataloader_idx), *batch[2:]
 
-    def loader(self, pictures: EvalSet, batches: Sequence[Sequence[int]]) -> DataLoader:
+    def loader(self, images: EvalSet, batches: Sequence[Sequence[int]]) -> DataLoader:
         """Batches (images, labels) of the given positions, in the given order."""
-        return DataLoader(pictures, batch_sampler=batches, **self._loading())  # type: ignore[arg-type]
+        return DataLoader(images, batch_sampler=batches, **self._loading())  # type: ignore[arg-type]
 
     def train_set_as_scored(self, size: int) -> EvalSet:
-        """The training pictures without augmentation: the evaluation crop, at ``size`` pixels."""
+        """The training images without augmentation: the evaluation crop, at ``size`` pixels."""
         source = open_source(replace(self.cfg, image_size=size, eval_size=size, eval_resize=None))
         return EvalSet(source.train, source.eval_crop)
 
@@ -174,7 +176,7 @@ class ClassifierData(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _loading(self) -> dict[str, Any]:
-        """How pictures are loaded; none of it changes what is loaded."""
+        """How images are loaded; none of it changes what is loaded."""
         # The devices of a machine share its cores, and each worker is one thread (torch sees to that).
         workers = min(self.cfg.num_workers, max(1, cores() // (self.trainer.num_devices if self.trainer else 1)))
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from core.errors import UserError
+from assemble.errors import UserError
 from lit_modules.optim import layer_depths
 
 

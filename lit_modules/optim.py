@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from conf.schema import DecayRule, OptimConfig
-from core.errors import UserError
-from core.names import suggest
+from assemble.errors import UserError
+from assemble.schema import DecayRule, OptimConfig
+from assemble.suggest import suggest
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 TYPED = ("params", "lr", "weight_decay", "momentum")

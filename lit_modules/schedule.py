@@ -12,9 +12,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conf.schema import OptimConfig
-from core.errors import UserError
-from core.names import suggest
+from assemble.errors import UserError
+from assemble.schema import OptimConfig
+from assemble.suggest import suggest
 
 SCHEDULES = ("cosine", "step", "exponential", "polynomial", "linear", "constant")
 GAMMA = {"step": 0.1, "exponential": 0.97}

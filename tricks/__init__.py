@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import UserError
-from core.names import suggest, trick_names
+from assemble.errors import UserError
+from assemble.paths import first_line, plain_files
+from assemble.suggest import suggest
 from tricks.base import TRICKS, Trick
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+
+FOLDER = Path(__file__).parent
+
+
+@cache
+def trick_names() -> dict[str, str]:
+    """List every trick by its file: name -> first line of the docstring. Imports none of them."""
+    files = plain_files(FOLDER, "*.py")
+    return {f.stem: first_line(f) for f in files if f.stem != "base" and not f.stem.startswith("_")}
 
 
 def load() -> dict[str, type[Trick]]:
@@ -44,7 +57,7 @@ def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any] | None]) -> li
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from core.main import explanation
+    from assemble.complaints import explanation
 
     if isinstance(tricks, str):
         raise UserError(f'tricks="{tricks}" is no list: write tricks=["{tricks}"]')

@@ -1,7 +1,7 @@
 """What the tricks of the AutoAugment family share: which operations there are, and how strong each is at a level.
 
-An operation's name and strengths make a step of ``lit_modules.image_ops``. All that is random in a step is drawn here,
-from the picture's own generator. Sizes are (height, width) of the picture.
+An operation's name and strengths make a step of `assemble.data.image_ops`. All that is random in a step is drawn here,
+from the image's own generator. Sizes are (height, width) of the image.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lit_modules.image_ops import Op, as_picture
+from assemble.data.image_ops import Op, as_image
 
 Strengths = tuple[Any, ...]
 Step = tuple[str, Strengths]
@@ -28,16 +28,16 @@ class Space:
     operations: Mapping[str, Op]
     top: int
     strengths: Callable[[str, float, np.random.Generator, Size], Strengths]
-    """(name, level, rng, size of the picture) -> what the operation takes."""
+    """(name, level, rng, size of the image) -> what the operation takes."""
 
     def apply(
         self, draw: Callable[[np.random.Generator, Size], Iterable[Step]], image: Any, rng: np.random.Generator
     ) -> np.ndarray:
         """A uint8 array (H, W, 3), PIL image or uint8 tensor (3, H, W) after the steps that are drawn for it."""
-        picture = as_picture(image)
-        for name, strengths in draw(rng, picture.shape[:2]):
-            picture = self.operations[name](picture, *strengths)
-        return picture
+        array = as_image(image)
+        for name, strengths in draw(rng, array.shape[:2]):
+            array = self.operations[name](array, *strengths)
+        return array
 
 
 def choose(operations: Mapping[str, Op], names: str) -> dict[str, Op]:
@@ -99,7 +99,7 @@ def pillow_strengths(
         top: the level of the strongest. Levels between whole ones are interpolated.
         rotate: degrees.
         shear: pixels for each pixel of the other side.
-        translate: pixels, given the picture's side in that direction.
+        translate: pixels, given the image's side in that direction.
         colour: added to or taken from the factor 1.
         posterize: bits dropped.
     """
@@ -129,5 +129,5 @@ def pillow_strengths(
 
 
 def paper_strengths(top: int) -> Callable[..., Strengths]:
-    """AutoAugment's ranges. Its 150 pixels belonged to pictures of 331."""
+    """AutoAugment's ranges. Its 150 pixels belonged to images of 331."""
     return pillow_strengths(top, rotate=30, shear=0.3, translate=lambda side: 150 / 331 * side, colour=0.9, posterize=4)

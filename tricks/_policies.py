@@ -10,7 +10,7 @@ from __future__ import annotations
 Operation = tuple[str, float, float]
 """Name, probability, level."""
 Policy = tuple[tuple[Operation, ...], ...]
-"""Sub-policies, of which each picture gets one."""
+"""Sub-policies, of which each image gets one."""
 
 
 def _read(table: str) -> Policy:

@@ -3,14 +3,13 @@
 Paper: Cubuk et al. 2018 (arXiv 1805.09501), section 3: a candidate is five sub-policies, each of two operations in
 their order, each with one of 11 probabilities and one of 10 levels; the policy is the sub-policies of the five best
 candidates, 25 in all.
-Differs: SamplePairing is not there, which needs a second picture: (15 x 11 x 10)^2 sub-policies where the paper's 16
+Differs: SamplePairing is not there, which needs a second image: (15 x 11 x 10)^2 sub-policies where the paper's 16
 operations make (16 x 11 x 10)^2. Candidates come from Optuna's TPE in the place of a recurrent network trained by PPO.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from tricks._policies import Policy
@@ -22,13 +21,6 @@ TRICK = "autoaugment"
 """The trick whose policies these are."""
 ALIKE = ("randaugment", "trivialaugment", "augmix")
 """Tricks that apply the same operations: a policy found beside one of them would be what is left to do."""
-
-
-class Method(Enum):
-    """How a candidate is valued: by training with it, or by density matching (`scoring.density`)."""
-
-    train = "train"
-    density = "density"
 
 
 PROBABILITIES = tuple(tenths / 10 for tenths in range(11))
@@ -68,7 +60,7 @@ def propose(trial: Trial, operations: Sequence[str], sub_policies: int) -> Polic
 
 
 def no_change(operations: Sequence[str], sub_policies: int) -> dict[str, Any]:
-    """Parameters for `propose` of the policy that leaves every picture as it is, with operations in turn."""
+    """Parameters for `propose` of the policy that leaves every image as it is, with operations in turn."""
     places = [f"{i}.{which}" for i in range(sub_policies) for which in ("first", "second")]
     return {
         f"{place}.{key}": value

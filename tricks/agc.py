@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from core.errors import require
-from lit_modules.wrapped import Wrapped
+from assemble.errors import require
+from lit_modules.optimizer_wrapper import Wrapped
 from tricks.base import OptimTrick, register
 
 

@@ -25,10 +25,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.errors import UserError
-from models.layers import conv, norm, projection
-from models.resnet import ResNetSpec
-from models.spec import Spec
+from assemble.errors import UserError
+from assemble.models.layers import conv, norm, projection
+from assemble.models.resnet import ResNetSpec
+from assemble.models.spec import Spec
 from tricks.base import ModelTrick, register
 
 POSITIONS = ("conv", "projection", "max_pool")
@@ -72,7 +72,7 @@ class Blur(nn.Module):
             size, least = "x".join(map(str, x.shape[-2:])), self.pad[1] + 1
             raise UserError(
                 f"tricks.anti_alias.filter_size={self.kernel.shape[-1]} needs maps of at least {least}x{least} pixels, "
-                f"but one is {size}: take larger pictures or a smaller filter"
+                f"but one is {size}: take larger images or a smaller filter"
             )
         padded = F.pad(x, self.pad, mode=self.padding)
         return F.conv2d(padded, self.kernel.to(x.dtype), stride=self.stride, groups=x.shape[1])

@@ -1,14 +1,14 @@
-"""AugMix: each picture is mixed with chains of operations on it, and the network is to see the same in all versions.
+"""AugMix: each image is mixed with chains of operations on it, and the network is to see the same in all versions.
 
 Paper: Hendrycks et al. 2019 (arXiv 1912.02781), Algorithm 1; for robustness to corruptions.
-Changes: the picture, after crop and flip: ``width`` chains of random operations start from it, are mixed with weights
-from a Dirichlet distribution, and the mixture with the picture itself by a share from a Beta distribution. Beside the
-picture the network sees two such mixtures of it (three times the batch): cross-entropy takes the picture alone, and
+Changes: the image, after crop and flip: ``width`` chains of random operations start from it, are mixed with weights
+from a Dirichlet distribution, and the mixture with the image itself by a share from a Beta distribution. Beside the
+image the network sees two such mixtures of it (three times the batch): cross-entropy takes the image alone, and
 ``jsd`` times the Jensen-Shannon divergence of the three predictions is added to it. Without it, one mixture is all.
 Differs: as in the official code (google-research/augmix) operations draw levels from 0.1 to ``severity`` (of 10),
 posterizing keeps 4 bits at most, and the mean prediction is clamped at 1e-7. That code mixes normalised floats. Here
 pixels are mixed, which is the same since the weights sum to one, but for rounding the mixture to whole values. Where
-the batch is mixed too (mixup), the views of a picture are mixed alike.
+the batch is mixed too (mixup), the views of an image are mixed alike.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
-from core.errors import require
+from assemble.errors import require
 from tricks.base import DataTrick, LossTrick, Strength, register, strength
 
 Operation = Callable[[Image.Image, float], Image.Image]
-"""Picture, level from 0.1 to 10 (negative: to the other side) -> picture of the same size."""
+"""Image, level from 0.1 to 10 (negative: to the other side) -> image of the same size."""
 
 
 def affine(image: Image.Image, *matrix: float) -> Image.Image:
@@ -73,29 +73,29 @@ def draw_chain(names: Sequence[str], severity: float, depth: int, rng: np.random
     return chain
 
 
-def mix_chains(picture: np.ndarray, chains: Sequence[Chain], weights: np.ndarray, share: float) -> np.ndarray:
-    """(1 - share) of the picture and ``share`` of its versions, which are mixed with ``weights``.
+def mix_chains(image: np.ndarray, chains: Sequence[Chain], weights: np.ndarray, share: float) -> np.ndarray:
+    """(1 - share) of the image and ``share`` of its versions, which are mixed with ``weights``.
 
     Args:
-        picture: uint8 (H, W, 3).
-        chains: what makes a version of the picture, W of them.
+        image: uint8 (H, W, 3).
+        chains: what makes a version of the image, W of them.
         weights: (W,), with the sum 1.
-        share: from 0 (the picture alone) to 1.
+        share: from 0 (the image alone) to 1.
 
     Returns:
         uint8 (H, W, 3), rounded.
     """
-    mixed = np.float32(1 - share) * picture
+    mixed = np.float32(1 - share) * image
     for chain, weight in zip(chains, weights, strict=True):
-        image = Image.fromarray(picture)
+        version = Image.fromarray(image)
         for name, level in chain:
-            image = ALL[name](image, level)
-        mixed += np.float32(share * weight) * np.asarray(image)
+            version = ALL[name](version, level)
+        mixed += np.float32(share * weight) * np.asarray(version)
     return np.rint(mixed).astype(np.uint8)
 
 
 def jensen_shannon(logits: Tensor) -> Tensor:
-    """The Jensen-Shannon divergence of V predictions of the same picture, in nats, averaged over pictures.
+    """The Jensen-Shannon divergence of V predictions of the same image, in nats, averaged over images.
 
     Args:
         logits: (V, B, K).
@@ -123,7 +123,7 @@ class AugMix(DataTrick, LossTrick):
     all_ops: bool = False
     """Also color, contrast, brightness and sharpness. ImageNet-C has the like, and is no fair test then."""
     jsd: float = 12.0
-    """Weight of the divergence; 0: the network sees one mixture of each picture, and nothing is added to the loss."""
+    """Weight of the divergence; 0: the network sees one mixture of each image, and nothing is added to the loss."""
 
     def check(self) -> None:
         require(
@@ -138,17 +138,17 @@ class AugMix(DataTrick, LossTrick):
     def views(self) -> int:
         return 3 if self.jsd else 1
 
-    def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if not self.jsd:
-            return self.mixture(picture, rng)
-        return np.stack([picture, self.mixture(picture, rng), self.mixture(picture, rng)])
+            return self.mixture(image, rng)
+        return np.stack([image, self.mixture(image, rng), self.mixture(image, rng)])
 
-    def mixture(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def mixture(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """uint8 (H, W, 3) -> the same, mixed with randomly drawn chains."""
         names = list(ALL if self.all_ops else OPERATIONS)
         weights, share = rng.dirichlet([self.alpha] * self.width), rng.beta(self.alpha, self.alpha)
         chains = [draw_chain(names, self.severity, self.depth, rng) for _ in range(self.width)]
-        return mix_chains(np.ascontiguousarray(picture), chains, weights, share)
+        return mix_chains(np.ascontiguousarray(image), chains, weights, share)
 
     def term(self, logits: Tensor, companion: Tensor | None) -> Tensor | None:
         return self.jsd * jensen_shannon(logits) if self.jsd else None

@@ -1,8 +1,8 @@
-"""AutoAugment: each picture gets one of a list of pairs of operations, found by search.
+"""AutoAugment: each image gets one of a list of pairs of operations, found by search.
 
 Paper: Cubuk et al. 2018 (arXiv 1805.09501); in arXiv 2001.06268 the policy ``imagenet``: +0.09 top-1, mCE 54.12 to
 48.89 (Table 7, E11), and ``good`` for fine-tuning.
-Changes: single pictures, after crop and flip: a sub-policy is drawn evenly, each of its operations acts with its own
+Changes: single images, after crop and flip: a sub-policy is drawn evenly, each of its operations acts with its own
 probability; rotation, shear and translation go either way.
 Differs: ``strengths: official``, the default, follows the code of Assemble-ResNet and EfficientNet to the pixel, not
 the paper: Posterize keeps int(0.4 level) bits, 1 to 4, where the paper has 4 to 8; Contrast blends with an even grey of
@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from core.errors import UserError, require
-from core.names import suggest
-from lit_modules.image_ops import PILLOW, TENSORFLOW
+from assemble.data.image_ops import PILLOW, TENSORFLOW
+from assemble.errors import UserError, require
+from assemble.suggest import suggest
 from tricks._augment import Size, Space, Step, Strengths, choose, paper_strengths, tensorflow_strengths
 from tricks._policies import POLICIES, Policy
 from tricks.base import DataTrick, register
@@ -125,7 +125,7 @@ class AutoAugment(DataTrick):
         return read_policy(self.policy)
 
     def draw(self, rng: np.random.Generator, size: Size) -> list[Step]:
-        """The operations that one picture of ``size`` (height, width) gets."""
+        """The operations that one image of ``size`` (height, width) gets."""
         policy = self.sub_policies
         sub_policy = policy[int(rng.random() * len(policy))]  # `rng.integers` takes four times as long
         return [
@@ -134,5 +134,5 @@ class AutoAugment(DataTrick):
             if rng.random() < probability
         ]
 
-    def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return self.space.apply(self.draw, picture, rng)
+    def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self.space.apply(self.draw, image, rng)

@@ -6,14 +6,14 @@ that acts; ``@register`` makes it selectable under the file's name. A class may 
 | base            | hooks                                             | acts on                                        |
 |-----------------|---------------------------------------------------|------------------------------------------------|
 | `ModelTrick`    | `convert(spec)`, `update(network)`                | the frozen spec, before anything is built      |
-| `DataTrick`     | `augment`, `size`, `repeats`, `views`; `on_device`| one picture in the loader's workers; the batch |
-|                 | `pictures(data)`                                  | the configuration's ``data``, before any use   |
+| `DataTrick`     | `augment`, `size`, `repeats`, `views`; `on_device`| one image in the loader's workers; the batch   |
+|                 | `data_settings(data)`                             | the configuration's ``data``, before any use   |
 | `BatchTrick`    | `mix(images, targets, rng)`                       | one batch on the device, with dense targets    |
 | `LossTrick`     | `targets`, `loss`, `companion`, `term`, ...       | what the logits are compared with, and how     |
 | `OptimTrick`    | `settings(optim)`, `wrap(optimizer, network)`     | the optimizer                                  |
 | `CallbackTrick` | `callbacks()`                                     | the run                                        |
 
-Shapes: images (B, 3, H, W), targets (B, K) rows that sum to one, logits (B, K); N pictures are drawn for B that the
+Shapes: images (B, 3, H, W), targets (B, K) rows that sum to one, logits (B, K); N images are drawn for B that the
 network sees, in V views each (1 but for consistency losses).
 
 A parameter that is a *strength* may move during training: it is declared ``alpha: Strength = strength(0.2)`` and given
@@ -29,10 +29,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, get_origin, get_type_hints
 
-from core.errors import UserError, require
-from core.names import suggest
+from assemble.errors import UserError, require
+from assemble.suggest import suggest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,9 +40,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
-    from conf.schema import DataConfig, OptimConfig
-    from core.plan import Plan
-    from models.spec import Spec
+    from assemble.models.spec import Spec
+    from assemble.schema import Config, DataConfig, OptimConfig
 
     Strength = float
 else:
@@ -58,10 +57,43 @@ Companion = Callable[["Tensor", "Tensor"], "Tensor"]
 
 
 def register(cls: T) -> T:
-    """Make the dataclass ``cls`` selectable as ``+tricks=[<file name>]`` (`core.register` tells Hydra)."""
+    """Make the dataclass ``cls`` selectable as ``+tricks=[<file name>]`` (`assemble.config.register` tells Hydra)."""
     cls.name = cls.__module__.rpartition(".")[2]
     TRICKS[cls.name] = cls
     return cls
+
+
+class TrainingData(Protocol):
+    """What a trick may ask of the data that a run trains on."""
+
+    source: Any
+    """An `assemble.data.splits.Source`."""
+    num_classes: int
+    train_size: int
+    eval_batch: int
+
+    @property
+    def view_as_scored(self) -> str: ...
+    def train_set_as_scored(self, size: int) -> Any:
+        """The training images as they are scored, at ``size`` pixels (`assemble.data.splits.EvalSet`)."""
+        ...
+
+    def loader(self, images: Any, batches: Sequence[Sequence[int]]) -> Any:
+        """Batches (images, labels) of those positions."""
+        ...
+
+
+class PlannedRun(Protocol):
+    """What a trick may ask of the run that it is part of, before it begins."""
+
+    @property
+    def cfg(self) -> Config: ...
+    @property
+    def num_classes(self) -> int: ...
+    @property
+    def steps_per_epoch(self) -> int | None: ...
+    @property
+    def data(self) -> TrainingData | None: ...
 
 
 @dataclass(frozen=True)
@@ -147,12 +179,12 @@ class Trick(ABC):
         shown = ", ".join(f"{key}={v.value if isinstance(v, Enum) else v}" for key, v in values.items())
         return f"{self.name}({shown})"
 
-    def check_run(self, plan: Plan) -> None:  # noqa: B027 - most tricks go with any run
-        """Raise `UserError` where this run is none for the trick (``plan.data`` is None if only explained)."""
+    def check_run(self, run: PlannedRun) -> None:  # noqa: B027 - most tricks go with any run
+        """Raise `UserError` where this run is none for the trick (``run.data`` is None if only explained)."""
 
     @cached_property
     def ramps(self) -> dict[str, Ramp]:
-        """The strengths that move. Looked for once: hooks ask for every picture and every step."""
+        """The strengths that move. Looked for once: hooks ask for every image and every step."""
         return {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Ramp)}
 
     def at(self, progress: float) -> Self:
@@ -208,29 +240,33 @@ class ModelTrick(Trick):
 
 
 class DataTrick(Trick):
-    """Works on pictures before they are mixed. Two tricks cannot override the same hook of this class."""
+    """Works on images before they are mixed. Two tricks cannot override the same hook of this class."""
 
     @property
     def repeats(self) -> int:
-        """Appearances of each chosen picture in a global batch, each augmented on its own."""
+        """Appearances of each chosen image in a global batch, each augmented on its own."""
         return 1
 
     @property
     def views(self) -> int:
-        """V: pictures that `augment` makes of one."""
+        """V: images that `augment` makes of one."""
         return 1
 
-    def pictures(self, data: DataConfig) -> DataConfig:
+    def data_settings(self, data: DataConfig) -> DataConfig:
         """The ``data`` part of the configuration with this trick in it (a new object). The stem does not follow it."""
         return data
 
     def size(self, size: int) -> int:
-        """Side of the training pictures in pixels; ``size`` is that of the configuration."""
+        """Side of the training images in pixels; ``size`` is that of the configuration."""
         return size
 
-    def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def smallest(self, size: int) -> int:
+        """Shortest side that `on_device` may leave of images of ``size`` pixels."""
+        return size
+
+    def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """In a loader's worker, after crop and flip: uint8 (H, W, 3) -> the same, or (V, H, W, 3)."""
-        return picture
+        return image
 
     def on_device(self, images: Tensor, rng: np.random.Generator) -> Tensor:
         """Normalised images (N, 3, H, W) -> the same, or all of them with fewer rows and columns."""
@@ -242,11 +278,11 @@ class BatchTrick(Trick):
 
     @property
     def images_per_target(self) -> int:
-        """Pictures the loader must draw for each picture the network sees (2 for the official mixup)."""
+        """Images the loader must draw for each image the network sees (2 for the official mixup)."""
         return 1
 
     def check_batch(self, size: int) -> None:
-        """Raise `UserError` where batches of ``size`` pictures (per device and accumulation step) cannot be mixed."""
+        """Raise `UserError` where batches of ``size`` images (per device and accumulation step) cannot be mixed."""
 
     @abstractmethod
     def mix(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -272,8 +308,8 @@ class LossTrick(Trick):
         """What the loss against the labels is multiplied by, before terms are added."""
         return 1.0
 
-    def companion(self, plan: Plan) -> Companion | None:
-        """Made once before training: targets of its own for each picture, which are mixed as the labels are.
+    def companion(self, run: PlannedRun) -> Companion | None:
+        """Made once before training: targets of its own for each image, which are mixed as the labels are.
 
         Raises:
             UserError: it cannot be had for this run.
@@ -293,7 +329,10 @@ class OptimTrick(Trick):
         return optim
 
     def wrap(self, optimizer: Optimizer, network: nn.Module) -> Optimizer:
-        """Something around the optimizer of ``network`` (`lit_modules.wrapped`). Several wrap in the tricks' order."""
+        """Something around the optimizer of ``network`` (`lit_modules.optimizer_wrapper`).
+
+        Several wrap in the tricks' order.
+        """
         return optimizer
 
 
@@ -306,7 +345,7 @@ class CallbackTrick(Trick):
 
 
 EXCLUSIVE: dict[type[Trick], tuple[str, ...]] = {
-    DataTrick: ("pictures", "repeats", "views", "size", "augment"),
+    DataTrick: ("data_settings", "repeats", "views", "size", "augment"),
     LossTrick: ("loss",),
     OptimTrick: ("settings",),
 }

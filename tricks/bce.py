@@ -3,7 +3,7 @@
 Paper: Wightman et al. 2021 (arXiv 2110.00476, "ResNet strikes back"); Beyer et al. 2020 (arXiv 2006.07159).
 Changes: the loss: -sum_k y log sigmoid(z) + (1 - y) log(1 - sigmoid(z)) instead of cross-entropy.
 Differs: by default as in timm and RSB the mean over the classes, and the dense targets as they are. RSB's targets of a
-mixed picture are 1 for both of its classes: that is ``threshold`` (timm's ``--bce-target-thresh``). Label smoothing is
+mixed image are 1 for both of its classes: that is ``threshold`` (timm's ``--bce-target-thresh``). Label smoothing is
 applied before it, as in timm, and then acts only where it moves a target across it. Composer takes the sum over the
 classes and starts the classifier's bias at -log K; here it starts as the model has it.
 """
@@ -16,12 +16,12 @@ from enum import Enum
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.errors import require
+from assemble.errors import require
 from tricks.base import LossTrick, register
 
 
 class Reduction(Enum):
-    """How the classes' losses become a picture's."""
+    """How the classes' losses become an image's."""
 
     mean = "mean"
     sum = "sum"

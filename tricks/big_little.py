@@ -21,10 +21,10 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.errors import UserError
-from models.layers import conv, norm
-from models.resnet import ResNetSpec, block_row, plain_stage, stage_sites
-from models.spec import Spec
+from assemble.errors import UserError
+from assemble.models.layers import conv, norm
+from assemble.models.resnet import ResNetSpec, block_row, plain_stage, stage_sites
+from assemble.models.spec import Spec
 from tricks.base import ModelTrick, register
 
 DEPTHS = {"resnet101": (4, 8, 18, 3), "resnet152": (5, 12, 30, 3)}

@@ -1,8 +1,8 @@
-"""Color jitter: brightness, contrast and saturation of each picture change, and its colours as light does.
+"""Color jitter: brightness, contrast and saturation of each image change, and its colours as light does.
 
 Paper: Krizhevsky et al. 2012, section 4.1, for the light ("PCA noise"); Howard 2013 (arXiv 1312.5402) for the rest;
 both in Bag of Tricks (arXiv 1812.01187, section 2.1), with factors from 0.6 to 1.4 and noise of deviation 0.1.
-Changes: single pictures, after crop and flip: three factors, uniform around 1, in random order; then every pixel is
+Changes: single images, after crop and flip: three factors, uniform around 1, in random order; then every pixel is
 moved along the principal components of ImageNet's colours, each by its deviation times a normal number.
 Differs: Bag of Tricks names hue, saturation and brightness. Its code (train_imagenet.py of gluon-cv), followed here,
 has brightness, contrast and saturation. The operations are Pillow's, as in torchvision's ColorJitter.
@@ -11,16 +11,12 @@ has brightness, contrast and saturation. The operations are Pillow's, as in torc
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.errors import UserError
-from lit_modules.image_ops import PILLOW
-from tricks.base import DataTrick, Strength, register, strength
-
-if TYPE_CHECKING:
-    from core.plan import Plan
+from assemble.data.image_ops import PILLOW
+from assemble.errors import UserError
+from tricks.base import DataTrick, PlannedRun, Strength, register, strength
 
 DEVIATIONS = np.array([55.46, 4.794, 1.148])
 COMPONENTS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
@@ -28,9 +24,9 @@ COMPONENTS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [
 blue). The numbers of fb.resnet.torch, which MXNet has too."""
 
 
-def light(picture: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+def light(image: np.ndarray, amounts: np.ndarray) -> np.ndarray:
     """uint8 (H, W, 3) moved by ``amounts`` (3,) deviations along the principal components, rounded."""
-    return np.rint(picture + COMPONENTS @ (DEVIATIONS * amounts)).clip(0, 255).astype(np.uint8)
+    return np.rint(image + COMPONENTS @ (DEVIATIONS * amounts)).clip(0, 255).astype(np.uint8)
 
 
 @register
@@ -39,7 +35,7 @@ class ColorJitter(DataTrick):
     """Parameters of color jitter."""
 
     brightness: Strength = strength(0.4)
-    """The factor is drawn from 1 minus to 1 plus this, for each picture."""
+    """The factor is drawn from 1 minus to 1 plus this, for each image."""
     contrast: Strength = strength(0.4)
     """The same for contrast."""
     saturation: Strength = strength(0.4)
@@ -54,14 +50,14 @@ class ColorJitter(DataTrick):
         if self.pca_noise < 0:
             raise UserError(f"tricks.color_jitter.pca_noise must be 0 or above, not {self.pca_noise}")
 
-    def check_run(self, plan: Plan) -> None:
+    def check_run(self, run: PlannedRun) -> None:
         if not any(getattr(self, field.name) for field in fields(self)):
             raise UserError("tricks.color_jitter: all strengths are 0, which changes nothing: drop it")
 
-    def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         strengths = [("Brightness", self.brightness), ("Contrast", self.contrast), ("Color", self.saturation)]
         for i in rng.permutation(3):
             operation, amount = strengths[i]
             if amount:
-                picture = PILLOW[operation](picture, rng.uniform(1 - amount, 1 + amount))
-        return light(picture, rng.normal(0, self.pca_noise, 3)) if self.pca_noise else picture
+                image = PILLOW[operation](image, rng.uniform(1 - amount, 1 + amount))
+        return light(image, rng.normal(0, self.pca_noise, 3)) if self.pca_noise else image

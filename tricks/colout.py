@@ -1,25 +1,21 @@
-"""ColOut: a few random rows and columns of all pictures are left out in each batch.
+"""ColOut: a few random rows and columns of all images are left out in each batch.
 
 Paper: none; Composer (github.com/mosaicml/composer, composer/algorithms/colout), with 0.05 in its "hot" recipe.
-Changes: the normalised batch: int((1 - p) side) rows and columns stay, the same for all its pictures, in their order.
-So pictures get smaller, and training faster.
+Changes: the normalised batch: int((1 - p) side) rows and columns stay, the same for all its images, in their order.
+So images get smaller, and training faster.
 Differs: nothing known from Composer's form for batches (``batch=True``, its default). Each device draws its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import UserError
-from tricks.base import DataTrick, Strength, register, strength
-
-if TYPE_CHECKING:
-    from core.plan import Plan
+from assemble.errors import UserError
+from tricks.base import DataTrick, PlannedRun, Strength, register, strength
 
 
 def left(side: int, dropped: float) -> int:
@@ -47,12 +43,12 @@ class ColOut(DataTrick):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"tricks.colout.{name} must be at least 0 and below 1, not {getattr(self, name)}")
 
-    def check_run(self, plan: Plan) -> None:
+    def check_run(self, run: PlannedRun) -> None:
         if not (self.p_row or self.p_col):
             raise UserError("tricks.colout.p_row and p_col are both 0, which changes nothing: drop it")
-        for then in (self.at(0.0), self.at(1.0)):
-            for dropped in (then.p_row, then.p_col):
-                plan.recipe.spec.check_size(left(plan.cfg.data.image_size, dropped))
+
+    def smallest(self, size: int) -> int:
+        return left(size, max(self.p_row, self.p_col))
 
     def on_device(self, images: Tensor, rng: np.random.Generator) -> Tensor:
         height, width = images.shape[-2:]

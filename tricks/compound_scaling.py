@@ -1,4 +1,4 @@
-"""Compound scaling: one number makes the network deeper and wider and the pictures larger, in fixed proportions.
+"""Compound scaling: one number makes the network deeper and wider and the images larger, in fixed proportions.
 
 Paper: Tan & Le 2019, EfficientNet (arXiv 1905.11946), section 3.3: depth d = alpha^phi, width w = beta^phi, resolution
 r = gamma^phi with alpha, beta, gamma >= 1 and alpha * beta^2 * gamma^2 of about 2, so that multiply-adds grow as 2^phi.
@@ -10,7 +10,7 @@ no more than 10 % below. ResNets and MobileNets stay multiples of their first wi
 EfficientNets each layer is rounded by itself. The published B1 to B7 have depths, widths and sizes of their own, near
 those of phi = 0.5, 1, 2, ... 6 (B3: 1.2, 1.4 and 300 pixels, where phi = 2 makes 1.21, 1.44 and 296): their models
 are ``efficientnet_b1`` to ``_b7``. Sizes are rounded to even numbers, as all the published ones are: the first layer of
-stride 2 then sees every pixel, whichever padding. The random shift of small pictures (``data.crop_pad``) is not scaled.
+stride 2 then sees every pixel, whichever padding. The random shift of small images (``data.crop_pad``) is not scaled.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.errors import require
-from models.spec import Spec
+from assemble.errors import require
+from assemble.models.spec import Spec
 from tricks.base import DataTrick, ModelTrick, register
 
 if TYPE_CHECKING:
-    from conf.schema import DataConfig
+    from assemble.schema import DataConfig
 
 
 MOST = 1000
@@ -46,7 +46,7 @@ class CompoundScaling(ModelTrick, DataTrick):
     beta: float = 1.1
     """Width, likewise."""
     gamma: float = 1.15
-    """Side of the pictures, likewise."""
+    """Side of the images, likewise."""
     divisor: int = 8
     """Channels are rounded to a multiple of it. 1 for narrow networks, which 8 would leave as they are, or double."""
 
@@ -74,7 +74,7 @@ class CompoundScaling(ModelTrick, DataTrick):
     def convert(self, spec: Spec) -> Spec:
         return spec.scaled(self._factor(self.alpha), self._factor(self.beta), self.divisor)
 
-    def pictures(self, data: DataConfig) -> DataConfig:
+    def data_settings(self, data: DataConfig) -> DataConfig:
         scaled = {key: self._even(getattr(data, key)) for key in ("image_size", "eval_size", "eval_resize")}
         return dataclasses.replace(data, **scaled)
 

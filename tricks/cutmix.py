@@ -1,7 +1,7 @@
-"""CutMix: a rectangle of each picture comes from another one, and so does its share of the target.
+"""CutMix: a rectangle of each image comes from another one, and so does its share of the target.
 
 Paper: Yun et al. 2019 (arXiv 1905.04899), Algorithm 1; alpha 1 in the paper and in torchvision's recipe.
-Changes: the batch: one rectangle for a batch with side lengths sqrt(1 - lam) of the picture's and a uniform centre, cut
+Changes: the batch: one rectangle for a batch with side lengths sqrt(1 - lam) of the image's and a uniform centre, cut
 at the border; targets y = lam' * y1 + (1 - lam') * y2 with lam' the share of the area that stayed.
 Differs: nothing known. Together with another batch trick, one of them acts on each batch, drawn evenly.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import UserError
+from assemble.errors import UserError
 from tricks.base import BatchTrick, Strength, register, strength
 
 
@@ -48,7 +48,7 @@ class CutMix(BatchTrick):
 
     def check_batch(self, size: int) -> None:
         if size < 2:
-            raise UserError("cutmix needs at least 2 pictures at a time: raise data.batch_size")
+            raise UserError("cutmix needs at least 2 images at a time: raise data.batch_size")
 
     def mix(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         height, width = images.shape[-2:]

@@ -2,10 +2,10 @@
 
 Paper: Hinton et al. 2015 (arXiv 1503.02531), section 2; temperature 1 in arXiv 2001.06268: +0.29 top-1 (Table 7, E7).
 Changes: the loss: T^2 * cross-entropy of the student's softmax(logits / T) with the teacher's is added. The teacher's
-probabilities are softened first, then mixed with the same lambda as labels and pictures.
+probabilities are softened first, then mixed with the same lambda as labels and images.
 Differs: Hinton et al. weigh the labels' loss lower, Bag of Tricks (arXiv 1812.01187) takes T = 20; here both losses
 count 1 and T = 1, as in the official Assemble-ResNet code. That code computes the teacher's logits once, on the central
-87.5 % of each picture, stretched to a square. ``cache`` stores them too, on our evaluation crop, which keeps the
+87.5 % of each image, stretched to a square. ``cache`` stores them too, on our evaluation crop, which keeps the
 aspect, and as float16, which moves a probability by at most 0.8 % of itself where logits stay within 16. Without
 ``cache`` the teacher sees what the student sees, before it is mixed. For a background class that the data has
 (data.label_offset) and the teacher has not, its logit is 0, as official. With mixup's type2 the official code gives
@@ -26,13 +26,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.errors import UserError, require
-from tricks.base import Companion, LossTrick, Strength, register, strength
+from assemble.errors import UserError, require
+from tricks.base import Companion, LossTrick, PlannedRun, Strength, register, strength
 
 if TYPE_CHECKING:
-    from core.plan import Plan
-    from lit_modules.logits import LogitStore, StoredLogits
-    from models.trained import Trained
+    from assemble.data.logit_store import LogitStore, StoredLogits
+    from assemble.scoring.trained import Trained
 
 
 class Form(Enum):
@@ -70,7 +69,7 @@ class Distillation(LossTrick):
     teacher: str | None = None
     """A run's checkpoint, timm:NAME, timm:NAME@WEIGHTS or efficientnet_lite0. May be left out for a complete cache."""
     cache: str | None = None
-    """Folder of the teacher's logits, once a picture on the evaluation crop; computed if not there. null: online."""
+    """Folder of the teacher's logits, once an image on the evaluation crop; computed if not there. null: online."""
     temperature: float = 1.0
     """T: the higher, the softer the probabilities of both."""
     weight: Strength = strength(1.0, neutral=0.0)
@@ -80,7 +79,7 @@ class Distillation(LossTrick):
     form: Form = Form.ce
     """ce or kl (see above)."""
     size: int | None = None
-    """Side in pixels of the pictures the teacher sees; null: what it was made for."""
+    """Side in pixels of the images the teacher sees; null: what it was made for."""
 
     def check(self) -> None:
         require(
@@ -90,34 +89,32 @@ class Distillation(LossTrick):
             (self.size is None or self.size >= 1, f"tricks.distillation.size must be at least 1, not {self.size}"),
         )
 
-    def companion(self, plan: Plan) -> Companion:
+    def companion(self, run: PlannedRun) -> Companion:
         if not (self.teacher or self.cache):
-            from models.trained import SOURCES
+            from assemble.scoring.trained import SOURCES
 
             raise UserError(f"distillation needs a teacher: set tricks.distillation.teacher to {SOURCES}")
-        source = (
-            Stored(self._stored(plan)) if self.cache else Online(self._open(), plan.cfg.data.mean, plan.cfg.data.std)
-        )
-        return Softened(source, _background(source.classes, plan), self.temperature)
+        source = Stored(self._stored(run)) if self.cache else Online(self._open(), run.cfg.data.mean, run.cfg.data.std)
+        return Softened(source, _background(source.classes, run), self.temperature)
 
     def term(self, logits: Tensor, companion: Tensor | None) -> Tensor:
         assert companion is not None
         return self.weight * distillation_loss(logits[0], companion, self.temperature, self.form)
 
     def _open(self) -> Trained:
-        from models.trained import open_trained
+        from assemble.scoring.trained import open_trained
 
         assert self.teacher is not None
         return open_trained(self.teacher, self.size)
 
-    def _stored(self, plan: Plan) -> StoredLogits:
+    def _stored(self, run: PlannedRun) -> StoredLogits:
         """The rows of ``cache``, of this data and this teacher; what is missing is computed first."""
-        from lit_modules.logits import LogitStore
+        from assemble.data.logit_store import LogitStore
 
-        assert plan.data is not None
+        assert run.data is not None
         assert self.cache is not None
-        folder, data = Path(self.cache).expanduser(), plan.data
-        about = {"pictures": data.source.train.digest(), "view": data.view_as_scored}
+        folder, data = Path(self.cache).expanduser(), run.data
+        about = {"images": data.source.train.digest(), "view": data.view_as_scored}
         teacher = self._open() if self.teacher else None
         if teacher:
             about |= {"teacher": teacher.digest(), "size": f"{teacher.size} pixels"}
@@ -125,9 +122,9 @@ class Distillation(LossTrick):
         if store:
             store.check(data.train_size, about)
         if teacher and (store is None or store.missing):
-            _background(teacher.classes, plan)
+            _background(teacher.classes, run)
             store = store or LogitStore.begin(folder, data.train_size, about)
-            fill(store, teacher, plan)
+            fill(store, teacher, run)
         if store is None or store.missing:
             raise UserError(f"{folder} has no complete logits: set tricks.distillation.teacher, and they are computed")
         return store.read()
@@ -135,7 +132,7 @@ class Distillation(LossTrick):
 
 @dataclass
 class Online:
-    """Logits (N, K) of a teacher that sees the student's pictures. Holds the teacher out of reach of the optimizer."""
+    """Logits (N, K) of a teacher that sees the student's images. Holds the teacher out of reach of the optimizer."""
 
     teacher: Trained
     mean: tuple[float, float, float]
@@ -178,33 +175,33 @@ class Softened:
         return soften(F.pad(self.source(images, index), (self.background, 0)), self.temperature)
 
 
-def _background(classes: int, plan: Plan) -> int:
+def _background(classes: int, run: PlannedRun) -> int:
     """Outputs of the network before those of a teacher with so many classes.
 
     Raises:
         UserError: the teacher tells other classes apart than the data has.
     """
-    assert plan.data is not None
-    if classes == plan.num_classes:
+    assert run.data is not None
+    if classes == run.num_classes:
         return 0
-    offset = plan.cfg.data.label_offset
-    if classes == plan.data.num_classes == plan.num_classes - offset:
+    offset = run.cfg.data.label_offset
+    if classes == run.data.num_classes == run.num_classes - offset:
         return offset
     raise UserError(
-        f"the teacher has {classes} classes and the network {plan.num_classes}: take a teacher for {plan.cfg.data.name}"
+        f"the teacher has {classes} classes and the network {run.num_classes}: take a teacher for {run.cfg.data.name}"
     )
 
 
-def fill(store: LogitStore, teacher: Trained, plan: Plan) -> None:
+def fill(store: LogitStore, teacher: Trained, run: PlannedRun) -> None:
     """Compute the missing logits of a store, in float32 on this process's device, and store them as float16."""
-    assert plan.data is not None
-    data, size = plan.data, plan.data.eval_batch
-    pictures = data.train_set_as_scored(teacher.size)
-    gpu = plan.cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    assert run.data is not None
+    data, size = run.data, run.data.eval_batch
+    items = data.train_set_as_scored(teacher.size)
+    gpu = run.cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if gpu else torch.device("cpu")
 
     def rows_of(positions: range) -> Iterator[np.ndarray]:
-        for images, _ in data.loader(pictures, [positions[i : i + size] for i in range(0, len(positions), size)]):
+        for images, _ in data.loader(items, [positions[i : i + size] for i in range(0, len(positions), size)]):
             yield teacher(images.to(device)).cpu().numpy().astype(np.float16)
 
     store.fill(rows_of)

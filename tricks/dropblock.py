@@ -4,8 +4,8 @@ Paper: Ghiasi et al. 2018 (arXiv 1810.12890); in arXiv 2001.06268 with block 7, 
 over all steps, in stages 3 and 4 with the seed probability times 0.25 and 1.0: +0.69 top-1 (Table 7, E5).
 Changes: `after_norm` in the last two stages: after every batch norm of a block and of its shortcut, before the ReLU;
 and the keep probability, step by step.
-Differs: the official Assemble-ResNet code, followed here, draws one mask (1, C, H, W) for all pictures of a device's
-batch, its own for each channel (the paper: one for each picture). A map smaller than the block takes a block of
+Differs: the official Assemble-ResNet code, followed here, draws one mask (1, C, H, W) for all images of a device's
+batch, its own for each channel (the paper: one for each image). A map smaller than the block takes a block of
 the map's smaller side, as in the DropBlock authors' TPU code; the official code stops there.
 """
 
@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.errors import UserError
-from models.spec import Site, Spec
+from assemble.errors import UserError
+from assemble.models.spec import Site, Spec
 from tricks.base import ModelTrick, Strength, register, strength
 
 

@@ -1,7 +1,7 @@
 """Dropout: in training, some of the features that the classifier sees are zeroed at random.
 
 Paper: Hinton et al. 2012 (arXiv 1207.0580). In EfficientNet (arXiv 1905.11946, section 5) from 0.2 (B0) to 0.5 (B7); in
-EfficientNetV2 (arXiv 2104.00298, Table 6) it grows with the pictures: ``rate={from: 0.1, to: 0.3, stages: 4}`` for S.
+EfficientNetV2 (arXiv 2104.00298, Table 6) it grows with the images: ``rate={from: 0.1, to: 0.3, stages: 4}`` for S.
 Changes: `before_classifier`, the pooled features right before the last linear layer.
 Differs: what is kept is divided by its probability in training, instead of halving the weights in evaluation (the same
 expectation; as everywhere today). Hidden layers are left alone.
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from core.errors import UserError
-from models.spec import Spec
+from assemble.errors import UserError
+from assemble.models.spec import Spec
 from tricks.base import ModelTrick, Strength, register, strength
 
 

@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from core.errors import UserError, require
-from tricks.base import CallbackTrick, Strength, register, strength
+from assemble.errors import UserError, require
+from tricks.base import CallbackTrick, PlannedRun, Strength, register, strength
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
 
-    from core.plan import Plan
     from lit_modules.classifier import Classifier
 
 
@@ -61,8 +60,8 @@ class EMA(CallbackTrick):
             (self.every >= 1, f"tricks.ema.every must be at least 1, not {self.every}"),
         )
 
-    def check_run(self, plan: Plan) -> None:
-        steps = (plan.steps_per_epoch or self.every) * plan.cfg.trainer.max_epochs
+    def check_run(self, run: PlannedRun) -> None:
+        steps = (run.steps_per_epoch or self.every) * run.cfg.trainer.max_epochs
         if steps < self.every:
             raise UserError(f"tricks.ema.every={self.every} is more than the run's {steps} steps: choose fewer")
 

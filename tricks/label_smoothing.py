@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from core.errors import UserError
+from assemble.errors import UserError
 from tricks.base import LossTrick, Strength, register, strength
 
 

@@ -1,11 +1,11 @@
-"""Mixup: pictures and targets are mixed in pairs.
+"""Mixup: images and targets are mixed in pairs.
 
 Paper: Zhang et al. 2017 (arXiv 1710.09412); alpha 0.2 in arXiv 2001.06268: +0.75 top-1 with type 1 (Table 7, E3).
 Changes: the batch: x = lam * x1 + (1 - lam) * x2 and targets alike, lam ~ Beta(alpha, alpha).
 Differs: the mixup authors draw one lam for a batch; the official Assemble-ResNet code, followed here, one for a pair.
-``type1`` (official): the loader draws 2 B pictures, the halves are mixed into B; every picture is seen about twice in
-an epoch of unchanged length. ``type2`` (official): B pictures; the first half of the result mixes the halves x1, x2,
-the second half x1 with the reversed x2 and fresh lam. ``permutation``: B pictures, each mixed with a random other.
+``type1`` (official): the loader draws 2 B images, the halves are mixed into B; every image is seen about twice in
+an epoch of unchanged length. ``type2`` (official): B images; the first half of the result mixes the halves x1, x2,
+the second half x1 with the reversed x2 and fresh lam. ``permutation``: B images, each mixed with a random other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import UserError
+from assemble.errors import UserError
 from tricks.base import BatchTrick, Strength, register, strength
 
 
@@ -41,7 +41,7 @@ def mixup(
     """Images (N, 3, H, W) and targets (N, K) mixed in pairs.
 
     Args:
-        images: pictures.
+        images: images.
         targets: dense targets.
         kind: N -> N / 2 rows for type1, N for the others.
         lam: N / 2 numbers for type1, N for the others (type2: first those of the first half).
@@ -77,10 +77,10 @@ class Mixup(BatchTrick):
     def check_batch(self, size: int) -> None:
         if self.kind is Kind.type2 and size % 2:
             raise UserError(
-                f"mixup type2 mixes the halves of a batch, so it cannot take {size} pictures at a time: make it even"
+                f"mixup type2 mixes the halves of a batch, so it cannot take {size} images at a time: make it even"
             )
         if self.kind is Kind.permutation and size < 2:
-            raise UserError("mixup needs at least 2 pictures at a time to mix: raise data.batch_size")
+            raise UserError("mixup needs at least 2 images at a time to mix: raise data.batch_size")
 
     def mix(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         rows = len(images) // self.images_per_target

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from conf.schema import DecayRule, OptimConfig
-from core.errors import UserError
+from assemble.errors import UserError
+from assemble.schema import DecayRule, OptimConfig
 from tricks.base import OptimTrick, register
 
 

@@ -3,10 +3,10 @@
 Paper: Wu and Johnson 2021 (arXiv 2105.07576), section 3.1; He et al. 2015 (arXiv 1512.03385) measured them so, once,
 after training (github.com/KaimingHe/deep-residual-networks, README).
 Changes: the run: before each validation the running means and variances, which lag behind the weights, are replaced
-by the means over ``batches`` batches of training pictures, augmented but not mixed, in training mode (dropout and the
+by the means over ``batches`` batches of training images, augmented but not mixed, in training mode (dropout and the
 like act). They are validated, saved and scored; training is not touched, since it never uses them.
 Differs: the variance is the mean of the batches' variances, as in torch's ``update_bn``; the paper adds the variance
-of the batches' means, at most 1 / (pictures in a batch) of it.
+of the batches' means, at most 1 / (images in a batch) of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from core.errors import require
+from assemble.errors import require
 from tricks.base import CallbackTrick, register
 
 if TYPE_CHECKING:
@@ -39,6 +39,6 @@ class PreciseBN(CallbackTrick):
         require((self.batches >= 1, f"tricks.precise_bn.batches must be at least 1, not {self.batches}"))
 
     def callbacks(self) -> Sequence[Callback]:
-        from lit_modules.statistics import PreciseStatistics
+        from lit_modules.batch_norm import PreciseStatistics
 
         return [PreciseStatistics(self.batches)]

@@ -1,13 +1,13 @@
-"""RandAugment: each picture gets a few random operations, all at one strength.
+"""RandAugment: each image gets a few random operations, all at one strength.
 
 Paper: Cubuk et al. 2019 (arXiv 1909.13719); timm's form in arXiv 2110.00476 (m7-mstd0.5-inc1, its recipes A1 and A2).
-Changes: single pictures, after crop and flip: ``num_ops`` times, one operation of the space is drawn evenly.
+Changes: single images, after crop and flip: ``num_ops`` times, one operation of the space is drawn evenly.
 Differs: every code has a space of its own with its own magnitudes, so the parameters belong together. The defaults are
 arXiv 2110.00476's: timm skips operations half the time, draws a magnitude for each, and fills empty space with
 ImageNet's mean. ``space=torchvision magnitude=9 magnitude_std=0 probability=1`` is torchvision's; EfficientNetV2 (arXiv
 2104.00298) has ``space=efficientnetv2 magnitude_std=0 probability=1`` and magnitudes from 5 to 10, 15 or 20. At
 magnitude 0 operations change nothing but for those without a strength, timm's Posterize (4 bits) and Solarize (255).
-Where timm asks Pillow for 0 bits, which is an error since Pillow 13, the picture is black here, as it was before.
+Where timm asks Pillow for 0 bits, which is an error since Pillow 13, the image is black here, as it was before.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from enum import Enum
 import numpy as np
 from PIL.Image import Resampling
 
-from core.errors import require
-from lit_modules.image_ops import PILLOW, TENSORFLOW
+from assemble.data.image_ops import PILLOW, TENSORFLOW
+from assemble.errors import require
 from tricks._augment import Size, Space, Step, Strengths, choose, either_sign, paper_strengths, tensorflow_strengths
 from tricks.base import DataTrick, Strength, register, strength
 
@@ -105,7 +105,7 @@ class RandAugment(DataTrick):
     """Parameters of RandAugment."""
 
     num_ops: int = 2
-    """Operations drawn for each picture."""
+    """Operations drawn for each image."""
     magnitude: Strength = strength(7.0)
     """How strong they are: up to 10 in timm's spaces, 30 in the others."""
     magnitude_std: float = 0.5
@@ -134,7 +134,7 @@ class RandAugment(DataTrick):
         )
 
     def draw(self, rng: np.random.Generator, size: Size) -> list[Step]:
-        """The operations that one picture of ``size`` (height, width) gets."""
+        """The operations that one image of ``size`` (height, width) gets."""
         space = SPACES[self.space]
         names, steps = tuple(space.operations), []
         for _ in range(self.num_ops):
@@ -144,5 +144,5 @@ class RandAugment(DataTrick):
                 steps.append((name, space.strengths(name, level, rng, size)))
         return steps
 
-    def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return SPACES[self.space].apply(self.draw, picture, rng)
+    def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return SPACES[self.space].apply(self.draw, image, rng)

@@ -1,11 +1,11 @@
-"""Random erasing: a random rectangle of some pictures is blanked.
+"""Random erasing: a random rectangle of some images is blanked.
 
 Paper: Zhong et al. 2017 (arXiv 1708.04896), Algorithm 1, with probability 0.5 and 2 to 40 % of the area.
-Changes: the normalised pictures on the device, each on its own and before they are mixed.
+Changes: the normalised images on the device, each on its own and before they are mixed.
 Differs: as in torchvision and timm the aspect ratio is log-uniform, so that flat rectangles are as frequent as tall
 ones (the paper: uniform), and areas are smaller. Noise is normal, as in timm (the paper: uniform over the range of
-pixels). torchvision's recipe has probability 0.1 with these defaults, DeiT 0.25 with ``pixel``. Where a picture has
-several views, each is a picture of its own.
+pixels). torchvision's recipe has probability 0.1 with these defaults, DeiT 0.25 with ``pixel``. Where an image has
+several views, each is an image of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import require
+from assemble.errors import require
 from tricks.base import DataTrick, Strength, register, strength
 
 
@@ -33,11 +33,11 @@ class Mode(Enum):
 def draw_rectangle(
     height: int, width: int, area: tuple[float, float], aspect: tuple[float, float], rng: np.random.Generator
 ) -> tuple[int, int, int, int] | None:
-    """(top, bottom, left, right) of a rectangle inside the picture; None if ten in a row are too large for it.
+    """(top, bottom, left, right) of a rectangle inside the image; None if ten in a row are too large for it.
 
     Args:
-        height, width: of the picture in pixels.
-        area: range of the rectangle's share of the picture's area, uniform.
+        height, width: of the image in pixels.
+        area: range of the rectangle's share of the image's area, uniform.
         aspect: range of its height over its width, log-uniform.
         rng: draws it.
     """
@@ -57,9 +57,9 @@ class RandomErasing(DataTrick):
     """Parameters of random erasing."""
 
     probability: Strength = strength(0.25, neutral=0.0)
-    """Share of the pictures that lose a rectangle."""
+    """Share of the images that lose a rectangle."""
     area: tuple[float, float] = (0.02, 0.33)
-    """Range of the rectangle's share of the picture's area."""
+    """Range of the rectangle's share of the image's area."""
     aspect: tuple[float, float] = (0.3, 3.3)
     """Range of its height over its width."""
     mode: Mode = Mode.const

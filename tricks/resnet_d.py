@@ -3,7 +3,7 @@
 Paper: He et al. 2018, Bag of Tricks for Image Classification with CNNs (arXiv 1812.01187), section 4.2; published gain
 +0.50 top-1 on ResNet-50 (arXiv 2001.06268, Table 7, E1).
 Changes: `stem` 7x7/2 conv -> 3x3/2, 3x3, 3x3 convs with width/2, width/2, width channels; `shortcut` strided 1x1 conv
--> 2x2 average pool with the stride, then 1x1 conv. A stem that is one 3x3 conv already (small pictures) stays.
+-> 2x2 average pool with the stride, then 1x1 conv. A stem that is one 3x3 conv already (small images) stays.
 ``shortcut: false`` changes the stem alone: ResNet-C of the same section.
 Differs: the official Assemble-ResNet code also pools in stage 1, where the stride is 1 (a 2x2 average with stride 1);
 the Bag of Tricks paper and timm do not. ``pool_stage1`` is True, as official; False takes timm's resnet50d weights.
@@ -20,10 +20,10 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.errors import UserError
-from models.layers import conv, imagenet_stem, norm
-from models.resnet import ResNetSpec
-from models.spec import Spec
+from assemble.errors import UserError
+from assemble.models.layers import conv, imagenet_stem, norm
+from assemble.models.resnet import ResNetSpec
+from assemble.models.spec import Spec
 from tricks.base import ModelTrick, register
 
 

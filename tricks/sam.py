@@ -6,7 +6,7 @@ Changes: the optimizer: a second forward and backward pass at w + rho * g / |g| 
 noise; the optimizer's own step then takes that gradient at w. The loss that is logged is that at w, batch norm's
 running statistics see the first pass only.
 Differs: over several devices g is averaged over them all, as the second gradient is; the paper lets each device
-step by its own g (m-sharpness, m = pictures of a device), which it found to generalise better. Under
+step by its own g (m-sharpness, m = images of a device), which it found to generalise better. Under
 ``trainer.gradient_clip_val`` both gradients are clipped; the first then keeps its direction, and so the step.
 """
 
@@ -15,18 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from core.errors import UserError, require
-from lit_modules.wrapped import Wrapped
-from tricks.base import OptimTrick, register
-
-if TYPE_CHECKING:
-    from core.plan import Plan
+from assemble.errors import UserError, require
+from lit_modules.optimizer_wrapper import Wrapped
+from tricks.base import OptimTrick, PlannedRun, register
 
 
 class SAM(Wrapped):
@@ -105,8 +102,8 @@ class SAMTrick(OptimTrick):
             (self.every >= 1, f"tricks.sam.every must be at least 1, not {self.every}"),
         )
 
-    def check_run(self, plan: Plan) -> None:
-        trainer = plan.cfg.trainer
+    def check_run(self, run: PlannedRun) -> None:
+        trainer = run.cfg.trainer
         if trainer.accumulate_grad_batches > 1:
             raise UserError(
                 "sam needs the gradient of the whole batch at two points: set trainer.accumulate_grad_batches=1"

@@ -1,4 +1,4 @@
-"""Squeeze-and-Excitation: each channel of a block's output is weighted by what the whole picture says.
+"""Squeeze-and-Excitation: each channel of a block's output is weighted by what the whole image says.
 
 Paper: Hu et al. 2017 (arXiv 1709.01507); published gain +1.10 top-1 alone (arXiv 2001.06268, Table 2, C1).
 Changes: `attention`, after a block's last batch norm (and DropBlock), before the addition.
@@ -12,9 +12,9 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from core.errors import UserError
-from models.layers import GlobalMean, conv
-from models.spec import Spec
+from assemble.errors import UserError
+from assemble.models.layers import GlobalMean, conv
+from assemble.models.spec import Spec
 from tricks.base import ModelTrick, register
 
 

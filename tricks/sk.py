@@ -18,10 +18,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from core.errors import UserError
-from models.layers import GlobalMean, conv, norm
-from models.resnet import ResNetSpec
-from models.spec import Spec
+from assemble.errors import UserError
+from assemble.models.layers import GlobalMean, conv, norm
+from assemble.models.resnet import ResNetSpec
+from assemble.models.spec import Spec
 from tricks.base import ModelTrick, register
 
 

@@ -1,4 +1,4 @@
-"""Stochastic depth: in training, blocks are skipped at random, for each picture on its own.
+"""Stochastic depth: in training, blocks are skipped at random, for each image on its own.
 
 Paper: Huang et al. 2016 (arXiv 1603.09382); the linear rule of section 3: block l of L survives with 1 - l / L * rate.
 Changes: `branch`, the residual branch right before the addition.
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from core.errors import UserError
-from models.spec import Site, Spec
+from assemble.errors import UserError
+from assemble.models.spec import Site, Spec
 from tricks.base import ModelTrick, Strength, register, strength
 
 
 class DropPath(nn.Module):
-    """Zeroes the whole branch (B, ...) of some pictures and scales up the others.
+    """Zeroes the whole branch (B, ...) of some images and scales up the others.
 
     ``depth`` is the block's share of the last block's rate. ``rate`` is a tensor: compiled code follows it.
     """

@@ -3,7 +3,7 @@
 Paper: Izmailov et al. 2018 (arXiv 1803.05407), Algorithm 1.
 Changes: the run: from ``start`` on the learning rate leaves its schedule, constant or falling in cycles, and after each
 cycle the weights enter an equal mean. Batch norm's statistics of the mean are measured anew each time, in a pass over
-the epoch's training pictures, augmented but not mixed, in training mode (dropout and the like act). From the first
+the epoch's training images, augmented but not mixed, in training mode (dropout and the like act). From the first
 cycle on the mean is validated, saved as the weights of best.ckpt and last.ckpt (so ``model.checkpoint=`` loads it) and
 scored; before, the raw weights are.
 Differs: the paper measures the statistics once, at the end; here whenever the mean changes, so that what is validated
@@ -18,13 +18,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from core.errors import UserError, require
-from tricks.base import CallbackTrick, register
+from assemble.errors import UserError, require
+from tricks.base import CallbackTrick, PlannedRun, register
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
 
-    from core.plan import Plan
     from lit_modules.classifier import Classifier
 
 
@@ -59,8 +58,8 @@ class SWA(CallbackTrick):
         """The first epoch of the last part."""
         return round(self.start * epochs)
 
-    def check_run(self, plan: Plan) -> None:
-        epochs = plan.cfg.trainer.max_epochs
+    def check_run(self, run: PlannedRun) -> None:
+        epochs = run.cfg.trainer.max_epochs
         means = (epochs - self._first(epochs)) // self.every
         if means < 2:
             raise UserError(

@@ -1,8 +1,8 @@
-"""TrivialAugment: each picture gets one operation at a random strength; there is nothing to tune.
+"""TrivialAugment: each image gets one operation at a random strength; there is nothing to tune.
 
 Paper: Müller and Hutter 2021 (arXiv 2103.10158), the wide space; +0.31 top-1 for torchvision's ResNet-50.
-Changes: single pictures, after crop and flip: one of 14 operations (one is none) and one of 31 strengths, drawn evenly.
-Differs: the space is torchvision's, equal to the pixel with the same draws; each picture's draws are its own here.
+Changes: single images, after crop and flip: one of 14 operations (one is none) and one of 31 strengths, drawn evenly.
+Differs: the space is torchvision's, equal to the pixel with the same draws; each image's draws are its own here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lit_modules.image_ops import PILLOW
+from assemble.data.image_ops import PILLOW
 from tricks._augment import Size, Space, Step, choose, pillow_strengths
 from tricks.base import DataTrick, register
 
@@ -32,10 +32,10 @@ class TrivialAugment(DataTrick):
     """TrivialAugment has no parameters."""
 
     def draw(self, rng: np.random.Generator, size: Size) -> list[Step]:
-        """The operation that one picture of ``size`` (height, width) gets."""
+        """The operation that one image of ``size`` (height, width) gets."""
         names = tuple(WIDE.operations)
         name, level = names[rng.integers(len(names))], int(rng.integers(WIDE.top + 1))
         return [(name, WIDE.strengths(name, level, rng, size))]
 
-    def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return WIDE.apply(self.draw, picture, rng)
+    def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return WIDE.apply(self.draw, image, rng)

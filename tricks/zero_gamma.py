@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.errors import UserError
-from models.spec import Spec
+from assemble.errors import UserError
+from assemble.models.spec import Spec
 from tricks.base import ModelTrick, register
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning import Callback
-from small_run import small_config, small_plan, train
 from torch import nn
 
-from core.fit import build_module
+from assemble.runs.build import build_module
 from lit_modules.averaging import WeightAverage
+from tests.helpers.small_run import small_config, small_plan, train
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers",

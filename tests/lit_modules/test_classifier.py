@@ -12,12 +12,12 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torch.utils.data import DataLoader
 
-from conf.schema import OptimConfig
-from core.errors import UserError
+from assemble import create_model
+from assemble.errors import UserError
+from assemble.schema import OptimConfig
 from lit_modules.classifier import Classifier
 from lit_modules.losses import soft_cross_entropy
 from lit_modules.schedule import Schedule
-from models import create_model
 from tricks import create
 from tricks.base import LossTrick
 
@@ -29,13 +29,13 @@ pytestmark = pytest.mark.filterwarnings(
 CLASSES = 7
 
 
-def pictures(n=16, size=16):
+def some_images(n=16, size=16):
     g = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (n, 3, size, size), generator=g, dtype=torch.uint8), torch.arange(n) % CLASSES
 
 
 def loader(batch=4, n=16) -> DataLoader:
-    return DataLoader(list(zip(*pictures(n), torch.arange(n), strict=True)), batch_size=batch)
+    return DataLoader(list(zip(*some_images(n), torch.arange(n), strict=True)), batch_size=batch)
 
 
 def classifier(model, tricks=(), lr=0.05, classes=CLASSES, **more) -> Classifier:
@@ -70,19 +70,19 @@ def linear() -> nn.Module:
     return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(48, CLASSES))
 
 
-# --- pictures
+# --- images
 
 
 def test_normalise():
-    images, _ = pictures()
+    images, _ = some_images()
     expected = (images.numpy().astype(np.float64) - [[[120]], [[110]], [[100]]]) / [[[60]], [[50]], [[40]]]
     module = classifier(linear())
     torch.testing.assert_close(module.normalise(images), torch.from_numpy(expected).float())
     torch.testing.assert_close(module(images), module.model(torch.from_numpy(expected).float()))
 
 
-def test_normalise_leaves_the_callers_pictures_alone():
-    images, _ = pictures()
+def test_normalise_leaves_the_callers_images_alone():
+    images, _ = some_images()
     floats = images.float()
     classifier(linear())(floats)
     assert torch.equal(floats, images.float())
@@ -103,7 +103,7 @@ def test_soft_cross_entropy_by_hand():
 
 
 def test_training_step_without_tricks_is_plain_cross_entropy():
-    images, labels = pictures()
+    images, labels = some_images()
     module = classifier(linear())
     index = torch.arange(len(images))
     expected = F.cross_entropy(module(images), labels)
@@ -114,7 +114,7 @@ def test_training_step_without_tricks_is_plain_cross_entropy():
 
 
 def test_batch_and_loss_tricks_are_applied_in_training_only():
-    images, labels = pictures()
+    images, labels = some_images()
     module = classifier(linear(), ["mixup", "label_smoothing"])
     mixup, smoothing = module.batch_tricks[0], module.loss_tricks[0]
     rng = np.random.default_rng(5)
@@ -144,8 +144,8 @@ class Spy(LossTrick):
 
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("views", [1, 3])
-def test_views_and_companions_travel_through_mixing_with_their_picture(views, mixed):
-    """By hand: each view and each companion is mixed with the same lambda as picture and label."""
+def test_views_and_companions_travel_through_mixing_with_their_image(views, mixed):
+    """By hand: each view and each companion is mixed with the same lambda as image and label."""
     n, model = 6, linear()
     spy = Spy()
     module = classifier(model, {"mixup": {"kind": "type1", "alpha": 1.0}} if mixed else {})
@@ -185,7 +185,7 @@ def test_two_batch_tricks_take_turns():
 
 
 def test_the_mixing_differs_from_batch_to_batch_and_epoch_to_epoch():
-    batch = (*pictures(), torch.arange(16))
+    batch = (*some_images(), torch.arange(16))
     module = classifier(linear(), {"mixup": {"alpha": 1.0}})
     losses = [module.training_step(batch, i).item() for i in range(3)]
     assert len(set(losses)) == 3
@@ -241,7 +241,7 @@ def test_a_nan_loss_is_a_user_error(log_every):
 def test_last_loss_is_the_mean_since_the_last_logging():
     module = classifier(linear(), lr=0.0)
     trainer().fit(module, loader())
-    images, labels = pictures()
+    images, labels = some_images()
     assert module.last_loss == pytest.approx(F.cross_entropy(module(images), labels).item(), rel=1e-5)
 
 
@@ -271,27 +271,27 @@ def test_the_learning_rate_that_is_logged_is_the_steps_own(tmp_path):
 def test_the_training_accuracy_is_that_of_the_whole_epoch(log_every, tmp_path):
     module, logger = classifier(linear(), lr=0.0, log_every=log_every), Noted(tmp_path)
     trainer(logger=logger, max_epochs=2).fit(module, loader())
-    images, labels = pictures()
+    images, labels = some_images()
     right = 100 * float((module(images).argmax(1) == labels).float().mean())
     assert 0 < right < 100
     told = [(step, row["train/top1"]) for step, row in logger.told if "train/top1" in row]
     assert told == [(4, pytest.approx(right)), (8, pytest.approx(right))]
 
 
-def test_of_a_mixed_picture_the_class_with_the_greatest_share_is_right(tmp_path):
+def test_of_a_mixed_image_the_class_with_the_greatest_share_is_right(tmp_path):
     module, logger = classifier(linear(), {"mixup": {"alpha": 1.0}}, lr=0.0), Noted(tmp_path)
     trainer(logger=logger).fit(module, loader(64, n=64))
-    images, labels = pictures(64)
+    images, labels = some_images(64)
     targets, rng = F.one_hot(labels, CLASSES).float(), np.random.default_rng([0, 0, 0, 0, 1])
     mixed, shares, _ = module.inputs(module.normalise(images), targets, torch.arange(64), rng, 0.0)
     right = 100 * float((module.model(mixed).argmax(1) == shares.argmax(1)).float().mean())
-    assert (len(shares), right > 0) == (32, True)  # two pictures for each target
+    assert (len(shares), right > 0) == (32, True)  # two images for each target
     assert logger.told[-1][1]["train/top1"] == pytest.approx(right)
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_a_nan_among_the_scores_is_seen(split):
-    """One picture of 16 gives NaN."""
+    """One image of 16 gives NaN."""
     logits = torch.zeros(16, CLASSES)
     logits[5, 2] = float("nan")
     images = torch.arange(16, dtype=torch.uint8).reshape(16, 1, 1, 1).expand(16, 3, 2, 2).contiguous()
@@ -319,7 +319,7 @@ def test_an_optimizer_that_asks_twice_for_the_gradient_logs_the_first_loss_and_a
     module.configure_optimizers = lambda: Twice(module.parameters(), lr=0.0)
     logger = Noted(tmp_path)
     trainer(logger=logger).fit(module, loader())
-    images, labels = pictures()
+    images, labels = some_images()
     logits = linear()(module.normalise(images))
     assert module.last_loss == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-4)
     right = 100 * float((logits.argmax(1) == labels).float().mean())
@@ -330,7 +330,7 @@ def test_an_optimizer_that_asks_twice_for_the_gradient_logs_the_first_loss_and_a
 
 
 class Table(nn.Module):
-    """Answers picture i with row i of a table; pictures carry their number."""
+    """Answers image i with row i of a table; images carry their number."""
 
     def __init__(self, logits: torch.Tensor) -> None:
         super().__init__()
@@ -376,6 +376,6 @@ def test_scores(bins):
 
 def test_few_classes_have_a_top5():
     module = classifier(nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3)), classes=3)
-    images, labels = pictures()
+    images, labels = some_images()
     data = DataLoader(list(zip(images, labels % 3, strict=True)), batch_size=8)
     assert trainer().test(module, data, verbose=False)[0]["test/top5"] == 100

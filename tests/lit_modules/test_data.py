@@ -15,13 +15,10 @@ from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from conf.schema import DataConfig, Interpolation, Preprocessing, ScoredSplit
-from core.errors import UserError
-from lit_modules import datamodule, datasets
-from lit_modules.datamodule import ClassifierData, collate
-from lit_modules.pictures import Picture
-from lit_modules.sampler import EpochSampler, eval_batches, rng_of
-from lit_modules.transforms import (
+from assemble.data import crops, digits, sources
+from assemble.data.decode import ImageFile
+from assemble.data.sampler import EpochSampler, eval_batches, rng_of
+from assemble.data.torchvision_crops import (
     center_crop_resize,
     pad_and_shift,
     random_crop_box,
@@ -29,34 +26,38 @@ from lit_modules.transforms import (
     random_resized_crop,
     resize,
 )
+from assemble.errors import UserError
+from assemble.schema import DataConfig, Interpolation, Preprocessing, ScoredSplit
+from lit_modules import datamodule
+from lit_modules.datamodule import ClassifierData, collate
 from tricks.base import DataTrick
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "data"
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 
 
-def smooth_picture(width: int, height: int, seed: int = 0) -> Image.Image:
-    """A picture with structure at every scale above a few pixels."""
+def smooth_image(width: int, height: int, seed: int = 0) -> Image.Image:
+    """An image with structure at every scale above a few pixels."""
     coarse = np.random.default_rng(seed).integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def png(picture: Image.Image) -> Picture:
+def png(image: Image.Image) -> ImageFile:
     """The same as a file."""
     file = io.BytesIO()
-    picture.save(file, "PNG")
-    return Picture(file.getvalue())
+    image.save(file, "PNG")
+    return ImageFile(file.getvalue())
 
 
-def picture_folder(root: Path, splits: tuple[str, ...] = ("train", "val"), each: int = 4) -> Path:
-    """root/<split>/{cat,dog}/<i>.{jpg,png}, all pictures different."""
+def image_folder(root: Path, splits: tuple[str, ...] = ("train", "val"), each: int = 4) -> Path:
+    """root/<split>/{cat,dog}/<i>.{jpg,png}, all images different."""
     seed = 0
     for split in splits:
         for name in ("cat", "dog"):
             folder = root / split / name
             folder.mkdir(parents=True)
             for i in range(each):
-                smooth_picture(40, 30, seed := seed + 1).save(folder / f"{i}.{'png' if i % 2 else 'jpg'}")
+                smooth_image(40, 30, seed := seed + 1).save(folder / f"{i}.{'png' if i % 2 else 'jpg'}")
     return root
 
 
@@ -107,10 +108,10 @@ def test_random_crop_box_falls_back_to_torchvisions_central_box(width, height):
 def test_random_resized_crop_resizes_what_torchvision_resizes():
     from torchvision.transforms.functional import resized_crop
 
-    picture = smooth_picture(120, 90)
+    image = smooth_image(120, 90)
     left, top, w, h = random_crop_box(120, 90, SCALE, RATIO, np.random.default_rng(5))
-    ours = random_resized_crop(png(picture), np.random.default_rng(5), 24, scale=SCALE, ratio=RATIO, flip=0.0)
-    theirs = np.asarray(resized_crop(picture, top, left, h, w, [24, 24]))
+    ours = random_resized_crop(png(image), np.random.default_rng(5), 24, scale=SCALE, ratio=RATIO, flip=0.0)
+    theirs = np.asarray(resized_crop(image, top, left, h, w, [24, 24]))
     assert ours.shape == (24, 24, 3)
     assert ours.dtype == np.uint8
     assert np.abs(ours.astype(int) - theirs).max() <= 1
@@ -128,8 +129,8 @@ def test_resize_is_pillows_up_to_rounding(shape):
 
 def test_large_jpegs_are_decoded_small_without_moving_the_crop():
     file = io.BytesIO()
-    smooth_picture(1203, 901).save(file, "JPEG", quality=95)
-    large = Picture(file.getvalue())
+    smooth_image(1203, 901).save(file, "JPEG", quality=95)
+    large = ImageFile(file.getvalue())
     assert large.decode(150, 110).shape == (113, 151, 3)
     assert large.decode(800, 110).shape == large.decode().shape == (901, 1203, 3)
     whole = png(Image.fromarray(large.decode()))
@@ -146,39 +147,39 @@ def test_large_jpegs_are_decoded_small_without_moving_the_crop():
 def test_eval_crop_is_torchvisions_resize_and_center_crop(width, height, size, share):
     from torchvision.transforms import CenterCrop, Compose, Resize
 
-    picture = smooth_picture(width, height)
-    theirs = np.asarray(Compose([Resize(int(size / share)), CenterCrop(size)])(picture)).astype(int)
-    ours = center_crop_resize(png(picture), size=size, short=int(size / share))
+    image = smooth_image(width, height)
+    theirs = np.asarray(Compose([Resize(int(size / share)), CenterCrop(size)])(image)).astype(int)
+    ours = center_crop_resize(png(image), size=size, short=int(size / share))
     assert ours.shape == (size, size, 3)
     assert np.abs(ours - theirs).max() <= 1
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1", "LA"])
-def test_crops_give_three_channels_whatever_the_picture_has(mode):
-    picture = smooth_picture(40, 30).convert(mode)
-    expected = np.asarray(picture.convert("RGB").resize((30, 30), Image.Resampling.BILINEAR, box=(5, 0, 35, 30)))
+def test_crops_give_three_channels_whatever_the_image_has(mode):
+    image = smooth_image(40, 30).convert(mode)
+    expected = np.asarray(image.convert("RGB").resize((30, 30), Image.Resampling.BILINEAR, box=(5, 0, 35, 30)))
     file = io.BytesIO()
-    picture.save(file, "TIFF")
-    assert np.array_equal(center_crop_resize(Picture(file.getvalue()), size=30, short=30), expected)
+    image.save(file, "TIFF")
+    assert np.array_equal(center_crop_resize(ImageFile(file.getvalue()), size=30, short=30), expected)
 
 
-def test_pad_and_shift_is_a_crop_of_the_edge_padded_picture():
-    picture = np.array(smooth_picture(9, 9))
-    padded = np.pad(picture, ((3, 3), (3, 3), (0, 0)), mode="edge")
+def test_pad_and_shift_is_a_crop_of_the_edge_padded_image():
+    image = np.array(smooth_image(9, 9))
+    padded = np.pad(image, ((3, 3), (3, 3), (0, 0)), mode="edge")
     crops = {padded[y : y + 9, x : x + 9].tobytes(): (y, x) for y in range(7) for x in range(7)}
     rng = np.random.default_rng(0)
-    seen = {crops[pad_and_shift(picture, rng, 9, pad=3, flip=0.0).tobytes()] for _ in range(600)}
+    seen = {crops[pad_and_shift(image, rng, 9, pad=3, flip=0.0).tobytes()] for _ in range(600)}
     assert len(seen) == 49  # every shift occurs, and nothing else
-    assert np.array_equal(pad_and_shift(picture, rng, 9, pad=0, flip=1.0), picture[:, ::-1])
-    smaller = pad_and_shift(picture, rng, 5, pad=0, flip=0.0)  # at a size that is not the data's own
-    assert np.array_equal(smaller, resize(picture, 5))
+    assert np.array_equal(pad_and_shift(image, rng, 9, pad=0, flip=1.0), image[:, ::-1])
+    smaller = pad_and_shift(image, rng, 5, pad=0, flip=0.0)  # at a size that is not the data's own
+    assert np.array_equal(smaller, resize(image, 5))
 
 
 def test_random_flip_mirrors_with_its_probability():
-    picture, rng = np.array(smooth_picture(8, 6)), np.random.default_rng(0)
-    assert np.array_equal(random_flip(picture, rng, probability=0.0), picture)
-    assert np.array_equal(random_flip(picture, rng, probability=1.0), np.flip(picture, 1))
-    flips = sum(random_flip(picture, rng, probability=0.25) is not picture for _ in range(2000))
+    image, rng = np.array(smooth_image(8, 6)), np.random.default_rng(0)
+    assert np.array_equal(random_flip(image, rng, probability=0.0), image)
+    assert np.array_equal(random_flip(image, rng, probability=1.0), np.flip(image, 1))
+    flips = sum(random_flip(image, rng, probability=0.25) is not image for _ in range(2000))
     assert 420 < flips < 580  # 500 +- 4 standard deviations
 
 
@@ -193,17 +194,17 @@ def triples(epoch: int = 0, **arguments) -> list:
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
-def test_every_picture_once_per_draw_and_epoch(k):
+def test_every_image_once_per_draw_and_epoch(k):
     drawn = triples(length=48, images_per_target=k)
     assert sorted(drawn) == [(0, d, i) for d in range(k) for i in range(48)]
 
 
 @pytest.mark.parametrize("k", [1, 2])
-def test_a_step_has_the_same_pictures_and_partners_for_any_number_of_ranks(k):
+def test_a_step_has_the_same_images_and_partners_for_any_number_of_ranks(k):
     def steps(world: int, accumulate: int) -> list[set]:
         """Per optimizer step, the tuples of k partners."""
         b = 16 // (world * accumulate)
-        found: list[set] = [set() for _ in range(3)]  # 50 pictures are 3 steps of 16
+        found: list[set] = [set() for _ in range(3)]  # 50 images are 3 steps of 16
         for rank in range(world):
             mine = triples(micro_batch=b, accumulate=accumulate, images_per_target=k, rank=rank, world=world)
             for number in range(len(mine) // (k * b)):
@@ -217,15 +218,15 @@ def test_a_step_has_the_same_pictures_and_partners_for_any_number_of_ranks(k):
         assert steps(world, accumulate) == reference
 
 
-def test_repeats_are_other_draws_of_the_same_picture_in_one_step_on_several_ranks():
-    """Repeated augmentation: an epoch of unchanged length sees one r-th of the pictures, each r times in a step."""
+def test_repeats_are_other_draws_of_the_same_image_in_one_step_on_several_ranks():
+    """Repeated augmentation: an epoch of unchanged length sees one r-th of the images, each r times in a step."""
     whole = triples(length=48, micro_batch=12, repeats=3)
     assert len(whole) == 48
     for step in range(4):
         drawn = whole[step * 12 : (step + 1) * 12]
-        pictures = {i for _, _, i in drawn}
-        assert len(pictures) == 4
-        assert sorted(drawn) == sorted((0, d, i) for i in pictures for d in range(3))
+        images = {i for _, _, i in drawn}
+        assert len(images) == 4
+        assert sorted(drawn) == sorted((0, d, i) for i in images for d in range(3))
     assert len({i for _, _, i in whole}) == 16
     ranks = [triples(length=48, micro_batch=4, repeats=3, rank=rank, world=3) for rank in range(3)]
     assert sorted(chain(*ranks)) == sorted(whole)
@@ -235,7 +236,7 @@ def test_repeats_are_other_draws_of_the_same_picture_in_one_step_on_several_rank
     assert len(set(both)) == 96
 
 
-def test_partners_are_different_pictures():
+def test_partners_are_different_images():
     drawn = triples(length=640, micro_batch=32, images_per_target=2)
     same = 0
     for start in range(0, len(drawn), 64):
@@ -260,7 +261,7 @@ def test_no_stream_is_used_twice():
 @pytest.mark.parametrize(
     ("length", "batch", "world"), [(300, 64, 1), (300, 64, 7), (65, 32, 2), (129, 32, 4), (8, 3, 8), (5, 1, 2)]
 )
-def test_every_picture_is_scored_once_in_equally_many_batches_on_every_rank(length, batch, world):
+def test_every_image_is_scored_once_in_equally_many_batches_on_every_rank(length, batch, world):
     shards = [eval_batches(length, batch, rank, world) for rank in range(world)]
     assert sorted(i for shard in shards for part in shard for i in part) == list(range(length))
     assert len({len(shard) for shard in shards}) == 1
@@ -273,21 +274,21 @@ def test_every_picture_is_scored_once_in_equally_many_batches_on_every_rank(leng
 def test_digits_are_scikit_learns():
     from sklearn.datasets import load_digits
 
-    images, labels = datasets.read_digits()
+    images, labels = digits.read_digits()
     reference = load_digits()
     assert np.array_equal(images, reference["images"])
     assert np.array_equal(labels, reference["target"])
 
 
 def test_digits_are_found_through_scikit_learn_where_the_file_is_not(monkeypatch):
-    expected = datasets.read_digits()
-    monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: None)
-    assert all(np.array_equal(a, b) for a, b in zip(datasets.read_digits(), expected, strict=True))
+    expected = digits.read_digits()
+    monkeypatch.setattr(digits.importlib.util, "find_spec", lambda name: None)
+    assert all(np.array_equal(a, b) for a, b in zip(digits.read_digits(), expected, strict=True))
 
 
 def test_digits_splits_are_disjoint_and_stratified():
-    labels = datasets.read_digits()[1]
-    splits = datasets.split_digits(labels)
+    labels = digits.read_digits()[1]
+    splits = digits.split_digits(labels)
     assert {name: len(chosen) for name, chosen in splits.items()} == {"train": 1197, "val": 300, "test": 300}
     assert sorted(np.concatenate(list(splits.values()))) == list(range(1797))
     for name in ("val", "test"):
@@ -296,39 +297,39 @@ def test_digits_splits_are_disjoint_and_stratified():
 
 
 def test_digits_are_enlarged_to_three_equal_channels_over_the_whole_range():
-    source = datasets.open_source(DataConfig(image_size=24))
-    picture = source.val.load(0, source.eval_crop)
-    assert picture.shape == (24, 24, 3)
-    assert picture.dtype == np.uint8
-    assert np.ptp(picture, axis=2).max() == 0
-    eight = datasets.open_source(DataConfig(image_size=8))  # the size they have: unchanged but for the scale
-    images = datasets.read_digits()[0][datasets.split_digits(datasets.read_digits()[1])["val"]]
+    source = sources.open_source(DataConfig(image_size=24))
+    image = source.val.load(0, source.eval_crop)
+    assert image.shape == (24, 24, 3)
+    assert image.dtype == np.uint8
+    assert np.ptp(image, axis=2).max() == 0
+    eight = sources.open_source(DataConfig(image_size=8))  # the size they have: unchanged but for the scale
+    images = digits.read_digits()[0][digits.split_digits(digits.read_digits()[1])["val"]]
     assert np.array_equal(eight.val.load(7, eight.eval_crop)[..., 0], np.round(images[7] * 255 / 16))
 
 
 def test_folder_is_read_as_torchvision_reads_it(tmp_path):
     from torchvision.datasets import ImageFolder
 
-    picture_folder(tmp_path, ("train", "val", "test"))
-    (tmp_path / "train" / "cat" / "._0.jpg").write_bytes(b"not a picture")
-    (tmp_path / "train" / "cat" / "notes.txt").write_text("not a picture")
+    image_folder(tmp_path, ("train", "val", "test"))
+    (tmp_path / "train" / "cat" / "._0.jpg").write_bytes(b"not an image")
+    (tmp_path / "train" / "cat" / "notes.txt").write_text("not an image")
     (tmp_path / "train" / ".cache").mkdir()
-    source = datasets.open_source(folder_config(tmp_path))
+    source = sources.open_source(folder_config(tmp_path))
     assert source.classes == ["cat", "dog"]
     for name in ("val", "test"):
         split, theirs = getattr(source, name), ImageFolder(str(tmp_path / name))
         assert [(split.path(i), int(split.labels[i])) for i in range(len(split.labels))] == theirs.samples
     assert [Path(source.train.path(i)).name for i in range(8)] == ["0.jpg", "1.png", "2.jpg", "3.png"] * 2
-    whole = source.train.load(1, lambda picture: picture.decode())
+    whole = source.train.load(1, lambda image: image.decode())
     assert np.array_equal(whole, np.asarray(Image.open(tmp_path / "train" / "cat" / "1.png")))
 
 
 def test_test_is_val_without_a_test_folder_and_val_may_lack_classes(tmp_path):
-    picture_folder(tmp_path)
+    image_folder(tmp_path)
     for file in (tmp_path / "val" / "cat").iterdir():
         file.unlink()
     (tmp_path / "val" / "cat").rmdir()
-    source = datasets.open_source(folder_config(tmp_path))
+    source = sources.open_source(folder_config(tmp_path))
     assert source.test is source.val
     assert source.val.labels.tolist() == [1] * 4  # dog keeps its number
 
@@ -357,8 +358,8 @@ def make(*parts: str):
         (break_nothing, {"root": "nowhere"}, r"data\.root=nowhere is not a folder: expected DIR/train/<class>"),
         (remove("train"), {}, r"has no train/ folder .*expected DIR/train/<class>"),
         (remove("val"), {}, r"has no val/ folder .*expected DIR/train/<class>/\*\.jpg and DIR/val/<class>"),
-        (make("train", "bird"), {}, r"train/bird has no pictures \(\.jpg, .*\): add some, or remove the folder"),
-        (make("val", "bird"), {}, r"val/bird is no class of the training pictures"),
+        (make("train", "bird"), {}, r"train/bird has no images \(\.jpg, .*\): add some, or remove the folder"),
+        (make("val", "bird"), {}, r"val/bird is no class of the training images"),
         (lambda r: [remove("val", c)(r) for c in ("cat", "dog")], {}, r"val has no class folders: expected DIR/train"),
         (break_nothing, {"name": "imagenet"}, r"expects 1000 class folders in .*train, found 2: use data=imagefolder"),
         (
@@ -379,7 +380,7 @@ def make(*parts: str):
     ],
 )
 def test_mistakes_are_answered_in_one_line(tmp_path, action, changes, message):
-    action(picture_folder(tmp_path))
+    action(image_folder(tmp_path))
     with pytest.raises(UserError, match=message) as caught:
         ClassifierData(folder_config(tmp_path, **changes), micro_batch=2)
     assert "\n" not in str(caught.value)
@@ -387,32 +388,32 @@ def test_mistakes_are_answered_in_one_line(tmp_path, action, changes, message):
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"text", lambda b: b""])
 @pytest.mark.parametrize("file", ["0.jpg", "1.png"])
-def test_an_unreadable_picture_is_named(tmp_path, damage, file):
-    bad = picture_folder(tmp_path) / "train" / "dog" / file
+def test_an_unreadable_image_is_named(tmp_path, damage, file):
+    bad = image_folder(tmp_path) / "train" / "dog" / file
     bad.write_bytes(damage(bad.read_bytes()))
     data = ClassifierData(folder_config(tmp_path), micro_batch=2)
-    with pytest.raises(UserError, match=f"cannot read the picture .*train/dog/{file} .*: replace it, or remove it"):
+    with pytest.raises(UserError, match=f"cannot read the image .*train/dog/{file} .*: replace it, or remove it"):
         batches(data.train_dataloader())
 
 
-def test_an_unreadable_picture_is_named_by_a_worker(tmp_path, monkeypatch):
+def test_an_unreadable_image_is_named_by_a_worker(tmp_path, monkeypatch):
     # How long torch waits for a worker that has raised, before it ends it: 5 s.
     monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
-    bad = picture_folder(tmp_path) / "val" / "cat" / "2.jpg"
+    bad = image_folder(tmp_path) / "val" / "cat" / "2.jpg"
     bad.write_bytes(b"text")
     data = ClassifierData(folder_config(tmp_path, num_workers=1), micro_batch=2)
     with pytest.raises(UserError) as caught:
         batches(data.val_dataloader())
     last = str(caught.value).rpartition("UserError: ")[2]
-    assert last.startswith(f"cannot read the picture {bad}")
+    assert last.startswith(f"cannot read the image {bad}")
     del caught  # and with its traceback the loader, within this test
     gc.collect()
 
 
-def test_a_failing_crop_is_not_blamed_on_the_picture(tmp_path):
-    source = datasets.open_source(folder_config(picture_folder(tmp_path)))
+def test_a_failing_crop_is_not_blamed_on_the_image(tmp_path):
+    source = sources.open_source(folder_config(image_folder(tmp_path)))
     with pytest.raises(ZeroDivisionError):
-        source.train.load(0, lambda picture: 1 // 0)
+        source.train.load(0, lambda image: 1 // 0)
 
 
 # The data module
@@ -423,7 +424,7 @@ def test_configs_merge_onto_the_schema_and_name_a_source():
         cfg = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(DataConfig), OmegaConf.load(file)))
         assert isinstance(cfg, DataConfig)
         assert cfg.name == file.stem
-        assert cfg.name in datasets.SOURCES
+        assert cfg.name in sources.SOURCES
         datamodule.check(cfg)
         assert file.read_text().startswith("# ")
 
@@ -435,11 +436,11 @@ def digits_config(**changes) -> DataConfig:
     return cfg
 
 
-def test_digits_yaml_has_the_statistics_of_the_training_pictures():
+def test_digits_yaml_has_the_statistics_of_the_training_images():
     cfg = digits_config()
-    pictures = datasets.open_source(cfg).train.pictures.astype(float)  # type: ignore[attr-defined]
-    assert cfg.mean == pytest.approx([pictures.mean()] * 3, abs=0.01)
-    assert cfg.std == pytest.approx([pictures.std()] * 3, abs=0.01)
+    images = sources.open_source(cfg).train.images.astype(float)  # type: ignore[attr-defined]
+    assert cfg.mean == pytest.approx([images.mean()] * 3, abs=0.01)
+    assert cfg.std == pytest.approx([images.std()] * 3, abs=0.01)
 
 
 def test_attributes_are_known_without_a_trainer():
@@ -460,12 +461,12 @@ def test_images_per_target_keeps_the_number_of_steps():
 def test_a_batch_larger_than_the_data_set_is_refused():
     data = ClassifierData(digits_config(), micro_batch=600)
     assert data.steps_per_epoch() == 1
-    with pytest.raises(UserError, match=r"data\.batch_size=1200 is more than the 1197 training pictures"):
+    with pytest.raises(UserError, match=r"data\.batch_size=1200 is more than the 1197 training images"):
         data.steps_per_epoch(2)
 
 
-def test_batches_are_uint8_channels_last_with_the_pictures_own_labels(tmp_path):
-    data = ClassifierData(folder_config(picture_folder(tmp_path)), micro_batch=3)
+def test_batches_are_uint8_channels_last_with_the_images_own_labels(tmp_path):
+    data = ClassifierData(folder_config(image_folder(tmp_path)), micro_batch=3)
     images, labels, index = collate([data.train_set[0, 0, i] for i in (7, 0, 3)])
     assert (images.dtype, labels.dtype, index.dtype) == (torch.uint8, torch.int64, torch.int64)
     assert index.tolist() == [7, 0, 3]
@@ -475,41 +476,41 @@ def test_batches_are_uint8_channels_last_with_the_pictures_own_labels(tmp_path):
     assert labels.tolist() == [1, 0, 0]
 
 
-def test_evaluation_gives_every_picture_once_and_unchanged(tmp_path):
-    data = ClassifierData(folder_config(picture_folder(tmp_path, each=5)), micro_batch=2, eval_batch=4)
+def test_evaluation_gives_every_image_once_and_unchanged(tmp_path):
+    data = ClassifierData(folder_config(image_folder(tmp_path, each=5)), micro_batch=2, eval_batch=4)
     found = batches(data.val_dataloader())
     assert torch.cat([labels for _, labels in found]).tolist() == [0] * 5 + [1] * 5
     assert max(len(labels) for _, labels in found) <= 4
-    expected = center_crop_resize(Picture.read(tmp_path / "val" / "cat" / "3.png"), size=16, short=18)
+    expected = center_crop_resize(ImageFile.read(tmp_path / "val" / "cat" / "3.png"), size=16, short=18)
     assert np.array_equal(torch.cat([images for images, _ in found])[3].permute(1, 2, 0), expected)
 
 
 class Noise(DataTrick):
     """An augmentation that shows every difference of the generator."""
 
-    def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return (picture.astype(int) + rng.integers(0, 20, picture.shape)).clip(0, 255).astype(np.uint8)
+    def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return (image.astype(int) + rng.integers(0, 20, image.shape)).clip(0, 255).astype(np.uint8)
 
 
-def test_augment_comes_after_crop_and_flip_and_draws_from_the_pictures_generator(tmp_path):
-    data = ClassifierData(folder_config(picture_folder(tmp_path), flip=1.0), micro_batch=2, tricks=[Noise()], seed=5)
+def test_augment_comes_after_crop_and_flip_and_draws_from_the_images_generator(tmp_path):
+    data = ClassifierData(folder_config(image_folder(tmp_path), flip=1.0), micro_batch=2, tricks=[Noise()], seed=5)
     rng = rng_of(5, 3, 1, 6)
-    picture = Picture.read(tmp_path / "train" / "dog" / "2.jpg")
-    crop = random_resized_crop(picture, rng, 16, scale=SCALE, ratio=(0.75, 1.3333333333333333), flip=1.0)
+    image = ImageFile.read(tmp_path / "train" / "dog" / "2.jpg")
+    crop = random_resized_crop(image, rng, 16, scale=SCALE, ratio=(0.75, 1.3333333333333333), flip=1.0)
     assert np.array_equal(data.train_set[3, 1, 6][0], Noise().augment(crop, rng))
 
 
 class Drawn(DataTrick):
-    """Writes the first number that its generator gives into the picture's first bytes."""
+    """Writes the first number that its generator gives into the image's first bytes."""
 
-    def augment(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        picture = np.ascontiguousarray(picture)
-        picture.reshape(-1)[:8] = np.frombuffer(rng.bytes(8), np.uint8)
-        return picture
+    def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        image = np.ascontiguousarray(image)
+        image.reshape(-1)[:8] = np.frombuffer(rng.bytes(8), np.uint8)
+        return image
 
 
 def test_no_augmentation_repeats_over_epochs_ranks_workers_draws_and_seeds(monkeypatch):
-    """Each appearance of each picture has random numbers of its own."""
+    """Each appearance of each image has random numbers of its own."""
     monkeypatch.setattr(datamodule, "cores", lambda: 2)
     seen: list[bytes] = []
     for seed, rank, workers in ((0, 0, 2), (0, 1, 2), (1, 0, 0)):
@@ -641,56 +642,55 @@ def test_a_run_killed_in_mid_epoch_goes_on_with_the_next_batch(tmp_path, monkeyp
     assert all(torch.equal(a[1], b[1]) for a, b in zip(whole[stop:], rest, strict=True))
 
 
-def test_more_devices_than_pictures_to_score_is_refused(tmp_path, monkeypatch):
-    data = ClassifierData(folder_config(picture_folder(tmp_path)), micro_batch=1)
+def test_more_devices_than_images_to_score_is_refused(tmp_path, monkeypatch):
+    data = ClassifierData(folder_config(image_folder(tmp_path)), micro_batch=1)
     monkeypatch.setattr(data, "_place", lambda: (0, 9))
-    with pytest.raises(UserError, match="the val set has 8 pictures for 9 devices: use fewer devices"):
+    with pytest.raises(UserError, match="the val set has 8 images for 9 devices: use fewer devices"):
         data.val_dataloader()
 
 
 def test_the_train_set_can_be_sent_to_a_fresh_process(tmp_path):
     """Workers are spawned, not forked, on macOS and Windows."""
-    data = ClassifierData(folder_config(picture_folder(tmp_path)), micro_batch=2)
+    data = ClassifierData(folder_config(image_folder(tmp_path)), micro_batch=2)
     pickler = multiprocessing.reduction.ForkingPickler
     copy = multiprocessing.reduction.pickle.loads(pickler.dumps(data.train_set))
     assert np.array_equal(copy[0, 0, 3][0], data.train_set[0, 0, 3][0])
 
 
 def test_bicubic_where_it_is_asked_for():
-    picture = smooth_picture(60, 40)
+    image = smooth_image(60, 40)
     cfg = DataConfig(name="imagefolder", image_size=16, eval_resize=20, eval_interpolation=Interpolation.bicubic)
-    found = datasets.eval_crop(cfg)(png(picture))
-    expected = picture.resize((30, 20), Image.Resampling.BICUBIC).crop((7, 2, 23, 18))
+    found = crops.eval_crop(cfg)(png(image))
+    expected = image.resize((30, 20), Image.Resampling.BICUBIC).crop((7, 2, 23, 18))
     assert np.abs(found.astype(int) - np.asarray(expected)).max() <= 1
     cfg.eval_interpolation = Interpolation.bilinear
-    assert not np.array_equal(datasets.eval_crop(cfg)(png(picture)), found)
+    assert not np.array_equal(crops.eval_crop(cfg)(png(image)), found)
     cfg.eval_interpolation, cfg.preprocessing = Interpolation.bicubic, Preprocessing.official
     with pytest.raises(UserError, match=r"official is bilinear: leave data\.eval_interpolation=bicubic out"):
-        datasets.eval_crop(cfg)
+        crops.eval_crop(cfg)
 
 
-def test_scored_pictures_alone(tmp_path):
+def test_scored_images_alone(tmp_path):
     """The same as of the whole data set, from a folder that has nothing else."""
-    root = picture_folder(tmp_path, ("train", "val", "test"))
+    root = image_folder(tmp_path, ("train", "val", "test"))
     cfg = DataConfig(name="imagefolder", root=str(root), image_size=16)
-    whole = datasets.open_source(cfg)
+    whole = sources.open_source(cfg)
     for split, expected in ((ScoredSplit.test, whole.test), (ScoredSplit.val, whole.val)):
-        scored = datasets.open_scored(cfg, split)
+        scored = sources.open_scored(cfg, split)
         assert scored.classes == whole.classes
-        assert scored.pictures.digest() == expected.digest()
-        assert np.array_equal(scored.pictures.load(1, scored.crop), expected.load(1, whole.eval_crop))
+        assert scored.images.digest() == expected.digest()
+        assert np.array_equal(scored.images.load(1, scored.crop), expected.load(1, whole.eval_crop))
     for name in ("train", "test"):
         (root / name).rename(tmp_path / f"no-{name}")
-    alone = datasets.open_scored(cfg, ScoredSplit.test)
+    alone = sources.open_scored(cfg, ScoredSplit.test)
     assert alone.classes == ["cat", "dog"]
-    assert alone.pictures.digest() == whole.val.digest()
-    digits = DataConfig(image_size=16)
-    assert len(datasets.open_scored(digits, ScoredSplit.val).pictures.labels) == 300
-    named = datasets.open_scored(cfg, ScoredSplit.val, ["bee", "cat", "cow", "dog"])
-    assert set(named.pictures.labels) == {1, 3}
+    assert alone.images.digest() == whole.val.digest()
+    assert len(sources.open_scored(DataConfig(image_size=16), ScoredSplit.val).images.labels) == 300
+    named = sources.open_scored(cfg, ScoredSplit.val, ["bee", "cat", "cow", "dog"])
+    assert set(named.images.labels) == {1, 3}
 
 
 def test_scored_imagenet_has_1000_classes(tmp_path):
-    root = picture_folder(tmp_path, ("val",))
+    root = image_folder(tmp_path, ("val",))
     with pytest.raises(UserError, match="expects 1000 class folders"):
-        datasets.open_scored(DataConfig(name="imagenet", root=str(root)), ScoredSplit.val)
+        sources.open_scored(DataConfig(name="imagenet", root=str(root)), ScoredSplit.val)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_run import small_config, small_plan, train
 from torch import nn
 
-from conf.schema import Config
-from core.errors import UserError
-from core.fit import build_module
+from assemble import create_model
+from assemble.errors import UserError
+from assemble.runs.build import build_module
+from assemble.schema import Config
 from lit_modules.freezing import freeze
-from models import create_model
+from tests.helpers.small_run import small_config, small_plan, train
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*in eval mode at the start"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_run import small_config, small_plan, train
 
 from lit_modules.callbacks import History
+from tests.helpers.small_run import small_config, small_plan, train
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers",

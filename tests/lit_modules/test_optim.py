@@ -11,14 +11,14 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
-from conf.schema import Config, DecayRule, OptimConfig
-from core.errors import UserError
-from core.names import group_names
-from core.register import register
+from assemble import create_model
+from assemble.config.groups import group_names
+from assemble.config.register import register
+from assemble.errors import UserError
+from assemble.schema import Config, DecayRule, OptimConfig
 from lit_modules.classifier import Classifier
 from lit_modules.optim import build_optimizer, check_optimizer, optimizer_arguments, parameter_groups
 from lit_modules.schedule import Schedule
-from models import create_model
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -292,7 +292,7 @@ def test_mistakes(cfg, line):
 
 def test_plain_sgd_does_not_wait_for_timm():
     code = (
-        "from torch import nn; from conf.schema import OptimConfig; from lit_modules.optim import build_optimizer\n"
+        "from torch import nn; from assemble.schema import OptimConfig; from lit_modules.optim import build_optimizer\n"
         "import sys; print(type(build_optimizer(nn.Linear(1, 1), OptimConfig())).__module__, 'timm' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

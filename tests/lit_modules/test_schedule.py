@@ -5,19 +5,19 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-import official
 import pytest
 import torch
 
-from conf.schema import Config, OptimConfig
-from core.errors import UserError
-from core.plan import Plan, make_plan
+from assemble.errors import UserError
+from assemble.planning.plan import Plan, make_plan
+from assemble.schema import Config, OptimConfig
 from lit_modules.classifier import Classifier
 from lit_modules.schedule import Schedule
+from tests.helpers import official
 
 
 def test_official_learning_rates():
-    """120 epochs of 1,281,167 pictures at batch 1024, 5 warm-up epochs, peak 0.4."""
+    """120 epochs of 1,281,167 images at batch 1024, 5 warm-up epochs, peak 0.4."""
     schedule = Schedule("cosine", 1_281_167 / 1024, 120, 5)
     assert (schedule.warmup_steps, schedule.total_steps) == (6255, 150_136)
     for step, expected in official.load("schedules")["lr"].items():

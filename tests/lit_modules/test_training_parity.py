@@ -4,7 +4,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import official
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,12 +11,13 @@ from pytorch_lightning import Callback, Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
-from conf.schema import OptimConfig
+from assemble import create_model
+from assemble.data.logit_store import LogitStore
+from assemble.models.convert import execution_order, from_official
+from assemble.schema import OptimConfig
 from lit_modules.classifier import Classifier
-from lit_modules.logits import LogitStore
 from lit_modules.schedule import Schedule
-from models import create_model
-from models.convert import execution_order, from_official
+from tests.helpers import official
 from tricks import create
 from tricks.base import Companion
 from tricks.distillation import Softened, Stored

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from core.resolve import resolve
-from models.cost import cost_of, measure
-from models.spec import spec_of
+from assemble.models.cost import cost_of, measure
+from assemble.models.families import spec_of
+from assemble.planning.resolve import resolve
 from tricks import create
 
 R152 = {"big_little": {"alpha": 1, "beta": 2}, "sk": {}, "anti_alias": {}}

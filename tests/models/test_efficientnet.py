@@ -7,10 +7,10 @@ import timm
 import torch
 from torch import nn
 
-from core.errors import UserError
-from models import create_model
-from models.cost import cost_of
-from models.spec import spec_of
+from assemble import create_model
+from assemble.errors import UserError
+from assemble.models.cost import cost_of
+from assemble.models.families import spec_of
 
 NAMES = [*(f"efficientnet_b{i}" for i in range(8)), *(f"efficientnetv2_{s}" for s in ("b0", "b1", "b2", "b3", *"sml"))]
 
@@ -57,7 +57,7 @@ def test_six_strides_are_six() -> None:
     assert network.forward_features(torch.zeros(1, 3, 128, 128)).shape[-2:] == (2, 2)
 
 
-def test_small_pictures_get_the_small_stem() -> None:
+def test_small_images_get_the_small_stem() -> None:
     small = spec_of("efficientnet", blocks=BLOCKS, image_size=24)
     assert (small.stride, spec_of("efficientnet", blocks=BLOCKS, image_size=65).stride) == (4, 8)
     network: Any = small.build().eval()

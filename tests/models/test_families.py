@@ -5,24 +5,26 @@ from functools import cache
 
 import numpy as np
 import pytest
-import teachers
 import timm
 import torch
 from torch import nn
 from torchvision.models import get_model_weights
 
-from conf.schema import Config, DecayRule, Library, OptimConfig
-from core.errors import UserError
-from core.plan import base_spec, make_plan
-from core.rebuild import rebuild
-from core.resolve import resolve
+from assemble import create_model
+from assemble.errors import UserError
+from assemble.models import cost
+from assemble.models.families import spec_of
+from assemble.models.weights import load_weights
+from assemble.planning.network import base_spec
+from assemble.planning.plan import make_plan
+from assemble.planning.resolve import resolve
+from assemble.schema import Config, DecayRule, Library, OptimConfig
+from assemble.scoring.rebuild import rebuild
+from assemble.scoring.trained import open_trained
 from lit_modules.classifier import Classifier
 from lit_modules.optim import build_optimizer
 from lit_modules.schedule import Schedule
-from models import cost, create_model
-from models.spec import spec_of
-from models.trained import open_trained
-from models.weights import load_weights
+from tests.helpers import teachers
 from tricks import create
 from tricks.base import BatchTrick, LossTrick
 
@@ -139,7 +141,7 @@ def test_timms_weights_load_and_mean_the_same(name, timms, size, tmp_path):
         torch.testing.assert_close(model.eval()(images(size)), reference(images(size)))
 
 
-def test_weights_of_another_picture_size_are_interpolated(tmp_path):
+def test_weights_of_another_image_size_are_interpolated(tmp_path):
     """CoAtNet's tables of relative positions: from 64 to 96 pixels their corners and centres stay."""
     small = create_model("coatnet_0", num_classes=3, image_size=64)
     torch.save(small.state_dict(), tmp_path / "small.pt")
@@ -271,18 +273,18 @@ def config(name: str, size: int, **data: int) -> Config:
 @pytest.mark.parametrize(
     ("cfg", "tricks", "line"),
     [
-        (config("efficientnet_b0", 8), [], "efficientnet_b0 makes one pixel of 16x16, so pictures of 8x8"),
-        (config("resnet20", 32, eval_size=2), [], "resnet20 makes one pixel of 4x4, so pictures of 2x2"),
+        (config("efficientnet_b0", 8), [], "efficientnet_b0 makes one pixel of 16x16, so images of 8x8"),
+        (config("resnet20", 32, eval_size=2), [], "resnet20 makes one pixel of 4x4, so images of 2x2"),
         (config("mobilenet_v1", 32), [], None),
         (config("efficientnet_b0", 64), ["progressive"], None),
-        (config("efficientnet_b0", 24), ["progressive"], "pictures of 12x12 are too small"),
+        (config("efficientnet_b0", 24), ["progressive"], "images of 12x12 are too small"),
         (
             config("coatnet_0", 100),
             [],
-            "coatnet_0 cannot take pictures of 100x100 pixels: take a multiple of 32, .*96",
+            "coatnet_0 cannot take images of 100x100 pixels: take a multiple of 32, .*96",
         ),
-        (config("coatnet_0", 64, eval_size=96), [], "coatnet_0 takes pictures of one size, here data.image_size=64"),
-        (config("coatnet_0", 64), ["progressive"], "coatnet_0 takes pictures of one size, .*none of 32x32"),
+        (config("coatnet_0", 64, eval_size=96), [], "coatnet_0 takes images of one size, here data.image_size=64"),
+        (config("coatnet_0", 64), ["progressive"], "coatnet_0 takes images of one size, .*none of 32x32"),
     ],
 )
 def test_sizes_that_a_network_cannot_take(cfg, tricks, line):
@@ -348,6 +350,6 @@ def test_a_run_of_such_a_network_is_a_teacher(name, library, tricks, tmp_path):
     cfg.model.name, cfg.model.library = name, library
     module = teachers.checkpoint(tmp_path / "best.ckpt", cfg, tricks)
     teacher = open_trained(str(tmp_path / "best.ckpt"))
-    pictures = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     with torch.no_grad():
-        torch.testing.assert_close(teacher(pictures), module(pictures))
+        torch.testing.assert_close(teacher(images), module(images))

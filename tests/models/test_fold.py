@@ -8,9 +8,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from models import create_model
-from models.fold import fold, foldable, for_inference
-from models.packed import PackedConv2d, PooledMean, can_pack, pack
+from assemble import create_model
+from assemble.models.fold import fold, foldable, for_inference
+from assemble.models.onednn import PackedConv2d, PooledMean, can_pack, pack
 
 OURS = {
     "resnet20": ("resnet20", ()),

@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from conf.schema import OptimConfig
-from core.errors import UserError
-from core.resolve import resolve
+from assemble import create_model
+from assemble.errors import UserError
+from assemble.models.cost import cost_of
+from assemble.models.families import spec_of
+from assemble.models.fold import fold
+from assemble.planning.resolve import resolve
+from assemble.schema import OptimConfig
 from lit_modules.optim import build_optimizer
-from models import create_model
-from models.cost import cost_of
-from models.fold import fold
-from models.spec import spec_of
 from tricks import create
 
 

@@ -1,13 +1,13 @@
 """The official TensorFlow networks, reproduced number by number, and their parameter counts."""
 
 import numpy as np
-import official
 import pytest
 import torch
 
-from core.errors import UserError
-from models import create_model
-from models.convert import execution_order, from_official
+from assemble import create_model
+from assemble.errors import UserError
+from assemble.models.convert import execution_order, from_official
+from tests.helpers import official
 
 COUNTS = [  # at 64 filters and 1000 classes
     ("resnet50", {}, 25_557_032),

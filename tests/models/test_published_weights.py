@@ -2,17 +2,17 @@
 
 import math
 
-import official
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
 import torchvision
 
-from models import create_model
-from models.convert import from_official
-from models.layers import MaxPool
-from models.spec import spec_of
+from assemble import create_model
+from assemble.models.convert import from_official
+from assemble.models.families import spec_of
+from assemble.models.layers import MaxPool
+from tests.helpers import official
 from tricks.resnet_d import ShortcutPool
 
 

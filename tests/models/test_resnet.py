@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from core.errors import UserError
-from core.names import ROOT
-from core.resolve import resolve
-from models import create_model
-from models.catalogue import CATALOGUE
-from models.cost import cost_of
-from models.layers import ZeroPadShortcut, projection
-from models.spec import spec_of
+from assemble import create_model
+from assemble.errors import UserError
+from assemble.models.catalogue import CATALOGUE
+from assemble.models.cost import cost_of
+from assemble.models.families import spec_of
+from assemble.models.layers import ZeroPadShortcut, projection
+from assemble.paths import ROOT
+from assemble.planning.resolve import resolve
 from tricks import create
 
 EVERYTHING = {
@@ -316,7 +316,7 @@ def test_every_field_that_is_offered_is_taken():
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("channels", [8, 15, 16, 24])
 def test_projection_is_the_strided_convolution(channels, channels_last):
-    """Values, and gradients of picture and weight, against the convolution in float64."""
+    """Values, and gradients of image and weight, against the convolution in float64."""
     shortcut = projection(spec_of("tiny"), channels, 32, 2)
     assert [name for name, _ in shortcut.named_parameters()] == ["0.weight", "1.weight", "1.bias"]
     conv = shortcut.get_submodule("0")
@@ -336,7 +336,7 @@ def test_projection_is_the_strided_convolution(channels, channels_last):
 
 BATCH_OF_3 = """
 import torch
-from models import create_model
+from assemble import create_model
 torch.set_num_threads(2)
 model = create_model("tiny", num_classes=10).to(memory_format=torch.channels_last)
 for _ in range(20):
@@ -344,7 +344,7 @@ for _ in range(20):
 """
 
 
-def test_three_pictures_of_the_default_model():
+def test_three_images_of_the_default_model():
     """A segmentation fault of oneDNN on CPUs with AVX-512 and two threads; in its own process, because of that."""
     patient = os.environ | {"OMP_WAIT_POLICY": "passive"}  # spinning takes a minute on busy cores
     done = subprocess.run([sys.executable, "-c", BATCH_OF_3], cwd=ROOT, env=patient, capture_output=True, text=True)

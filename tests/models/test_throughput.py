@@ -6,8 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from models import create_model, throughput
-from models.throughput import Speed, inference_pass, measure, peak_memory, timed, training_memory, training_pass
+from assemble import create_model, throughput
+from assemble.models.throughput import (
+    Speed,
+    inference_pass,
+    measure,
+    peak_memory,
+    timed,
+    training_memory,
+    training_pass,
+)
 
 CPU = torch.device("cpu")
 
@@ -70,8 +78,8 @@ class Wide(nn.Module):
 def test_memory_by_hand(dtype, width):
     side, batch = 8, 2
     weights, map_of = (3 * 4 + 4 * 4) * width, side * side * batch
-    pictures = 3 * map_of * (4 if width == 4 else 4 + width)  # float32, and a copy in another precision
-    assert peak_memory(Wide(), batch, side, dtype) == weights + pictures + (4 + 4 + 8) * map_of * width
+    images = 3 * map_of * (4 if width == 4 else 4 + width)  # float32, and a copy in another precision
+    assert peak_memory(Wide(), batch, side, dtype) == weights + images + (4 + 4 + 8) * map_of * width
 
 
 def test_memory_of_weights_and_of_batches():
@@ -83,16 +91,16 @@ def test_memory_of_weights_and_of_batches():
 
 
 def bytes_of_training(layers: int = 1, **settings: float) -> int:
-    """Of a 1x1 convolution from 3 to 4 channels and so many further layers, with 2 pictures of 8x8."""
+    """Of a 1x1 convolution from 3 to 4 channels and so many further layers, with 2 images of 8x8."""
     with torch.device("meta"):
         network = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), *(nn.Tanh() for _ in range(layers)), nn.Flatten())
     return training_memory(network, torch.optim.SGD(network.parameters(), 0.1, **settings), 2, 8)
 
 
 def test_training_memory_by_hand():
-    weights, maps, pictures = 4 * 12, 4 * 2 * 4 * 64, 4 * 2 * 3 * 64
+    weights, maps, images = 4 * 12, 4 * 2 * 4 * 64, 4 * 2 * 3 * 64
     assert bytes_of_training(momentum=0.9) - bytes_of_training() == weights
     assert bytes_of_training(3) - bytes_of_training(2) == maps  # each tanh keeps its result for the backward pass
-    # Backwards at the tanh: weights, pictures, its result (logits by another name), their logarithm, and two gradients.
-    assert bytes_of_training() >= weights + pictures + 4 * maps
-    assert bytes_of_training() < weights + pictures + 6 * maps
+    # Backwards at the tanh: weights, images, its result (logits by another name), their logarithm, and two gradients.
+    assert bytes_of_training() >= weights + images + 4 * maps
+    assert bytes_of_training() < weights + images + 6 * maps

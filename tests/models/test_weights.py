@@ -6,15 +6,15 @@ import pickle
 from pathlib import Path
 
 import numpy as np
-import official
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from core.errors import UserError
-from models import create_model
-from models.convert import from_official
-from models.weights import load_weights, read_weights
+from assemble import create_model
+from assemble.errors import UserError
+from assemble.models.convert import from_official
+from assemble.models.weights import load_weights, read_weights
+from tests.helpers import official
 
 
 @pytest.fixture

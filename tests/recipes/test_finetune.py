@@ -13,24 +13,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fgvc_layouts import LAYOUTS, accept_other_flowers
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from PIL import Image
-from small_run import train
 
-from conf.schema import Config, Library, Stem
-from core.cli import selected_tricks
-from core.errors import UserError
-from core.fit import build_module
-from core.names import RECIPES, ROOT, recipe_names
-from core.plan import Plan, make_plan
-from core.register import register
+from assemble.config.groups import recipe_names
+from assemble.config.register import register
+from assemble.config.selection import selected_tricks
+from assemble.data.torchvision_crops import random_crop_box
+from assemble.errors import UserError
+from assemble.models.families import spec_of
+from assemble.models.weights import read_weights
+from assemble.paths import RECIPES, ROOT
+from assemble.planning.plan import Plan, make_plan
+from assemble.runs.build import build_module
+from assemble.schema import Config, Library, Stem
 from lit_modules.schedule import Schedule
-from lit_modules.transforms import random_crop_box
-from models.spec import spec_of
-from models.weights import read_weights
+from tests.helpers.fgvc_layouts import LAYOUTS, accept_other_flowers
+from tests.helpers.small_run import train
 from tricks.base import Ramp, Trick
 from tricks.random_erasing import Mode, draw_rectangle
 
@@ -41,7 +42,7 @@ OTHERS = {
     "finetune_aircraft": (6667, 100),
     "finetune_pets": (3680, 37),
 }
-"""Training pictures and classes (arXiv 2001.06268, Table 14)."""
+"""Training images and classes (arXiv 2001.06268, Table 14)."""
 NAMES = [*FOOD, "finetune_food101", *OTHERS]
 
 
@@ -139,9 +140,9 @@ def test_what_the_official_scripts_set(name):
     assert (model.name, model.padding.value, model.new_head, model.restore_statistics) == (
         "resnet50", "tensorflow", True, False,
     )  # fmt: skip
-    pictures, classes = OTHERS.get(name, (75750, 101))
+    images, classes = OTHERS.get(name, (75750, 101))
     assert model.num_classes == classes
-    assert model.bn_momentum == pytest.approx(1 - max(1 - 10 * 256 / pictures, 0.9), abs=5e-4)
+    assert model.bn_momentum == pytest.approx(1 - max(1 - 10 * 256 / images, 0.9), abs=5e-4)
     by_name = {trick.name: trick for trick in tricks}
     expected = {
         "dropblock": {"keep_prob": Ramp(0.9, 0.7), "block_size": 7, "stage_scales": (0.25, 1.0)},
@@ -250,7 +251,7 @@ SIZES = {"s": (384, 84.9), "m": (480, 86.2), "l": (480, 86.9), "xl": (512, 87.2)
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_official_values_of_21k(size):
-    """ImageNet21k and ImagenetFt of datasets.py over hparams.py; rates are for each 256 pictures."""
+    """ImageNet21k and ImagenetFt of datasets.py over hparams.py; rates are for each 256 images."""
     cfg, tricks = configured(f"efficientnetv2_{size}_21k")
     assert (cfg.model.name, cfg.data.name) == (f"efficientnetv2_{size}", "imagenet21k")
     assert (cfg.data.image_size, cfg.data.scored_size, cfg.data.batch_size) == (224, 224, 4096)
@@ -276,7 +277,7 @@ def test_the_official_values_of_21k(size):
 
 
 @pytest.mark.parametrize(("width", "height"), [(500, 375), (333, 500), (64, 64), (3000, 100)])
-def test_pictures_are_squeezed_whole(width, height):
+def test_images_are_squeezed_whole(width, height):
     data = configured("efficientnetv2_s_21k_finetune")[0].data
     rng = np.random.default_rng(0)
     for _ in range(100):

@@ -8,8 +8,8 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from conf.schema import OptimConfig
-from core.register import flatten
+from assemble.config.recipes import flatten
+from assemble.schema import OptimConfig
 from lit_modules.optim import build_optimizer
 from lit_modules.schedule import Schedule
 from tricks import create

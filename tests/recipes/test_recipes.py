@@ -19,18 +19,20 @@ from omegaconf import OmegaConf
 from PIL import Image
 from rich.console import Console
 
-from conf.schema import Config, Stem
-from core import explain
-from core.cli import selected_tricks
-from core.errors import UserError
-from core.fit import build_classifier
-from core.names import RECIPES, ROOT, recipe_content, recipe_names
-from core.plan import Plan, make_plan
-from core.register import FlatRecipe, flatten, register
+from assemble.config.groups import recipe_content, recipe_names
+from assemble.config.recipes import FlatRecipe, flatten
+from assemble.config.register import register
+from assemble.config.selection import selected_tricks
+from assemble.errors import UserError
+from assemble.models.catalogue import CATALOGUE
+from assemble.models.cost import Cost, cost_of
+from assemble.models.spec import Spec
+from assemble.paths import RECIPES, ROOT
+from assemble.planning import explain
+from assemble.planning.plan import Plan, make_plan
+from assemble.runs.build import build_classifier
+from assemble.schema import Config, Stem
 from lit_modules.schedule import Schedule
-from models.catalogue import CATALOGUE
-from models.cost import Cost, cost_of
-from models.spec import Spec
 from tricks import load
 from tricks.base import TRICKS, CallbackTrick, LossTrick, Trick
 
@@ -62,7 +64,7 @@ def configured(name: str) -> tuple[Config, tuple[Trick, ...]]:
 
 @cache
 def planned(name: str) -> Plan:
-    """Its plan, where the pictures are not at hand."""
+    """Its plan, where the images are not at hand."""
     cfg, tricks = configured(name)
     return make_plan(cfg, tricks, need_data=False)
 
@@ -191,8 +193,8 @@ def test_a_value_that_a_parent_has_would_be_found(monkeypatch):
         "trick": "defaults:\n- base\ntricks: {sk: {reduction: 2}}\n",
         "twice": "defaults:\n- base\n- /tricks/sk\n",
     }
-    monkeypatch.setattr("core.register.recipe_names", lambda: dict.fromkeys(files, ""))
-    for module in ("core.register", __name__):
+    monkeypatch.setattr("assemble.config.recipes.recipe_names", lambda: dict.fromkeys(files, ""))
+    for module in ("assemble.config.recipes", __name__):
         monkeypatch.setattr(f"{module}.recipe_content", lambda name: yaml.safe_load(files[name]))
     test_no_value_is_written_twice("base")
     for name in ("child", "group", "trick", "twice"):
@@ -217,9 +219,9 @@ def test_it_is_explained(name, capsys):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> Path:
+def image_root(tmp_path_factory) -> Path:
     """Two classes of eight JPEGs, of noise."""
-    root = tmp_path_factory.mktemp("pictures")
+    root = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
         for label in "ab":
@@ -236,17 +238,17 @@ STEPS = [pytest.param(name, marks=pytest.mark.slow) if LARGE.match(name) else na
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_step_of_training(name, pictures):
-    """Its own pipeline, network, loss and optimizer, on small pictures and, where one may choose, with few channels."""
+def test_a_step_of_training(name, image_root):
+    """Its own pipeline, network, loss and optimizer, on small images and, where one may choose, with few channels."""
     cfg, tricks = configured(name)
     ours = "width" in CATALOGUE[cfg.model.name].chosen
     thin: Any = {"width": 4, "stem": Stem.imagenet} if ours else {}
     small = replace(
         cfg,
         # The weights that fine-tuning starts from, which the user names: they are not opened here.
-        model=replace(cfg.model, **thin, checkpoint=str(pictures / "weights.pt")),
+        model=replace(cfg.model, **thin, checkpoint=str(image_root / "weights.pt")),
         data=replace(
-            cfg.data, name="imagefolder", root=str(pictures), image_size=64 if ours else 96, eval_size=None,
+            cfg.data, name="imagefolder", root=str(image_root), image_size=64 if ours else 96, eval_size=None,
             eval_resize=None, batch_size=4, num_workers=0,
         ),
         trainer=replace(cfg.trainer, max_epochs=max(8, int(cfg.optim.warmup_epochs))),
@@ -353,7 +355,7 @@ def test_who_fills_which_place_in_assemble():
         {},
         {"stem": None, "pool": "big_little", "stage": "big_little", "shortcut": "big_little"},
         {"downsample": "anti_alias"},
-        {"picture": "autoaugment"},
+        {"image": "autoaugment"},
         {"depths": "big_little"},
     ]
     expected: dict[str, str] = {}
@@ -372,7 +374,7 @@ def test_the_whole_explanation_of_assemble(name, capsys, monkeypatch):
     monkeypatch.setattr(explain, "cost_of", cost)
     Console(width=160).print(explain.explain(planned(name)))
     text = capsys.readouterr().out
-    assert "1024 = 1 device x 1024 pictures" in text
+    assert "1024 = 1 device x 1024 images" in text
     assert f"{cost(planned(name).recipe.spec, planned(name).cfg.data.scored_size).params:,}" in text
     assert ("resnet_d yields to big_little" in " ".join(text.split())) == (name >= "assemble_e09")
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import UserError
-from reporting.error_curves import caption, panels
-from reporting.png import save_error_curves
-from reporting.report import Report, make_report
-from tests.reporting.synthetic import default_config, make_run
+from assemble.errors import UserError
+from assemble.reporting.error_curves import caption, panels
+from assemble.reporting.png import save_error_curves
+from assemble.reporting.report import Report, make_report
+from tests.helpers.synthetic_runs import default_config, make_run
 
 
 def network(name: str) -> dict:
@@ -78,7 +78,7 @@ def test_a_depth_has_one_colour_over_the_panels_and_training_is_thin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures = []
-    monkeypatch.setattr("reporting.png._save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr("assemble.reporting.png._save", lambda figure, path: figures.append(figure))
     save_error_curves(panels(study(tmp_path).tables), "Lines.", tmp_path / "curves.png")
     left, right = figures[0].axes
     assert [line.get_color() for line in left.lines] == [line.get_color() for line in right.lines]
@@ -91,5 +91,5 @@ def test_a_depth_has_one_colour_over_the_panels_and_training_is_thin(
 @pytest.mark.parametrize("name", ["curves", "curves.txt"])
 def test_another_ending_is_refused(name: str, tmp_path: Path) -> None:
     drawn = panels(study(tmp_path).tables)
-    with pytest.raises(UserError, match=rf"{name} does not say what picture it is"):
+    with pytest.raises(UserError, match=rf"{name} does not say what image it is"):
         save_error_curves(drawn, "", tmp_path / name)

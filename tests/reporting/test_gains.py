@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from reporting.columns import METRICS
-from reporting.gains import shapley, trick_gains
-from reporting.read import find, read
-from reporting.sweeps import Plan
-from reporting.table import Row, tables
-from tests.reporting.synthetic import default_config, make_run
+from assemble.reporting.gains import shapley, trick_gains
+from assemble.reporting.metrics import METRICS
+from assemble.reporting.read import find, read
+from assemble.reporting.table import Row, tables
+from assemble.runs.sweep_folder import Plan
+from tests.helpers.synthetic_runs import default_config, make_run
 
 TOP1 = METRICS["top1"]
 WORTH = {"sk": 1.0, "mixup": -0.5, "ema": 2.0}

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from reporting.page import page, verdict
-from reporting.plots import curves, forest, lines, plots, scatter
-from reporting.png import save_plots
-from reporting.report import Report, make_report
-from reporting.svg import Scale
-from tests.reporting.synthetic import make_run
+from assemble.reporting.page import page, verdict
+from assemble.reporting.plots import curves, forest, lines, plots, scatter
+from assemble.reporting.png import save_plots
+from assemble.reporting.report import Report, make_report
+from assemble.reporting.svg import Scale
+from tests.helpers.synthetic_runs import make_run
 
 VOID = {"meta", "input"}
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -97,7 +97,7 @@ def test_cost_is_throughput_where_it_was_measured(tmp_path: Path) -> None:
     (table,) = make_report([tmp_path / "b"]).tables
     plot = scatter(table)
     assert plot is not None
-    assert (plot.x_label, plot.points[0].x) == ("pictures/s", 900.5)
+    assert (plot.x_label, plot.points[0].x) == ("images/s", 900.5)
 
 
 def test_curves_are_means_with_a_band(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_ticks_are_round() -> None:
     assert Scale(1, 100, 0, 100, log=True)(10) == pytest.approx(50)
 
 
-def test_pictures(tmp_path: Path) -> None:
+def test_images(tmp_path: Path) -> None:
     report = runs(tmp_path / "runs")
     drawn = [(plot.name, plot) for plot in plots(report.tables[0], report.gains[report.tables[0].title])]
     files = save_plots(drawn, tmp_path / "png")
@@ -188,7 +188,7 @@ def test_a_thousand_runs_are_all_there(tmp_path: Path) -> None:
     """How fast: benchmarks/report.py."""
     from itertools import combinations
 
-    from core.names import trick_names
+    from tricks import trick_names
 
     subsets = [subset for size in range(3) for subset in combinations(trick_names(), size)][:200]
     for number, tricks in enumerate(subsets):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import UserError
-from reporting.read import find, read
-from reporting.report import filters, make_report
-from reporting.sweeps import of_records, plans_below, read_plan
-from tests.reporting.synthetic import make_run
+from assemble.errors import UserError
+from assemble.reporting.read import find, read
+from assemble.reporting.report import filters, make_report
+from assemble.runs.sweep_folder import of_records, plans_below, read_plan
+from tests.helpers.synthetic_runs import make_run
 
 
 def test_a_damaged_result_is_named_and_nothing_else_is_lost(tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
-"""Robustness that was scored on different pictures is neither averaged nor compared."""
+"""Robustness that was scored on different images is neither averaged nor compared."""
 
 from pathlib import Path
 from typing import Any
 
-from synthetic import make_run
-
-from reporting.columns import metric
-from reporting.read import find, read
-from reporting.table import Table, tables
+from assemble.reporting.metrics import metric
+from assemble.reporting.read import find, read
+from assemble.reporting.table import Table, tables
+from tests.helpers.synthetic_runs import make_run
 
 ON_THE_FLY = {"corruptions": "on_the_fly", "extra": False, "preset": None, "jpeg": False, "frost_textures": None}
 FOUND = {"preset": "cifar", "jpeg": False, "frost_textures": "drawn"}
@@ -27,7 +26,7 @@ def table_of(folder: Path, name: str = "top1") -> Table:
 
 def test_seeds_under_other_settings_are_not_averaged(tmp_path: Path) -> None:
     scored(tmp_path, 0, 30.0)
-    scored(tmp_path, 1, 32.0, extra=True, preset="cifar")  # the same pictures, asked for in another way
+    scored(tmp_path, 1, 32.0, extra=True, preset="cifar")  # the same images, asked for in another way
     scored(tmp_path, 2, 60.0, jpeg=True)
     make_run(tmp_path, (), 3, 50.0)
     table = table_of(tmp_path)
@@ -48,7 +47,7 @@ def test_rows_of_other_sets_are_not_compared(tmp_path: Path) -> None:
         ("sk",),
         0,
         metrics={"corruption_error": 20.0},
-        robustness={"settings": {"corruptions": "cifar_c", "root": "/c"}, "pictures": "as published"},
+        robustness={"settings": {"corruptions": "cifar_c", "root": "/c"}, "images": "as published"},
     )
     plain, sk = table_of(tmp_path, "corruption_error (corruptions=cifar_c)").rows
     assert plain.gain is None

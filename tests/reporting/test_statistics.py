@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reporting.statistics import Gain, crossed, gain, paired, spread
+from assemble.reporting.statistics import Gain, crossed, gain, paired, spread
 
 # Student 1908, table on p. 20: hours of sleep gained by ten patients under either of two drugs.
 FIRST = dict(enumerate([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]))
@@ -39,7 +39,7 @@ def test_what_one_seed_cannot_tell() -> None:
 
 
 def test_equal_differences_have_no_interval() -> None:
-    """Accuracies come in steps of one picture: two equal differences do not make the third certain."""
+    """Accuracies come in steps of one image: two equal differences do not make the third certain."""
     assert gain([1 / 3, 1 / 3]).interval is None
     assert gain([0.0, 0.0, 0.0]).told_apart is None
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from core.errors import UserError
-from reporting.columns import METRICS
-from reporting.differences import recipe_config
-from reporting.read import find, read
-from reporting.sweeps import Plan
-from reporting.table import Row, Table, tables
-from tests.reporting.synthetic import default_config, make_run
+from assemble.errors import UserError
+from assemble.reporting.differences import recipe_config
+from assemble.reporting.metrics import METRICS
+from assemble.reporting.read import find, read
+from assemble.reporting.table import Row, Table, tables
+from assemble.runs.sweep_folder import Plan
+from tests.helpers.synthetic_runs import default_config, make_run
 
 TOP1 = METRICS["top1"]
 

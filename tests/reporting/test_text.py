@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from core.errors import UserError
-from reporting.columns import METRICS, amount, duration, metric
-from reporting.differences import recipe_config
-from reporting.grid import columns
-from reporting.report import Report, make_report
-from reporting.statistics import Gain, Spread
-from reporting.terminal import rich_table, width
-from reporting.text import BEGIN, END, csv_text, insert, latex, markdown
-from tests.reporting.synthetic import make_run
+from assemble.errors import UserError
+from assemble.reporting.columns import columns
+from assemble.reporting.differences import recipe_config
+from assemble.reporting.metrics import METRICS, amount, duration, metric
+from assemble.reporting.report import Report, make_report
+from assemble.reporting.statistics import Gain, Spread
+from assemble.reporting.terminal import rich_table, width
+from assemble.reporting.text import BEGIN, END, csv_text, insert, latex, markdown
+from tests.helpers.synthetic_runs import make_run
 
 TOP1 = METRICS["top1"]
 MINUS = "\N{MINUS SIGN}"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from core.loggers import build_loggers, close_loggers, log_later_result, log_result
-from core.runs import Run
-from reporting.report import Report, make_report
-from reporting.wandb_report import build_workspace, destination, log_report
-from tests.reporting.synthetic import default_config, make_run
+from assemble.reporting.report import Report, make_report
+from assemble.reporting.wandb_report import build_workspace, destination, log_report
+from assemble.runs.directory import Run
+from assemble.runs.loggers import build_loggers, close_loggers, log_later_result, log_result
+from tests.helpers.synthetic_runs import default_config, make_run
 
 
 @pytest.fixture(autouse=True)

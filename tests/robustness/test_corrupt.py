@@ -1,4 +1,4 @@
-"""`corrupt` on any picture: shapes, grey, views, generators, mistakes."""
+"""`corrupt` on any image: shapes, grey, views, generators, mistakes."""
 
 import io
 import subprocess
@@ -6,14 +6,14 @@ import sys
 
 import cv2
 import numpy as np
-import official
 import pytest
-from photographs import ALL, CHINA, FLOWER, NOISE, apart, photograph
 from PIL import Image
 
-from core.errors import UserError
-from robustness.corruptions import SEVERITIES, corrupt, corruption_rng
-from robustness.corruptions.constants import PRESETS
+from assemble.errors import UserError
+from assemble.robustness.corruptions import SEVERITIES, corrupt, corruption_rng
+from assemble.robustness.corruptions.constants import PRESETS
+from tests.helpers import official
+from tests.helpers.photographs import ALL, CHINA, FLOWER, NOISE, apart, photograph
 
 ROOT = official.REFERENCE.parents[1]
 
@@ -38,7 +38,7 @@ def test_shapes(shape, preset):
 @pytest.mark.parametrize(
     "name", [n for n in ALL if not n.endswith("noise") and n not in ("saturate", "jpeg_compression")]
 )
-def test_a_grey_picture_is_one_of_three_equal_channels(name):
+def test_a_grey_image_is_one_of_three_equal_channels(name):
     """Where colour plays no part: noise is drawn for each channel, JPEG and saturation know colour."""
     grey = photograph(64)[..., 1]
     for severity in SEVERITIES:
@@ -48,7 +48,7 @@ def test_a_grey_picture_is_one_of_three_equal_channels(name):
         assert apart(result, luma)[colour.max(2) < 255].max() <= 1  # what is cut off is so before grey is made
 
 
-def test_saturation_leaves_grey_pictures():
+def test_saturation_leaves_grey_images():
     grey = photograph(64)[..., 1]
     assert np.array_equal(corrupt(grey, "saturate", 5, np.random.default_rng(0)), grey)
 
@@ -61,18 +61,18 @@ def test_views_of_any_strides():
             assert np.array_equal(a, corrupt(np.ascontiguousarray(view), name, 3, np.random.default_rng(0)))
 
 
-def test_the_same_generator_gives_the_same_picture_in_any_process_and_order():
+def test_the_same_generator_gives_the_same_image_in_any_process_and_order():
     x = photograph(64)
     state = np.random.get_state()[1].copy()
     first = {name: corrupt(x, name, 2, corruption_rng(7, 3, name, 2)) for name in ALL}
     assert all(np.array_equal(first[n], corrupt(x, n, 2, corruption_rng(7, 3, n, 2))) for n in reversed(ALL))
     assert np.array_equal(np.random.get_state()[1], state)
-    code = "from robustness.corruptions import corruption_rng as r; print(r(7, 3, 'fog', 2).integers(1 << 40))"
+    code = "from assemble.robustness.corruptions import corruption_rng as r; print(r(7, 3, 'fog', 2).integers(1 << 40))"
     other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(other.stdout) == corruption_rng(7, 3, "fog", 2).integers(1 << 40)
 
 
-def test_every_seed_picture_corruption_and_severity_has_its_generator():
+def test_every_seed_image_corruption_and_severity_has_its_generator():
     keys = [(0, 0, "fog", 1), (1, 0, "fog", 1), (0, 1, "fog", 1), (0, 0, "snow", 1), (0, 0, "fog", 2)]
     assert len({int(corruption_rng(*key).integers(1 << 60)) for key in keys}) == len(keys)
 
@@ -96,20 +96,20 @@ def test_jpeg_round_trip_is_asked_for():
         ({"severity": "3"}, "severity '3' of fog"),
         ({"severity": 2.5}, "severity 2.5 of fog"),
         ({"preset": "cifar10"}, "unknown preset of corruptions 'cifar10'. Did you mean 'cifar'"),
-        ({"picture": np.zeros((27, 64, 3), np.uint8)}, "at least 28 pixels"),
-        ({"picture": np.zeros((64, 64, 4), np.uint8)}, r"uint8 array \(H, W, 3\) or \(H, W\), not uint8 \(64, 64, 4\)"),
-        ({"picture": np.zeros((64, 64, 3))}, "not float64"),
-        ({"picture": [[1]]}, "not list"),
+        ({"image": np.zeros((27, 64, 3), np.uint8)}, "at least 28 pixels"),
+        ({"image": np.zeros((64, 64, 4), np.uint8)}, r"uint8 array \(H, W, 3\) or \(H, W\), not uint8 \(64, 64, 4\)"),
+        ({"image": np.zeros((64, 64, 3))}, "not float64"),
+        ({"image": [[1]]}, "not list"),
     ],
 )
 def test_mistakes_get_one_line(arguments, message):
-    given = {"picture": photograph(64), "name": "fog", "severity": 1, "rng": np.random.default_rng(0)} | arguments
+    given = {"image": photograph(64), "name": "fog", "severity": 1, "rng": np.random.default_rng(0)} | arguments
     with pytest.raises(UserError, match=message) as caught:
         corrupt(**given)
     assert "\n" not in str(caught.value)
 
 
 def test_names_are_known_without_heavy_libraries():
-    code = "import robustness.corruptions, sys; print({'numpy', 'cv2', 'scipy'} & set(sys.modules))"
+    code = "import assemble.robustness.corruptions, sys; print({'numpy', 'cv2', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -1,19 +1,19 @@
 """Corruptions against outputs of the published code, plain definitions, and limiting cases."""
 
-import naive_corruptions as naive
 import numpy as np
-import official
 import pytest
-from photographs import ALL, CHINA, FLOWER, NOISE, apart, photograph
 from scipy.fft import dctn, idctn
 from scipy.ndimage import zoom
 
-from robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupt, digital, filters, weather
-from robustness.corruptions.blur import glass_blur
-from robustness.corruptions.constants import PRESETS
-from robustness.corruptions.functions import FUNCTIONS
-from robustness.corruptions.randomness import integers
-from robustness.corruptions.textures import drawn
+from assemble.robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupt, digital, filters, weather
+from assemble.robustness.corruptions.blur import glass_blur
+from assemble.robustness.corruptions.constants import PRESETS
+from assemble.robustness.corruptions.functions import FUNCTIONS
+from assemble.robustness.corruptions.randomness import integers
+from assemble.robustness.corruptions.textures import drawn
+from tests.helpers import naive_corruptions as naive
+from tests.helpers import official
+from tests.helpers.photographs import ALL, CHINA, FLOWER, NOISE, apart, photograph
 
 SIZES = {"imagenet": 224, "tiny": 64, "cifar": 32}
 
@@ -45,7 +45,7 @@ def test_every_preset_has_five_strengths_of_every_corruption():
         assert {len(rows) for rows in table.values()} == {5}
 
 
-# --- plain definitions, on pictures that are not square
+# --- plain definitions, on images that are not square
 
 SMALL = FLOWER[200:236, 300:345]
 PLAIN = {name: getattr(naive, name) for name in ALL if hasattr(naive, name)}
@@ -63,7 +63,7 @@ CASES = [
 def test_plain_definition(name, preset, severity):
     constants = PRESETS[preset][name][severity - 1]
     if name == "frost":
-        constants = (*constants[:2], NOISE.pictures)
+        constants = (*constants[:2], NOISE.images)
     plain = naive.bytes_of(PLAIN[name](SMALL / 255, np.random.RandomState(severity), *constants))
     result = corrupt(SMALL, name, severity, np.random.RandomState(severity), preset=preset, textures=NOISE)
     difference = apart(result, plain)
@@ -104,7 +104,7 @@ def test_where_there_is_no_water_nothing_changes():
 
 
 def test_jpeg_is_quantisation_of_the_cosine_transform():
-    """Of a grey picture, with the table of ITU-T T.81, annex K.1, scaled to the quality as libjpeg does below 50."""
+    """Of a grey image, with the table of ITU-T T.81, annex K.1, scaled to the quality as libjpeg does below 50."""
     table = np.array(
         [
             [16, 11, 10, 16, 24, 40, 51, 61],

@@ -8,17 +8,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from core.errors import UserError
-from robustness.corruptions import CORRUPTIONS
-from robustness.ledger import Ledger
-from robustness.measure import corruption_errors, corruption_summary, perturbation_scores, perturbation_summary
-from robustness.scores import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR, ALEXNET_ERROR_EXTRA, ALEXNET_FLIPS
+from assemble.errors import UserError
+from assemble.robustness.corruptions import CORRUPTIONS
+from assemble.robustness.measure import corruption_errors, corruption_summary, perturbation_scores, perturbation_summary
+from assemble.robustness.score_cache import Ledger
+from assemble.robustness.scores import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR, ALEXNET_ERROR_EXTRA, ALEXNET_FLIPS
 
 LABELS = torch.tensor([0, 1, 2, 2])
 
 
 class Set:
-    """Four pictures whose values are the class that `predict` takes them for: under fog, ``severity`` wrongly."""
+    """Four images whose values are the class that `predict` takes them for: under fog, ``severity`` wrongly."""
 
     names = ("fog", "frost")
     about: dict[str, Any] = {}  # noqa: RUF012
@@ -29,7 +29,7 @@ class Set:
     def __len__(self) -> int:
         return 4
 
-    def pictures(self, name: str, severity: int) -> Any:
+    def images(self, name: str, severity: int) -> Any:
         self.asked.append(f"{name}/{severity}")
         shown = LABELS.clone()
         shown[: min(severity, 4)] += 1 if name == "fog" else 0
@@ -40,9 +40,9 @@ def predict(images):
     return F.one_hot(images[:, 0, 0, 0].long(), 8).float()
 
 
-def load(pictures):
-    yield pictures[:3], LABELS[:3]
-    yield pictures[3:], LABELS[3:]
+def load(images):
+    yield images[:3], LABELS[:3]
+    yield images[3:], LABELS[3:]
 
 
 def errors(data: Set, path, offset: int = 0) -> dict[str, float]:
@@ -60,10 +60,10 @@ def test_errors_by_hand(tmp_path):
 
 def test_what_was_finished_is_not_computed_again(tmp_path):
     class Killed(Set):
-        def pictures(self, name, severity):
+        def images(self, name, severity):
             if f"{name}/{severity}" == "frost/2":
                 raise KeyboardInterrupt
-            return super().pictures(name, severity)
+            return super().images(name, severity)
 
     with pytest.raises(KeyboardInterrupt):
         errors(Killed(), tmp_path / "l.json")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from robustness.corruptions import CORRUPTIONS, EXTRA
-from robustness.scores import (
+from assemble.robustness.corruptions import CORRUPTIONS, EXTRA
+from assemble.robustness.scores import (
     ALEXNET_CLEAN_ERROR,
     ALEXNET_ERROR,
     ALEXNET_ERROR_EXTRA,

@@ -1,26 +1,26 @@
-"""Where pictures of frost come from."""
+"""Where images of frost come from."""
 
 import hashlib
 
 import numpy as np
 import pytest
-from photographs import NOISE, photograph
 from PIL import Image
 
-from core.errors import UserError
-from robustness.corruptions import corrupt, textures
+from assemble.errors import UserError
+from assemble.robustness.corruptions import corrupt, textures
+from tests.helpers.photographs import NOISE, photograph
 
 
 def write_textures(folder):
     folder.mkdir(parents=True)
-    for name, picture in zip(textures.FILES, NOISE.pictures, strict=True):
-        Image.fromarray(picture).save(folder / name, "PNG")
+    for name, image in zip(textures.FILES, NOISE.images, strict=True):
+        Image.fromarray(image).save(folder / name, "PNG")
     return folder
 
 
 def test_textures_of_a_folder(tmp_path):
     read = textures.from_folder(write_textures(tmp_path / "ice"))
-    assert all(np.array_equal(a, b) for a, b in zip(read.pictures, NOISE.pictures, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(read.images, NOISE.images, strict=True))
     assert not read.comparable, "other files than the original's"
     frozen = [corrupt(photograph(64), "frost", 3, np.random.default_rng(0), textures=t) for t in (read, NOISE)]
     assert np.array_equal(*frozen)
@@ -43,8 +43,8 @@ def test_without_textures_frost_is_drawn_and_says_so(monkeypatch):
     try:
         drawn = textures.installed()
         assert (drawn.source, drawn.comparable) == ("drawn", False)
-        assert all(picture.std() > 20 for picture in drawn.pictures)
-        assert np.array_equal(drawn.pictures[0], textures._crystals(np.random.default_rng(0), 600))
+        assert all(image.std() > 20 for image in drawn.images)
+        assert np.array_equal(drawn.images[0], textures._crystals(np.random.default_rng(0), 600))
     finally:
         textures.installed.cache_clear()
 
@@ -56,12 +56,12 @@ def test_the_originals_files_are_known_by_their_bytes(tmp_path, monkeypatch):
     assert textures.from_folder(folder).comparable
 
 
-def test_a_texture_smaller_than_the_picture_is_enlarged():
+def test_a_texture_smaller_than_the_image_is_enlarged():
     for height, width in ((299, 319), (300, 320), (512, 512), (700, 300)):
         texture = NOISE.at_least(0, 1, height, width)
         assert texture.shape[0] > height
         assert texture.shape[1] > width
-    assert NOISE.at_least(1, 1, 298, 318) is NOISE.pictures[1]
+    assert NOISE.at_least(1, 1, 298, 318) is NOISE.images[1]
     assert NOISE.at_least(0, 0.5, 64, 64).shape == (150, 160, 3)
 
 

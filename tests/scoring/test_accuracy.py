@@ -4,17 +4,17 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from scoring.accuracy import score
+from assemble.scoring.accuracy import score
 
 
 def given(probabilities: torch.Tensor):
-    """A network that answers picture i, whose values are i, with these probabilities (N, K)."""
-    return lambda pictures: probabilities.log()[pictures[:, 0, 0, 0].long()]
+    """A network that answers image i, whose values are i, with these probabilities (N, K)."""
+    return lambda images: probabilities.log()[images[:, 0, 0, 0].long()]
 
 
 def batches(labels: torch.Tensor, size: int):
-    pictures = torch.arange(len(labels)).float()[:, None, None, None].expand(-1, 3, 1, 1)
-    return list(zip(pictures.split(size), labels.split(size), strict=True))
+    images = torch.arange(len(labels)).float()[:, None, None, None].expand(-1, 3, 1, 1)
+    return list(zip(images.split(size), labels.split(size), strict=True))
 
 
 def certain(confidence: float, predicted: int, classes: int = 3) -> list[float]:
@@ -74,5 +74,5 @@ def test_labels_begin_after_the_background_class():
 
 def test_small_logits_are_no_probabilities():
     """All in [0, 1], which torchmetrics would take for probabilities."""
-    found = score(lambda pictures: torch.zeros(len(pictures), 4), batches(torch.zeros(8, dtype=torch.long), 4), 4)
+    found = score(lambda images: torch.zeros(len(images), 4), batches(torch.zeros(8, dtype=torch.long), 4), 4)
     assert found.metrics["ece"] == pytest.approx(100 * (1 - 1 / 4), abs=1e-3)

@@ -9,14 +9,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from conf.schema import DataConfig, Interpolation
-from core.errors import UserError
-from lit_modules.datasets import eval_crop, load
-from models.trained import Trained, open_trained
-from scoring.cam import activation_map, draw, last_map
-from scoring.names import output_names
-from scoring.pictures import most_probable, picture_files
-from scoring.predictor import Predictor
+from assemble.data.crops import eval_crop
+from assemble.data.folders import load
+from assemble.errors import UserError
+from assemble.schema import DataConfig, Interpolation
+from assemble.scoring.cam import activation_map, draw, last_map
+from assemble.scoring.class_names import output_names
+from assemble.scoring.predict import image_files, most_probable
+from assemble.scoring.predictor import Predictor
+from assemble.scoring.trained import Trained, open_trained
 
 CPU = torch.device("cpu")
 
@@ -57,21 +58,21 @@ def test_files_and_folders(tmp_path):
     for name in ("b.png", "a.JPG", ".hidden.png", "notes.txt"):
         Image.new("RGB", (4, 4)).save(tmp_path / name, format="png")
     (tmp_path / "empty").mkdir()
-    assert picture_files([str(tmp_path)]) == [tmp_path / "a.JPG", tmp_path / "b.png"]
-    assert picture_files([str(tmp_path / "b.png")]) == [tmp_path / "b.png"]
-    with pytest.raises(UserError, match=r"there is no picture .*c\.png"):
-        picture_files([str(tmp_path / "c.png")])
-    with pytest.raises(UserError, match=r"no pictures \(.*\) in .*empty"):
-        picture_files([str(tmp_path / "empty")])
+    assert image_files([str(tmp_path)]) == [tmp_path / "a.JPG", tmp_path / "b.png"]
+    assert image_files([str(tmp_path / "b.png")]) == [tmp_path / "b.png"]
+    with pytest.raises(UserError, match=r"there is no image .*c\.png"):
+        image_files([str(tmp_path / "c.png")])
+    with pytest.raises(UserError, match=r"no images \(.*\) in .*empty"):
+        image_files([str(tmp_path / "empty")])
 
 
-def test_a_file_that_is_no_picture(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"cannot read the picture .*a\.png"):
+def test_a_file_that_is_no_image(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"cannot read the image .*a\.png"):
         load(tmp_path / "a.png", eval_crop(DataConfig()))
 
 
-def test_a_picture_that_cannot_be_cropped_is_named(tmp_path):
+def test_a_image_that_cannot_be_cropped_is_named(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
 
     def crop(_: object) -> np.ndarray:
@@ -98,9 +99,9 @@ class Bright(nn.Module):
 def test_the_map_shows_where_the_class_is():
     pytest.importorskip("pytorch_grad_cam")
     trained = Trained.of("bright", Bright(), 2, 32, (0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
-    picture = np.zeros((32, 32, 3), np.uint8)
-    picture[0:8, 16:24] = 255
-    found = activation_map(Predictor(trained, CPU), picture)
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[0:8, 16:24] = 255
+    found = activation_map(Predictor(trained, CPU), image)
     assert found.shape == (32, 32)
     row, column = np.unravel_index(found.argmax(), found.shape)
     assert row < 8
@@ -115,7 +116,7 @@ def test_the_last_map_is_the_outermost(tmp_path):
         last_map(nn.Flatten(), torch.zeros(1, 3, 8, 8))
 
 
-def test_drawn_beside_the_picture(tmp_path):
+def test_drawn_beside_the_image(tmp_path):
     pytest.importorskip("pytorch_grad_cam")
     draw(tmp_path / "c.png", np.full((8, 8, 3), 100.4, np.float32), np.zeros((8, 8), np.float32))
     with Image.open(tmp_path / "c.png") as drawn:

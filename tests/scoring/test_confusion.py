@@ -1,4 +1,4 @@
-"""Tables and pictures of confusions."""
+"""Tables and images of confusions."""
 
 import builtins
 import csv
@@ -6,7 +6,7 @@ import csv
 import numpy as np
 import pytest
 
-from scoring.confusion import class_rows, draw, write_tables
+from assemble.scoring.confusion import class_rows, draw, write_tables
 
 COUNTS = np.array([[8, 2, 0], [0, 0, 0], [1, 3, 4]])
 NAMES = ["cat", "dog", "emu, bird"]
@@ -28,7 +28,7 @@ def test_tables(tmp_path):
         assert [row["top1"] for row in csv.DictReader(file)] == ["80.0", "50.0"]
 
 
-def test_picture(tmp_path):
+def test_image(tmp_path):
     pytest.importorskip("matplotlib")
     assert draw(tmp_path / "c.png", COUNTS, NAMES)
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")

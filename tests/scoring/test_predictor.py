@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from core.errors import UserError
-from models.trained import Trained
-from scoring.predictor import Loading, Predictor, device_of, frames_first
+from assemble.errors import UserError
+from assemble.scoring.predictor import Loading, Predictor, device_of, frames_first
+from assemble.scoring.trained import Trained
 
 CPU = torch.device("cpu")
 
 
 class Sides(nn.Module):
-    """Logits: the mean of the left and of the right half of the picture."""
+    """Logits: the mean of the left and of the right half of the image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,17 +30,17 @@ def trained(network: nn.Module | None = None) -> Trained:
 
 
 def test_flips_are_averaged():
-    pictures = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
-    pictures[0, ..., :4], pictures[1] = 10, 4
-    assert Predictor(trained(), CPU)(pictures).tolist() == [[10, 0], [4, 4]]
-    assert Predictor(trained(), CPU, flip=True)(pictures).tolist() == [[5, 5], [4, 4]]
+    images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    images[0, ..., :4], images[1] = 10, 4
+    assert Predictor(trained(), CPU)(images).tolist() == [[10, 0], [4, 4]]
+    assert Predictor(trained(), CPU, flip=True)(images).tolist() == [[5, 5], [4, 4]]
 
 
 def test_autocast_gives_float32_logits_that_are_rougher():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
-    pictures = torch.rand(2, 3, 8, 8)
-    exact, rough = (Predictor(trained(network), CPU, precision=p)(pictures) for p in ("32-true", "bf16-mixed"))
+    images = torch.rand(2, 3, 8, 8)
+    exact, rough = (Predictor(trained(network), CPU, precision=p)(images) for p in ("32-true", "bf16-mixed"))
     assert exact.dtype == rough.dtype == torch.float32
     assert not torch.equal(exact, rough)
     torch.testing.assert_close(exact, rough, rtol=0.05, atol=0.05)
@@ -69,8 +69,8 @@ def test_each_process_has_its_gpu(monkeypatch):
 
 
 def test_batches_in_order():
-    pictures = [(np.full((4, 4, 3), i, np.uint8), i) for i in range(5)]
-    found = list(Loading(2, 0, CPU)(pictures))  # type: ignore[arg-type]
+    images = [(np.full((4, 4, 3), i, np.uint8), i) for i in range(5)]
+    found = list(Loading(2, 0, CPU)(images))  # type: ignore[arg-type]
     assert [labels.tolist() for _, labels in found] == [[0, 1], [2, 3], [4]]
     assert found[0][0].shape == (2, 3, 4, 4)
     assert found[2][0].unique().tolist() == [4]
@@ -84,7 +84,7 @@ def test_sequences_one_by_one():
     assert torch.equal(found, frames_first(frames))
 
 
-def test_the_network_is_told_which_pictures_it_gets(tmp_path: Path):
+def test_the_network_is_told_which_images_it_gets(tmp_path: Path):
     shown = trained().shown(4, (1.0, 2.0, 3.0), (2.0, 2.0, 2.0))
     assert shown.size == 4
     normal = shown.normalised(torch.full((1, 3, 4, 4), 7, dtype=torch.uint8))

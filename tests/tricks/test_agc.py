@@ -4,11 +4,11 @@ import copy
 
 import pytest
 import torch
-from small_run import small_plan
 from torch import nn
 
-from core.errors import UserError
-from models import create_model
+from assemble import create_model
+from assemble.errors import UserError
+from tests.helpers.small_run import small_plan
 from tricks.agc import AGC, classifier
 
 

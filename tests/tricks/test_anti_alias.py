@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from core.errors import UserError
-from core.resolve import resolve
-from models import create_model
-from models.cost import cost_of
-from models.spec import spec_of
+from assemble import create_model
+from assemble.errors import UserError
+from assemble.models.cost import cost_of
+from assemble.models.families import spec_of
+from assemble.planning.resolve import resolve
 from tricks import create
 from tricks.anti_alias import AntiAlias, Blur, binomial
 

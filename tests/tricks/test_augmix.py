@@ -4,16 +4,16 @@ import json
 import math
 
 import numpy as np
-import official
 import pytest
 import torch
 from PIL import Image
 
+from tests.helpers import official
 from tricks.augmix import ALL, BOTH_WAYS, OPERATIONS, AugMix, draw_chain, jensen_shannon, mix_chains
 
 V = np.load(official.REFERENCE / "augmix.npz")
 CASES = json.loads(str(V["cases"]))
-PICTURE = V["picture"]
+IMAGE = V["image"]
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -27,7 +27,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 def test_official_mixtures(number):
     """The official result is not rounded."""
     case, expected = CASES[number], V["mixed"][number]
-    mixed = mix_chains(PICTURE, case["chains"], np.array(case["weights"]), case["share"])
+    mixed = mix_chains(IMAGE, case["chains"], np.array(case["weights"]), case["share"])
     assert mixed.dtype == np.uint8
     assert np.abs(mixed - expected).max() < 0.5 + 1e-3
 
@@ -41,20 +41,20 @@ def test_the_reference_has_every_operation_and_both_ways():
 
 @pytest.mark.parametrize("name", ALL)
 def test_with_one_chain_of_one_operation_and_all_the_share_the_mixture_is_the_operation(name):
-    expected = np.asarray(ALL[name](Image.fromarray(PICTURE), 6.0))
-    assert np.array_equal(mix_chains(PICTURE, [[(name, 6.0)]], np.ones(1), 1.0), expected)
-    assert not np.array_equal(expected, PICTURE)
+    expected = np.asarray(ALL[name](Image.fromarray(IMAGE), 6.0))
+    assert np.array_equal(mix_chains(IMAGE, [[(name, 6.0)]], np.ones(1), 1.0), expected)
+    assert not np.array_equal(expected, IMAGE)
 
 
-def test_with_no_share_the_mixture_is_the_picture():
-    assert np.array_equal(mix_chains(PICTURE, [[("solarize", 10.0)]] * 2, np.array([0.5, 0.5]), 0.0), PICTURE)
+def test_with_no_share_the_mixture_is_the_image():
+    assert np.array_equal(mix_chains(IMAGE, [[("solarize", 10.0)]] * 2, np.array([0.5, 0.5]), 0.0), IMAGE)
 
 
 def test_translations_by_hand():
     """A third of the side at level 10, towards left and top; black comes in."""
     for name, axis in (("translate_x", 1), ("translate_y", 0)):
-        moved = mix_chains(PICTURE, [[(name, 10.0)]], np.ones(1), 1.0)
-        assert np.array_equal(moved.take(range(11), axis), PICTURE.take(range(5, 16), axis))
+        moved = mix_chains(IMAGE, [[(name, 10.0)]], np.ones(1), 1.0)
+        assert np.array_equal(moved.take(range(11), axis), IMAGE.take(range(5, 16), axis))
         assert not moved.take(range(11, 16), axis).any()
 
 
@@ -90,30 +90,30 @@ def test_operations_close_to_the_corruptions_are_drawn_only_on_request(monkeypat
     for all_ops, expected in ((False, set(OPERATIONS)), (True, set(ALL))):
         seen.clear()
         for seed in range(100):
-            AugMix(all_ops=all_ops).mixture(PICTURE, rng(seed))
+            AugMix(all_ops=all_ops).mixture(IMAGE, rng(seed))
         assert seen == expected
 
 
-def test_the_picture_and_two_mixtures_or_one():
+def test_the_image_and_two_mixtures_or_one():
     trick = AugMix()
-    views = trick.augment(PICTURE, rng())
-    assert views.shape == (3, *PICTURE.shape)
+    views = trick.augment(IMAGE, rng())
+    assert views.shape == (3, *IMAGE.shape)
     assert trick.views == 3
-    assert np.array_equal(views[0], PICTURE)
+    assert np.array_equal(views[0], IMAGE)
     assert len({view.tobytes() for view in views}) == 3
     alone = AugMix(jsd=0.0)
     assert alone.views == 1
-    assert alone.augment(PICTURE, rng()).shape == PICTURE.shape
+    assert alone.augment(IMAGE, rng()).shape == IMAGE.shape
     assert alone.term(torch.randn(1, 4, 5), None) is None
 
 
-def test_everything_follows_from_the_pictures_own_generator():
+def test_everything_follows_from_the_images_own_generator():
     np.random.seed(1)
-    first = AugMix().augment(PICTURE, rng(3))
+    first = AugMix().augment(IMAGE, rng(3))
     np.random.seed(2)
-    assert np.array_equal(AugMix().augment(PICTURE, rng(3)), first)
-    assert not np.array_equal(AugMix().augment(PICTURE, rng(4)), first)
-    assert np.array_equal(AugMix().augment(PICTURE[:, ::-1][:, ::-1], rng(3)), first), "any memory layout"
+    assert np.array_equal(AugMix().augment(IMAGE, rng(3)), first)
+    assert not np.array_equal(AugMix().augment(IMAGE, rng(4)), first)
+    assert np.array_equal(AugMix().augment(IMAGE[:, ::-1][:, ::-1], rng(3)), first), "any memory layout"
 
 
 # --- the loss
@@ -125,15 +125,15 @@ def test_equal_views_do_not_diverge():
 
 
 def test_divergence_by_hand():
-    """Views that are sure of three different classes: log 3 each; and one picture of another kind, in NumPy."""
+    """Views that are sure of three different classes: log 3 each; and one image of another kind, in NumPy."""
     sure = 50 * torch.eye(3).unsqueeze(1)  # (3, 1, 3)
     assert float(jensen_shannon(sure)) == pytest.approx(math.log(3), abs=1e-6)
     p = np.array([[[0.7, 0.3], [0.5, 0.5]], [[0.2, 0.8], [0.5, 0.5]], [[0.6, 0.4], [0.9, 0.1]]])
     m = p.mean(0)
-    by_picture = (p * np.log(p / m)).sum(-1).mean(0)
+    by_image = (p * np.log(p / m)).sum(-1).mean(0)
     logits = torch.from_numpy(p).log() + 3.0
-    assert float(jensen_shannon(logits)) == pytest.approx(by_picture.mean(), rel=1e-9)
-    assert float(AugMix(jsd=4.0).term(logits, None)) == pytest.approx(4 * by_picture.mean(), rel=1e-9)
+    assert float(jensen_shannon(logits)) == pytest.approx(by_image.mean(), rel=1e-9)
+    assert float(AugMix(jsd=4.0).term(logits, None)) == pytest.approx(4 * by_image.mean(), rel=1e-9)
 
 
 def test_as_written_in_the_official_code():

@@ -7,17 +7,17 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from draws import DRAWS, rate_is
 from PIL import Image
 from torchvision.transforms import autoaugment
 
-from core.errors import UserError
-from lit_modules.image_ops import PILLOW, TENSORFLOW
+from assemble.data.image_ops import PILLOW, TENSORFLOW
+from assemble.errors import UserError
+from tests.helpers.draws import DRAWS, rate_is
 from tricks import create
 from tricks._policies import POLICIES
 from tricks.autoaugment import AutoAugment
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
 
 
 def make(**parameters) -> AutoAugment:
@@ -105,7 +105,7 @@ def test_cutout_falls_anywhere_and_has_the_side_of_its_level():
         assert drawn[:, 1:].mean(0) == pytest.approx([0.5, 0.5], abs=0.03)
 
 
-# --- pictures
+# --- images
 
 
 @pytest.mark.parametrize(
@@ -115,34 +115,34 @@ def test_the_operations_act_in_order(strengths, operations, factor):
     trick = make(policy=[[["Contrast", 1.0, 8], ["Posterize", 1.0, 8], ["Invert", 0.0, 0]]], strengths=strengths)
     bits = 3 if strengths == "official" else 4
     rng = np.random.default_rng(5)
-    after = trick.augment(PICTURE, rng)
+    after = trick.augment(IMAGE, rng)
     candidates = [factor] if strengths == "official" else [factor, 2 - factor]
-    expected = [operations["Posterize"](operations["Contrast"](PICTURE, f), bits) for f in candidates]
+    expected = [operations["Posterize"](operations["Contrast"](IMAGE, f), bits) for f in candidates]
     assert any(np.array_equal(after, e) for e in expected)
     assert after.flags.writeable
 
 
 @pytest.mark.parametrize("strengths", ["official", "paper"])
-def test_a_picture_follows_from_its_generator_alone(strengths):
+def test_a_image_follows_from_its_generator_alone(strengths):
     trick = make(strengths=strengths)
-    before = PICTURE.copy()
-    first = [trick.augment(PICTURE, np.random.default_rng([6, i])) for i in range(50)]
+    before = IMAGE.copy()
+    first = [trick.augment(IMAGE, np.random.default_rng([6, i])) for i in range(50)]
     np.random.seed(0)
-    again = [trick.augment(PICTURE, np.random.default_rng([6, i])) for i in reversed(range(50))]
+    again = [trick.augment(IMAGE, np.random.default_rng([6, i])) for i in reversed(range(50))]
     assert all(np.array_equal(a, b) for a, b in zip(first, reversed(again), strict=True))
-    assert len({picture.tobytes() for picture in first}) > 20
-    assert np.array_equal(PICTURE, before)
+    assert len({image.tobytes() for image in first}) > 20
+    assert np.array_equal(IMAGE, before)
 
 
 @pytest.mark.parametrize("name", ["autoaugment", "randaugment", "trivialaugment"])
 def test_pil_images_and_tensors_are_taken_too(name):
     (trick,) = create([name])
-    tensor = torch.from_numpy(PICTURE).permute(2, 0, 1)
+    tensor = torch.from_numpy(IMAGE).permute(2, 0, 1)
     for i in range(20):
-        expected = trick.augment(PICTURE, np.random.default_rng(i))
-        for image in (Image.fromarray(PICTURE), tensor):
+        expected = trick.augment(IMAGE, np.random.default_rng(i))
+        for image in (Image.fromarray(IMAGE), tensor):
             assert np.array_equal(trick.augment(image, np.random.default_rng(i)), expected)
-        assert np.array_equal(pickle.loads(pickle.dumps(trick)).augment(PICTURE, np.random.default_rng(i)), expected)
+        assert np.array_equal(pickle.loads(pickle.dumps(trick)).augment(IMAGE, np.random.default_rng(i)), expected)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_pil_images_and_tensors_are_taken_too(name):
 def test_nothing_is_the_identity(policy):
     trick = make(policy=policy)
     for i in range(20):
-        assert np.array_equal(trick.augment(PICTURE[:, ::-1], np.random.default_rng(i)), PICTURE[:, ::-1])
+        assert np.array_equal(trick.augment(IMAGE[:, ::-1], np.random.default_rng(i)), IMAGE[:, ::-1])
 
 
 # --- a user's own policy, and mistakes

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from core.errors import UserError
-from models import create_model
+from assemble import create_model
+from assemble.errors import UserError
 from tricks import create, load
 from tricks.base import ModelTrick, Ramp
 
@@ -80,7 +80,7 @@ def test_a_live_network_takes_what_a_built_one_has(name):
 
 
 def test_a_moving_strength_of_a_batch_trick_reaches_its_step():
-    from conf.schema import OptimConfig
+    from assemble.schema import OptimConfig
     from lit_modules.classifier import Classifier
     from lit_modules.schedule import Schedule
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from core.errors import UserError
+from assemble.errors import UserError
 from tricks import create
 from tricks.bce import Reduction, binary_cross_entropy
 from tricks.label_smoothing import smooth

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from core.errors import UserError
-from models import create_model
+from assemble import create_model
+from assemble.errors import UserError
 from tricks.big_little import BigLittleStage
 
 
@@ -103,8 +103,8 @@ def test_every_row_begins_with_a_projection_and_a_pool_where_strided():
 
 
 def test_depths_too_small_are_refused():
-    from core.resolve import resolve
-    from models.spec import spec_of
+    from assemble.models.families import spec_of
+    from assemble.planning.resolve import resolve
     from tricks import create
 
     with pytest.raises(UserError, match="big_little"):

@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-import teachers
 from PIL import Image
 from torchvision.transforms import functional as TF
 
-from core.errors import UserError
-from core.plan import make_plan
+from assemble.errors import UserError
+from assemble.planning.plan import make_plan
+from tests.helpers import teachers
 from tricks import create
 from tricks.color_jitter import COMPONENTS, DEVIATIONS, ColorJitter, light
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (12, 10, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (12, 10, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,8 @@ def test_each_factor_is_torchvisions_and_between_its_bounds(name, operation):
         rng = np.random.default_rng(seed)
         rng.permutation(3)
         factors.append(rng.uniform(0.6, 1.4))
-        expected = np.asarray(operation(Image.fromarray(PICTURE), factors[-1]))
-        np.testing.assert_array_equal(trick.augment(PICTURE, np.random.default_rng(seed)), expected)
+        expected = np.asarray(operation(Image.fromarray(IMAGE), factors[-1]))
+        np.testing.assert_array_equal(trick.augment(IMAGE, np.random.default_rng(seed)), expected)
     assert min(factors) < 0.7 < 1.3 < max(factors)
 
 
@@ -41,10 +41,10 @@ def test_the_order_of_the_three_is_random():
     seed = next(s for s in range(40) if tuple(np.random.default_rng(s).permutation(3)) == (2, 0, 1))
     rng = np.random.default_rng(seed)
     rng.permutation(3)
-    image = Image.fromarray(PICTURE)
+    image = Image.fromarray(IMAGE)
     for operation in (TF.adjust_saturation, TF.adjust_brightness, TF.adjust_contrast):
         image = operation(image, rng.uniform(0.6, 1.4))
-    np.testing.assert_array_equal(trick.augment(PICTURE, np.random.default_rng(seed)), np.asarray(image))
+    np.testing.assert_array_equal(trick.augment(IMAGE, np.random.default_rng(seed)), np.asarray(image))
 
 
 def test_light_moves_every_pixel_alike():
@@ -53,7 +53,7 @@ def test_light_moves_every_pixel_alike():
     shift = [sum(COMPONENTS[c, k] * DEVIATIONS[k] * amounts[k] for k in range(3)) for c in range(3)]
     np.testing.assert_array_equal(light(grey, amounts), np.broadcast_to(np.rint(128 + np.array(shift)), (4, 4, 3)))
     assert (light(grey, np.array([-9.0, 0, 0])) == 255).all(), "cut at white"
-    np.testing.assert_array_equal(light(PICTURE, np.zeros(3)), PICTURE)
+    np.testing.assert_array_equal(light(IMAGE, np.zeros(3)), IMAGE)
 
 
 def test_the_components_are_perpendicular_and_of_length_one():

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import teachers
 import torch
-from small_run import small_config
 
-from core.errors import UserError
-from core.plan import make_plan
+from assemble.errors import UserError
+from assemble.planning.plan import make_plan
+from tests.helpers import teachers
+from tests.helpers.small_run import small_config
 from tricks import create
 from tricks.colout import ColOut, kept
 
@@ -25,7 +25,7 @@ def test_how_many_stay(side, dropped, left):
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_the_same_rows_and_columns_of_all_pictures(layout):
+def test_the_same_rows_and_columns_of_all_images(layout):
     """Each pixel holds its position, so what stays tells where it came from."""
     rows, columns = torch.meshgrid(torch.arange(20.0), torch.arange(30.0), indexing="ij")
     images = torch.stack([rows, columns, rows * columns]).expand(4, 3, 20, 30).contiguous(memory_format=layout)
@@ -33,8 +33,8 @@ def test_the_same_rows_and_columns_of_all_pictures(layout):
     assert out.shape == (4, 3, 14, 15)
     assert out.is_contiguous(memory_format=layout)
     first = out[0]
-    assert all(torch.equal(picture, first) for picture in out)
-    assert (first[0] == first[0][:, :1]).all()  # a row is a row of the picture
+    assert all(torch.equal(image, first) for image in out)
+    assert (first[0] == first[0][:, :1]).all()  # a row is a row of the image
     assert (first[1] == first[1][:1]).all()
     assert (first[0][:, 0].diff() > 0).all()
     assert (first[1][0].diff() > 0).all()
@@ -55,9 +55,9 @@ def test_out_of_range_and_off():
         make_plan(teachers.small(), create({"colout": {"p_row": 0.0, "p_col": 0.0}}))
 
 
-def test_refused_where_a_network_takes_pictures_of_one_size():
+def test_refused_where_a_network_takes_images_of_one_size():
     cfg = small_config()
     fixed = replace(cfg, model=replace(cfg.model, name="coatnet_0", width=None), data=replace(cfg.data, image_size=32))
     make_plan(fixed, [])
-    with pytest.raises(UserError, match=r"takes pictures of one size, .* none of 27x27"):
+    with pytest.raises(UserError, match=r"takes images of one size, .* none of 27x27"):
         make_plan(fixed, create(["colout"]))

@@ -4,17 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import teachers
 import torch
 
-from conf.schema import Config, DataConfig
-from core.errors import UserError
-from core.plan import make_plan
-from core.resolve import resolve
-from models import create_model
-from models.cost import cost_of
-from models.spec import NoPlaceError, scaled_blocks, scaled_channels, spec_of
-from models.trained import open_trained
+from assemble import create_model
+from assemble.errors import UserError
+from assemble.models.cost import cost_of
+from assemble.models.families import spec_of
+from assemble.models.spec import NoPlaceError, scaled_blocks, scaled_channels
+from assemble.planning.plan import make_plan
+from assemble.planning.resolve import resolve
+from assemble.schema import Config, DataConfig
+from assemble.scoring.trained import open_trained
+from tests.helpers import teachers
 from tricks import create
 
 B0 = {"channels": (32, 16, 24, 40, 80, 112, 192, 320, 1280), "blocks": (1, 2, 2, 3, 3, 4, 1)}
@@ -46,10 +47,10 @@ def test_they_are_b0_scaled(variant: int) -> None:
     assert spec_of("efficientnet_b0").scaled(depth, width).replace(name=name) == spec_of(name)
 
 
-def test_b0_at_phi_1_is_b2_on_smaller_pictures() -> None:
+def test_b0_at_phi_1_is_b2_on_smaller_images() -> None:
     """B2 is B0 with 1.1 times the width and 1.2 times the depth, which are beta and alpha."""
     assert scaled("efficientnet_b0").replace(name="efficientnet_b2") == spec_of("efficientnet_b2")
-    data: Any = create({"compound_scaling": {}})[0].pictures(DataConfig(image_size=224))  # type: ignore[attr-defined]
+    data: Any = create({"compound_scaling": {}})[0].data_settings(DataConfig(image_size=224))  # type: ignore[attr-defined]
     assert data.image_size == 258  # B2: 260
 
 
@@ -103,7 +104,7 @@ def test_multiply_adds_grow_as_published(model: str, width: int, size: int, phi:
     base, parameters = spec_of(model, width=width), {"phi": phi, "divisor": 1}
     (trick,) = create({"compound_scaling": parameters})
     larger: Any = trick
-    growth = cost_of(larger.convert(base), larger.pictures(DataConfig(image_size=size)).image_size).macs
+    growth = cost_of(larger.convert(base), larger.data_settings(DataConfig(image_size=size)).image_size).macs
     assert growth / cost_of(base, size).macs == pytest.approx(1.92027**phi, rel=0.06)
 
 
@@ -122,12 +123,12 @@ def test_depth_and_width_alone_make_up_for_it(parameters: dict[str, float], fact
 
 def test_sizes_are_even_and_scaled_alike() -> None:
     (trick,) = create({"compound_scaling": {}})
-    data: Any = trick.pictures(DataConfig(image_size=224, eval_size=256, eval_resize=257))  # type: ignore[attr-defined]
+    data: Any = trick.data_settings(DataConfig(image_size=224, eval_size=256, eval_resize=257))  # type: ignore[attr-defined]
     assert (data.image_size, data.eval_size, data.eval_resize) == (258, 294, 296)  # 257.6, 294.4, 295.55
-    data = trick.pictures(DataConfig(image_size=32))  # type: ignore[attr-defined]
+    data = trick.data_settings(DataConfig(image_size=32))  # type: ignore[attr-defined]
     assert (data.image_size, data.eval_size, data.eval_resize) == (36, None, None)  # 36.8
     (trick,) = create({"compound_scaling": {"gamma": 1.0}})
-    assert trick.pictures(DataConfig(image_size=33)) == DataConfig(image_size=33)  # type: ignore[attr-defined]
+    assert trick.data_settings(DataConfig(image_size=33)) == DataConfig(image_size=33)  # type: ignore[attr-defined]
 
 
 def test_the_run_has_them_and_keeps_its_stem() -> None:
@@ -137,7 +138,7 @@ def test_the_run_has_them_and_keeps_its_stem() -> None:
     assert plan.cfg.data.image_size == 68  # 69 is as near to 68 as to 70
     assert plan.data is not None
     assert plan.data.train_set.size_at(0) == 68
-    assert plan.data.source.test.pictures.shape[1:3] == (68, 68)  # type: ignore[attr-defined]
+    assert plan.data.source.test.images.shape[1:3] == (68, 68)  # type: ignore[attr-defined]
     assert plan.recipe.spec.stride == 4  # the small stem, though 68 pixels are more than 64
     assert make_plan(teachers.small(image_size=68), create(["mixup"])).recipe.spec.stride == 16
 
@@ -149,21 +150,21 @@ def test_progressive_learning_ends_at_the_scaled_size() -> None:
 
 
 def test_a_checkpoint_is_opened_with_them(tmp_path: Path) -> None:
-    from core.evaluate_cli import configure
-    from exporting.pictures import source_of
-    from models.weights import read_config
+    from assemble.exporting.calibration import source_of
+    from assemble.models.weights import read_config
+    from assemble.scoring.configuration import configure
 
     tricks = {"compound_scaling": {"phi": 2.0, "divisor": 1}}
     module = teachers.checkpoint(tmp_path / "last.ckpt", teachers.small(image_size=60, eval_size=62), tricks)
     trained = open_trained(str(tmp_path / "last.ckpt"))
     assert trained.size == 82  # 62 * 1.3225 = 81.995
     assert (trained.view["image_size"], trained.view["eval_size"]) == (80, 82)
-    pictures = torch.randint(0, 256, (2, 3, 82, 82)).float()
+    images = torch.randint(0, 256, (2, 3, 82, 82)).float()
     with torch.no_grad():
-        assert torch.equal(module.model(trained.normalised(pictures)), trained(pictures))
+        assert torch.equal(module.model(trained.normalised(images)), trained(images))
     cfg = configure({"checkpoint": "x"}, trained)
     assert (cfg.data.image_size, cfg.data.eval_size) == (80, 82)
-    assert source_of(read_config(tmp_path / "last.ckpt")).test.pictures.shape[1:3] == (80, 80)  # type: ignore[attr-defined]
+    assert source_of(read_config(tmp_path / "last.ckpt")).test.images.shape[1:3] == (80, 80)  # type: ignore[attr-defined]
 
 
 # --- other tricks
@@ -208,14 +209,14 @@ def test_an_efficientnet_keeps_its_layers_too() -> None:
         spec_of("efficientnet_b0").scaled(1.0, 0.05)
 
 
-def test_pictures_below_the_stride() -> None:
-    with pytest.raises(UserError, match="pictures of 2x2 are too small"):
+def test_images_below_the_stride() -> None:
+    with pytest.raises(UserError, match="images of 2x2 are too small"):
         make_plan(
             teachers.small(image_size=16), create({"compound_scaling": {"phi": -15.0, "alpha": 1.0, "beta": 1.0}})
         )
 
 
-def test_nothing_to_scale_but_the_pictures_is_something() -> None:
+def test_nothing_to_scale_but_the_images_is_something() -> None:
     cfg: Config = teachers.small(image_size=32)
     plan = make_plan(cfg, create({"compound_scaling": {"alpha": 1.0, "beta": 1.0}}))
     assert plan.recipe.spec == plan.recipe.base

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import UserError
+from assemble.errors import UserError
 from tricks.cutmix import CutMix, cutmix, rectangle
 
 
 def test_target_share_is_the_area_share_exactly():
-    """Every picture is its own constant, so the pixels tell where they come from."""
+    """Every image is its own constant, so the pixels tell where they come from."""
     images = torch.arange(6.0).reshape(6, 1, 1, 1).expand(6, 3, 11, 7).clone()
     for seed in range(30):
         mixed, soft = CutMix().mix(images, torch.eye(6), np.random.default_rng(seed))
@@ -38,7 +38,7 @@ def test_rectangle_of_the_paper():
 
 
 def test_mean_share_of_the_distribution():
-    """Beta(1, 1) is uniform: inside the picture, the rectangle would cover 1/2 on average; the border takes from it."""
+    """Beta(1, 1) is uniform: inside the image, the rectangle would cover 1/2 on average; the border takes from it."""
     images, targets = torch.zeros(2, 1, 32, 32), torch.eye(2)
     kept = []
     for seed in range(400):
@@ -57,5 +57,5 @@ def test_mean_share_of_the_distribution():
 
 def test_a_batch_of_one_is_refused():
     CutMix().check_batch(2)
-    with pytest.raises(UserError, match="2 pictures"):
+    with pytest.raises(UserError, match="2 images"):
         CutMix().check_batch(1)

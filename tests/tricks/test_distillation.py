@@ -1,22 +1,22 @@
 """Distillation against the official code's numbers, its limiting cases, and as part of a run."""
 
 import numpy as np
-import official
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from teachers import checkpoint, small
 
-from conf.schema import Config
-from core.errors import UserError
-from core.fit import build_companions, build_module, build_trainer
-from core.plan import make_plan
-from lit_modules.logits import StoredLogits
+from assemble.data.decode import ImageFile
+from assemble.data.logit_store import StoredLogits
+from assemble.data.torchvision_crops import center_crop_resize
+from assemble.errors import UserError
+from assemble.planning.plan import make_plan
+from assemble.runs.build import build_companions, build_module, build_trainer
+from assemble.schema import Config
+from assemble.scoring.trained import open_trained
 from lit_modules.optim import build_optimizer
-from lit_modules.pictures import Picture
-from lit_modules.transforms import center_crop_resize
-from models.trained import open_trained
+from tests.helpers import official
+from tests.helpers.teachers import checkpoint, small
 from tricks import create
 from tricks.distillation import Distillation, Form, Online, Softened, Stored, distillation_loss, soften
 from tricks.mixup import Kind, mixup
@@ -133,7 +133,7 @@ def teacher(tmp_path):
 
 def batch(of, count=32):
     items = [of.data.train_set[(0, 0, i)] for i in range(count)]
-    images = torch.stack([torch.from_numpy(picture.copy()) for picture, *_ in items]).permute(0, 3, 1, 2)
+    images = torch.stack([torch.from_numpy(image.copy()) for image, *_ in items]).permute(0, 3, 1, 2)
     return images, torch.tensor([label for _, label, _ in items]), torch.arange(count)
 
 
@@ -143,7 +143,7 @@ def loss(of, **more) -> torch.Tensor:
     return module.training_loss(*module.network_scale(images, labels), index, np.random.default_rng(0), 0.0)
 
 
-def test_online_the_teacher_sees_the_students_pictures_in_its_own_way(teacher):
+def test_online_the_teacher_sees_the_students_images_in_its_own_way(teacher):
     path, module = teacher
     cfg = small(mean=(10.0, 20.0, 30.0), std=(90.0, 91.0, 92.0))
     of = plan(cfg, teacher=path, temperature=2.0)
@@ -161,7 +161,7 @@ def test_online_equals_cached_where_nothing_is_augmented(teacher, tmp_path):
     online, cached = loss(plan(teacher=path)), loss(plan(teacher=path, cache=str(tmp_path / "c")))
     torch.testing.assert_close(online, cached, rtol=1e-4, atol=1e-4)
     assert not torch.equal(online, cached)  # float16
-    # The teacher's logits are what its own evaluation gives, for every picture at its position.
+    # The teacher's logits are what its own evaluation gives, for every image at its position.
     of = plan(cache=str(tmp_path / "c"))
     images, _, index = batch(of, 1197)
     with torch.no_grad():
@@ -237,7 +237,7 @@ def test_a_cache_is_of_one_training_set_one_view_and_one_teacher(teacher, tmp_pa
         build_companions(plan(small(eval_crop=1.0), cache=cache))
     fewer = plan(cache=cache)
     fewer.data.source.train.grey[0, 0, 0] += 1
-    with pytest.raises(UserError, match=r"pictures .* there, .* here"):
+    with pytest.raises(UserError, match=r"images .* there, .* here"):
         build_companions(fewer)
 
 
@@ -255,7 +255,7 @@ def test_a_cache_needs_a_teacher_until_it_is_complete(teacher, tmp_path):
 
 
 def test_the_teachers_own_size_is_that_of_the_stored_view(teacher, tmp_path):
-    """A student of 24 pixels; its teacher is shown the pictures at 16, from the original, not from the 24."""
+    """A student of 24 pixels; its teacher is shown the images at 16, from the original, not from the 24."""
     path, module = teacher
     of = plan(small(image_size=24), teacher=path, cache=str(tmp_path / "c"))
     stored = build_companions(of)[0].source(torch.zeros(1), torch.arange(8))
@@ -264,7 +264,7 @@ def test_the_teachers_own_size_is_that_of_the_stored_view(teacher, tmp_path):
         torch.testing.assert_close(stored.float(), module(images).half().float(), rtol=2e-3, atol=2e-3)
 
 
-def test_pictures_from_a_folder(teacher, tmp_path):
+def test_images_from_a_folder(teacher, tmp_path):
     """Stored: the centre crop at the teacher's size, from the file itself. Files and their order are the key."""
     path, module = teacher
     rng = np.random.default_rng(0)
@@ -280,13 +280,13 @@ def test_pictures_from_a_folder(teacher, tmp_path):
         return build_companions(of)[0].source(torch.zeros(1), torch.arange(20)).float()
 
     files = sorted((tmp_path / "data" / "train").rglob("*.png"), key=lambda f: (f.parent.name, f.name))
-    crops = [center_crop_resize(Picture.read(file), size=16, short=int(16 / 0.875)) for file in files]
+    crops = [center_crop_resize(ImageFile.read(file), size=16, short=int(16 / 0.875)) for file in files]
     with torch.no_grad():
         expected = module(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2))
     torch.testing.assert_close(rows(teacher=path), expected, rtol=2e-3, atol=2e-3)
     torch.testing.assert_close(rows(), expected, rtol=2e-3, atol=2e-3)
     files[0].rename(files[0].with_name("z.png"))
-    with pytest.raises(UserError, match=r"c holds logits of something else: pictures .* there, .* here"):
+    with pytest.raises(UserError, match=r"c holds logits of something else: images .* there, .* here"):
         rows()
 
 

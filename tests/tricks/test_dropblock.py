@@ -1,17 +1,18 @@
 """DropBlock against the official code's numbers, and the keep probability over a run."""
 
-import official
 import pytest
 import torch
 from pytorch_lightning import Trainer
 
-from conf.schema import OptimConfig
-from core.resolve import resolve
+from assemble import create_model
+from assemble.models.families import spec_of
+from assemble.models.spec import Site
+from assemble.planning.resolve import resolve
+from assemble.schema import OptimConfig
 from lit_modules.callbacks import MovingStrengths
 from lit_modules.classifier import Classifier
 from lit_modules.schedule import Schedule
-from models import create_model
-from models.spec import Site, spec_of
+from tests.helpers import official
 from tricks.dropblock import DropBlock, DropBlockTrick, drop_block
 
 V = official.values()
@@ -56,7 +57,7 @@ def test_one_seed_drops_one_square(block):
     torch.testing.assert_close(y[0, 0], expected * 56 / (56 - block**2))
 
 
-def test_one_mask_for_all_pictures_its_own_for_each_channel():
+def test_one_mask_for_all_images_its_own_for_each_channel():
     torch.manual_seed(0)
     y = drop_block(torch.ones(4, 16, 12, 12), 0.7, 3)
     assert (y == y[:1]).all()

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from core.errors import UserError
-from models import create_model
+from assemble import create_model
+from assemble.errors import UserError
 from tricks import create
 from tricks.dropout import Dropout
 

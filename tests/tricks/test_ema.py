@@ -5,9 +5,9 @@ from copy import deepcopy
 import pytest
 import torch
 from pytorch_lightning import Callback
-from small_run import small_plan, train
 
-from core.errors import UserError
+from assemble.errors import UserError
+from tests.helpers.small_run import small_plan, train
 from tricks import create
 from tricks.ema import warmed_up
 

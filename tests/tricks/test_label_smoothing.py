@@ -1,9 +1,9 @@
 """Label smoothing against the official loss and by arithmetic."""
 
-import official
 import torch
 
 from lit_modules.losses import soft_cross_entropy
+from tests.helpers import official
 from tricks.label_smoothing import LabelSmoothing, smooth
 from tricks.mixup import mix_pairs
 

@@ -1,11 +1,11 @@
 """Mixup against the official code's numbers and its limiting cases."""
 
 import numpy as np
-import official
 import pytest
 import torch
 
-from core.errors import UserError
+from assemble.errors import UserError
+from tests.helpers import official
 from tricks.mixup import Kind, Mixup, mix_pairs, mixup
 
 V = {k.removeprefix("mixup/"): v for k, v in official.values().items() if k.startswith("mixup/")}
@@ -26,7 +26,7 @@ def batch(n=6):
 
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("lam", [0.0, 1.0])
-def test_lambda_one_is_the_first_picture_and_zero_the_second(kind, lam):
+def test_lambda_one_is_the_first_image_and_zero_the_second(kind, lam):
     images, targets = batch()
     order = torch.tensor([3, 0, 5, 1, 2, 4])
     rows = 3 if kind is Kind.type1 else 6
@@ -43,7 +43,7 @@ def test_lambda_one_is_the_first_picture_and_zero_the_second(kind, lam):
 
 
 def test_one_lambda_for_each_pair():
-    """Black and white pictures: a mixture shows its lambda, the same as its target's; pairs have their own."""
+    """Black and white images: a mixture shows its lambda, the same as its target's; pairs have their own."""
     images = torch.cat([torch.ones(8, 3, 2, 2), torch.zeros(8, 3, 2, 2)])
     targets = torch.cat([torch.eye(2)[[0] * 8], torch.eye(2)[[1] * 8]])
     mixed, soft = Mixup(alpha=1.0).mix(images, targets, np.random.default_rng(0))
@@ -78,7 +78,7 @@ def test_kinds_draw_what_they_need(kind, rows):
     assert not torch.equal(mixed, trick.mix(images, targets, np.random.default_rng(1))[0])
 
 
-def test_permutation_pairs_pictures_and_targets_alike():
+def test_permutation_pairs_images_and_targets_alike():
     images = torch.arange(8.0).reshape(8, 1, 1, 1).expand(8, 3, 2, 2)
     mixed, soft = Mixup(kind="permutation", alpha=1.0).mix(images, torch.eye(8), np.random.default_rng(0))
     torch.testing.assert_close(mixed[:, 0, 0, 0], soft @ torch.arange(8.0))
@@ -92,7 +92,7 @@ def test_mix_pairs_is_a_weighted_mean():
 def test_batches_that_cannot_be_mixed():
     Mixup().check_batch(1)
     Mixup(kind="type2").check_batch(2)
-    with pytest.raises(UserError, match=r"5 pictures.*even"):
+    with pytest.raises(UserError, match=r"5 images.*even"):
         Mixup(kind="type2").check_batch(5)
     with pytest.raises(UserError, match="batch_size"):
         Mixup(kind="permutation").check_batch(1)

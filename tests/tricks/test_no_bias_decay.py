@@ -1,12 +1,12 @@
 """Weight decay without biases: what is decayed, and refused where it is so already."""
 
 import pytest
-from small_run import small_config, small_plan
 from torch import nn
 
-from conf.schema import DecayRule
-from core.errors import UserError
-from core.fit import build_module
+from assemble.errors import UserError
+from assemble.runs.build import build_module
+from assemble.schema import DecayRule
+from tests.helpers.small_run import small_config, small_plan
 
 
 @pytest.mark.parametrize("rule", [DecayRule.official, DecayRule.all])

@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from conf.schema import OptimConfig
-from core.errors import UserError
-from core.names import trick_names
-from core.resolve import resolve
+from assemble import create_model
+from assemble.errors import UserError
+from assemble.models.families import spec_of
+from assemble.planning.resolve import resolve
+from assemble.schema import OptimConfig
 from lit_modules.classifier import Classifier
 from lit_modules.datamodule import collate
 from lit_modules.schedule import Schedule
-from models import create_model
-from models.spec import spec_of
-from tricks import create
+from tricks import create, trick_names
 from tricks.base import BatchTrick, DataTrick, LossTrick, ModelTrick, OptimTrick
 
 PAIRS = list(combinations(trick_names(), 2))
@@ -23,7 +22,7 @@ MODEL_TRICKS = [t.name for t in create(list(trick_names())) if isinstance(t, Mod
 AUGMENTATIONS = ("augmix", "autoaugment", "color_jitter", "randaugment", "trivialaugment")
 STATISTICS = ("ema", "precise_bn", "swa")
 REFUSED = {("cutmix", "mixup"), *combinations(AUGMENTATIONS, 2), *combinations(STATISTICS, 2)}
-"""At their default parameters: mixup type1 draws two pictures for each one, cutmix one; ema and swa are two averages,
+"""At their default parameters: mixup type1 draws two images for each one, cutmix one; ema and swa are two averages,
 and precise_bn measures the statistics that they average or measure; one augmentation at most."""
 SIZES = {"resnet50": 64, "resnet20": 32}
 PROGRESS = 0.5
@@ -36,10 +35,10 @@ def load(tricks: list[DataTrick], n: int, size: int) -> torch.Tensor:
     tricks = [trick.at(PROGRESS) for trick in tricks]
     for trick in tricks:
         size = trick.size(size)
-    pictures = [rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for rng in rngs]
+    images = [rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for rng in rngs]
     for trick in tricks:
-        pictures = [trick.augment(picture, rng) for picture, rng in zip(pictures, rngs, strict=True)]
-    (batch,) = collate([(picture,) for picture in pictures])
+        images = [trick.augment(image, rng) for image, rng in zip(images, rngs, strict=True)]
+    (batch,) = collate([(image,) for image in images])
     return batch
 
 
@@ -50,7 +49,7 @@ def step(tricks, name) -> list[torch.Tensor]:
     model = recipe.spec.build()
     mixers = recipe.of(BatchTrick)
     n = 4 * (mixers[0].images_per_target if mixers else 1)
-    pictures, labels = load(recipe.of(DataTrick), n, SIZES[name]), torch.arange(n) % 5
+    loaded, labels = load(recipe.of(DataTrick), n, SIZES[name]), torch.arange(n) % 5
     optim = OptimConfig()
     for trick in recipe.of(OptimTrick):
         optim = trick.settings(optim)
@@ -65,7 +64,7 @@ def step(tricks, name) -> list[torch.Tensor]:
         companions=[lambda images, index: torch.full((n, 5), 0.2)] * len(recipe.of(LossTrick)),
         optim_tricks=recipe.of(OptimTrick),
     )
-    batch = classifier.network_scale(pictures, labels)
+    batch = classifier.network_scale(loaded, labels)
     optimizer = classifier.configure_optimizers()["optimizer"]
 
     def closure() -> torch.Tensor:

@@ -6,14 +6,14 @@ import numpy as np
 import optuna
 import pytest
 
-from core.errors import UserError
+from assemble.errors import UserError
 from tricks import _policy_search as space
 from tricks import create
 from tricks._policies import POLICIES, Policy
 from tricks.autoaugment import AutoAugment, read_policy
 
 OPERATIONS = space.operations_of(None, "paper")
-PICTURE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
 
 
 def proposals(n: int, sub_policies: int = 5) -> list[Policy]:
@@ -66,7 +66,7 @@ def test_a_proposal_on_the_command_line_is_what_the_trick_reads(strengths: str) 
         assert not override.is_sweep_override()
         made = trick(policy=override.value(), strengths=strengths)
         assert made.sub_policies == policy
-        assert made.augment(PICTURE, np.random.default_rng(0)).shape == PICTURE.shape
+        assert made.augment(IMAGE, np.random.default_rng(0)).shape == IMAGE.shape
 
 
 def test_a_candidate_that_changes_nothing() -> None:
@@ -75,7 +75,7 @@ def test_a_candidate_that_changes_nothing() -> None:
     policy = space.propose(study.ask(), OPERATIONS, 5)
     assert len({name for sub_policy in policy for name, _, _ in sub_policy}) == 10  # which it says nothing about
     made, rng = trick(policy=policy, strengths="paper"), np.random.default_rng(0)
-    assert all(np.array_equal(made.augment(PICTURE, rng), PICTURE) for _ in range(100))
+    assert all(np.array_equal(made.augment(IMAGE, rng), IMAGE) for _ in range(100))
 
 
 def test_the_file_has_the_sub_policies_of_all_in_their_order(tmp_path: Path) -> None:

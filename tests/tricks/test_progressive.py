@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from conf.schema import DataConfig
+from assemble.data.splits import TrainSet
+from assemble.schema import DataConfig
 from lit_modules import datamodule
 from lit_modules.datamodule import ClassifierData
-from lit_modules.datasets import TrainSet
 from tricks import create
 from tricks.base import DataTrick
 
@@ -97,14 +97,14 @@ def test_batches_of_an_epoch_have_its_size_with_workers_and_after_a_restart(work
     assert {images.shape[-1] for images, _ in data.val_dataloader()} == {32}
 
 
-def test_small_pictures_show_what_large_ones_do(tmp_path: Path):
+def test_small_images_show_what_large_ones_do(tmp_path: Path):
     """The same crop at another size, from files: both are drawn from the same numbers."""
     coarse = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     for split in ("train", "val"):
         for name in ("cat", "dog"):
             (tmp_path / split / name).mkdir(parents=True)
-            picture = Image.fromarray(coarse).resize((250, 200), Image.Resampling.BICUBIC)
-            picture.save(tmp_path / split / name / "0.png")
+            image = Image.fromarray(coarse).resize((250, 200), Image.Resampling.BICUBIC)
+            image.save(tmp_path / split / name / "0.png")
     cfg = DataConfig(name="imagefolder", root=str(tmp_path), image_size=64)
     grown = progressive_data(cfg, micro_batch=1).train_set
     fixed = TrainSet(grown.split, grown.crop, 64)

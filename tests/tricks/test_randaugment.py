@@ -4,13 +4,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from draws import DRAWS, rate_is
 
-from core.errors import UserError
+from assemble.errors import UserError
+from tests.helpers.draws import DRAWS, rate_is
 from tricks import create
 from tricks.randaugment import SPACES, RandAugment, SpaceName
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
 SIZE = (224, 224)
 
 
@@ -111,13 +111,13 @@ def test_at_magnitude_0_all_that_has_a_strength_does_nothing(space):
     """But for timm's Posterize, which begins with 4 bits, and torchvision's Solarize, which inverts 255."""
     trick = make(space=space, magnitude=0.0, magnitude_std=0.0, probability=1.0)
     rng = np.random.default_rng(6)
-    picture = np.minimum(PICTURE, 254)
+    image = np.minimum(IMAGE, 254)
     seen = set()
     for _ in range(300):
-        for name, strengths in trick.draw(rng, picture.shape[:2]):
+        for name, strengths in trick.draw(rng, image.shape[:2]):
             if name not in {"AutoContrast", "Equalize", "Invert"} and (space, name) != ("timm_increasing", "Posterize"):
                 operation = SPACES[SpaceName(space)].operations[name]
-                assert np.array_equal(operation(picture, *strengths), picture), name
+                assert np.array_equal(operation(image, *strengths), image), name
                 seen.add(name)
     assert len(seen) > 10
 
@@ -127,9 +127,9 @@ def test_every_magnitude_works_and_follows_from_the_generator_alone(space):
     for magnitude in (0, 0.5, 3, 5, 9.7, 10) + ((15, 22.5, 30) if SPACES[SpaceName(space)].top == 30 else ()):
         trick = make(space=space, magnitude=magnitude, probability=1.0, num_ops=4)
         for i in range(30):
-            first, again = (trick.augment(PICTURE, np.random.default_rng([7, i])) for _ in range(2))
+            first, again = (trick.augment(IMAGE, np.random.default_rng([7, i])) for _ in range(2))
             assert np.array_equal(first, again)
-            assert first.shape == PICTURE.shape
+            assert first.shape == IMAGE.shape
             assert first.dtype == np.uint8
 
 

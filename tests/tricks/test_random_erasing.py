@@ -17,7 +17,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def boxes_of(erased: torch.Tensor) -> np.ndarray:
-    """(top, left, height, width) of the zeros in pictures of ones (N, 3, H, W); pictures without are left out."""
+    """(top, left, height, width) of the zeros in images of ones (N, 3, H, W); images without are left out."""
     found = []
     for image in erased:
         rows, columns = (image[0] == 0).nonzero(as_tuple=True)
@@ -65,7 +65,7 @@ def test_a_rectangle_of_one_shape_by_hand():
 
 
 def test_what_never_fits_is_not_erased():
-    """A rectangle is lower and narrower than the picture: here are 20 x 20, 20 x 10 and 10 x 20 pixels."""
+    """A rectangle is lower and narrower than the image: here are 20 x 20, 20 x 10 and 10 x 20 pixels."""
     for area, aspect in ((1.0, 1.0), (0.5, 2.0), (0.5, 0.5)):
         assert draw_rectangle(20, 20, (area, area), (aspect, aspect), rng()) is None
     images = torch.ones(4, 3, 20, 20)
@@ -74,7 +74,7 @@ def test_what_never_fits_is_not_erased():
     )
 
 
-def test_pictures_are_erased_each_on_its_own_with_the_probability():
+def test_images_are_erased_each_on_its_own_with_the_probability():
     images = torch.ones(2000, 3, 8, 8)
     erased = RandomErasing(probability=0.25).on_device(images, rng())
     assert images.all(), "the given tensor stays"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import teachers
 import torch
 import torch.nn.functional as F
 from hydra.core.config_store import ConfigStore
@@ -18,18 +17,18 @@ from torch import nn
 from torch.utils.data import DataLoader, DistributedSampler
 
 import tricks
-from conf.schema import DataConfig, OptimConfig
-from core.errors import UserError
-from core.names import trick_names
-from core.plan import make_plan
-from core.register import register
-from core.resolve import resolve
+from assemble import create_model
+from assemble.config.register import register
+from assemble.errors import UserError
+from assemble.models.families import spec_of
+from assemble.planning.plan import make_plan
+from assemble.planning.resolve import resolve
+from assemble.schema import DataConfig, OptimConfig
 from lit_modules.classifier import Classifier
 from lit_modules.optim import build_optimizer
 from lit_modules.schedule import Schedule
-from models import create_model
-from models.spec import spec_of
-from tricks import create, load
+from tests.helpers import teachers
+from tricks import create, load, trick_names
 from tricks.base import TRICKS, BatchTrick, CallbackTrick, DataTrick, LossTrick, ModelTrick, OptimTrick, hooks_of
 
 load()
@@ -117,7 +116,7 @@ def folder_with_a_teacher(tmp_path_factory):
 
 
 def brought_along(trick: LossTrick) -> list[torch.Tensor]:
-    """What its companion says of four pictures, or why there is none."""
+    """What its companion says of four images, or why there is none."""
     try:
         companion = trick.companion(make_plan(teachers.small(), [trick]))
     except UserError as error:
@@ -149,12 +148,12 @@ def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
     if isinstance(trick, DataTrick):
         trick = trick.at(0.5)
         rng = np.random.default_rng(3)
-        picture = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        image = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
         numbers += [
-            torch.from_numpy(np.asarray(trick.augment(picture, np.random.default_rng([4, i])))) for i in range(16)
+            torch.from_numpy(np.asarray(trick.augment(image, np.random.default_rng([4, i])))) for i in range(16)
         ]
         numbers += [trick.on_device(images(), rng), torch.tensor([trick.size(32), trick.repeats, trick.views])]
-        numbers.append(torch.tensor(trick.pictures(DataConfig()).image_size))
+        numbers.append(torch.tensor(trick.data_settings(DataConfig()).image_size))
     if isinstance(trick, OptimTrick):
         numbers += few_steps(trick)
     if isinstance(trick, CallbackTrick):
@@ -180,11 +179,11 @@ def few_steps(trick: OptimTrick) -> list[torch.Tensor]:
 
 
 class TinyData(LightningDataModule):
-    """Two batches of four pictures."""
+    """Two batches of four images."""
 
     def train_dataloader(self) -> DataLoader:
-        pictures = (100 * images(8)[..., :4, :4].abs()).to(torch.uint8)
-        items = list(zip(pictures, torch.arange(8) % 5, torch.arange(8), strict=True))
+        small = (100 * images(8)[..., :4, :4].abs()).to(torch.uint8)
+        items = list(zip(small, torch.arange(8) % 5, torch.arange(8), strict=True))
         return DataLoader(items, batch_size=4, sampler=DistributedSampler(items, 1, 0))  # type: ignore[arg-type]
 
 

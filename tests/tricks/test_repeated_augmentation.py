@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from conf.schema import DataConfig
+from assemble.data.sampler import EpochSampler
+from assemble.schema import DataConfig
 from lit_modules.datamodule import ClassifierData
-from lit_modules.sampler import EpochSampler
 from tricks.repeated_augmentation import RepeatedAugmentation
 
 
@@ -19,7 +19,7 @@ def indices(length: int, batch: int, repeats: int, rank: int = 0, world: int = 1
 @pytest.mark.parametrize("world", [1, 2, 4])
 @pytest.mark.parametrize("repeats", [2, 3, 4])
 def test_order_and_length_are_timms(world, repeats):
-    """timm's in the order 0, 1, 2...; ours renamed so that its pictures come first in this order."""
+    """timm's in the order 0, 1, 2...; ours renamed so that its images come first in this order."""
     from timm.data.distributed_sampler import RepeatAugSampler
 
     name = {index: i for i, index in enumerate(dict.fromkeys(indices(512, 32, repeats)))}
@@ -30,14 +30,14 @@ def test_order_and_length_are_timms(world, repeats):
 
 
 @pytest.mark.parametrize("batch", [30, 32])
-def test_an_epoch_has_its_length_and_a_share_of_the_pictures(batch):
+def test_an_epoch_has_its_length_and_a_share_of_the_images(batch):
     """Also where the batch is no multiple of the repeats."""
     drawn = indices(200, batch, 3)
     steps = 200 // batch
     assert len(drawn) == steps * batch
     counts = np.bincount(drawn, minlength=200)
     assert np.count_nonzero(counts) == math.ceil(steps * batch / 3)
-    assert set(counts) == {0, 3, steps * batch % 3}, "the last picture may be cut short"
+    assert set(counts) == {0, 3, steps * batch % 3}, "the last image may be cut short"
 
 
 def test_each_appearance_is_augmented_on_its_own():

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from core.errors import UserError
-from models import create_model
-from models.layers import ZeroPadShortcut
+from assemble import create_model
+from assemble.errors import UserError
+from assemble.models.layers import ZeroPadShortcut
 
 
 def test_stem():
@@ -47,7 +47,7 @@ def test_the_stem_alone_is_resnet_c():
         create_model("resnet50", {"resnet_d": {"shortcut": False, "pool_stage1": False}})
 
 
-def test_small_pictures_keep_their_stem_and_get_the_shortcut():
+def test_small_images_keep_their_stem_and_get_the_shortcut():
     model = create_model("resnet20", ["resnet_d"])
     assert isinstance(model.conv1, nn.Conv2d)
     assert not [m for m in model.modules() if isinstance(m, ZeroPadShortcut)]

@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from small_run import small_config, small_plan, train
 from torch import nn
 
-from core.errors import UserError
+from assemble.errors import UserError
+from tests.helpers.small_run import small_config, small_plan, train
 from tricks.sam import SAM
 
 pytestmark = pytest.mark.filterwarnings(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models import create_model
+from assemble import create_model
 from tricks.se import SqueezeExcitation
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from models import create_model
-from models.spec import spec_of
+from assemble import create_model
+from assemble.models.families import spec_of
 from tricks.sk import Form, SelectiveKernel
 
 

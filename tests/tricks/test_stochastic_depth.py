@@ -3,19 +3,19 @@
 import pytest
 import torch
 
-from core.errors import UserError
-from models import create_model
+from assemble import create_model
+from assemble.errors import UserError
 from tricks.stochastic_depth import DropPath, StochasticDepth
 
 
-def test_whole_pictures_survive_and_the_expectation_is_kept():
+def test_whole_images_survive_and_the_expectation_is_kept():
     torch.manual_seed(0)
     x = torch.ones(20_000, 2, 2, 2)
     y = DropPath(0.3)(x)
-    per_picture = y[:, 0, 0, 0]
-    assert (y == per_picture[:, None, None, None]).all()
-    survivors = per_picture > 0
-    torch.testing.assert_close(per_picture[survivors], torch.full((int(survivors.sum()),), 1 / 0.7))
+    per_image = y[:, 0, 0, 0]
+    assert (y == per_image[:, None, None, None]).all()
+    survivors = per_image > 0
+    torch.testing.assert_close(per_image[survivors], torch.full((int(survivors.sum()),), 1 / 0.7))
     assert float(survivors.float().mean()) == pytest.approx(0.7, abs=0.015)
     assert float(y.mean()) == pytest.approx(1, abs=0.02)
 

@@ -5,11 +5,11 @@ from itertools import islice
 import pytest
 import torch
 from pytorch_lightning import Callback
-from small_run import small_config, small_plan, train
 from torch import nn
 
-from core.errors import UserError
-from core.fit import build_module
+from assemble.errors import UserError
+from assemble.runs.build import build_module
+from tests.helpers.small_run import small_config, small_plan, train
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*smaller than the logging interval"

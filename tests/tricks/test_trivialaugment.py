@@ -4,16 +4,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from draws import DRAWS, rate_is
 from torchvision.transforms import autoaugment
 
-from core.errors import UserError
-from core.resolve import resolve
-from models.spec import spec_of
+from assemble.errors import UserError
+from assemble.models.families import spec_of
+from assemble.planning.resolve import resolve
+from tests.helpers.draws import DRAWS, rate_is
 from tricks import create
 from tricks.trivialaugment import WIDE, TrivialAugment
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
 
 
 def test_one_operation_is_drawn_evenly():
@@ -37,12 +37,12 @@ def test_the_strength_is_drawn_evenly_from_31_either_way():
     assert rate_is(sum(angle > 0 for angle in signed), 0.5, len(signed))
 
 
-def test_a_picture_follows_from_its_generator_alone():
-    pictures = [TrivialAugment().augment(PICTURE, np.random.default_rng([3, i])) for i in range(60)]
-    again = [TrivialAugment().augment(PICTURE, np.random.default_rng([3, i])) for i in range(60)]
-    assert all(np.array_equal(a, b) for a, b in zip(pictures, again, strict=True))
-    assert any(np.array_equal(a, PICTURE) for a in pictures), "one of 14 operations is none"
-    assert len({picture.tobytes() for picture in pictures}) > 30
+def test_a_image_follows_from_its_generator_alone():
+    images = [TrivialAugment().augment(IMAGE, np.random.default_rng([3, i])) for i in range(60)]
+    again = [TrivialAugment().augment(IMAGE, np.random.default_rng([3, i])) for i in range(60)]
+    assert all(np.array_equal(a, b) for a, b in zip(images, again, strict=True))
+    assert any(np.array_equal(a, IMAGE) for a in images), "one of 14 operations is none"
+    assert len({image.tobytes() for image in images}) > 30
 
 
 @pytest.mark.parametrize("pair", [("autoaugment", "randaugment"), ("randaugment", "trivialaugment")])

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from core.errors import UserError
-from models import create_model
+from assemble import create_model
+from assemble.errors import UserError
 
 
 @pytest.mark.parametrize("name", ["resnet50", "resnet20"])

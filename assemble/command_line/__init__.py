@@ -1,0 +1,1 @@
+"""Arguments checked before anything is imported that takes time, help, and errors in one line."""

@@ -1,0 +1,51 @@
+"""The one error handler of every command line program here: what the user can mend becomes one line.
+
+A mistake: ``error: ...``, exit code 2, no traceback (unless the user set HYDRA_FULL_ERROR=1). Ctrl-C: exit code 130.
+Anything else is a fault of the program and keeps its traceback, exit code 1.
+"""
+
+from __future__ import annotations
+
+# Nothing slow at the top: until `one_line_errors` is entered, Ctrl-C is answered with a traceback.
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from assemble.complaints import explanation, wants_traceback
+from assemble.ranks import first_rank_ends, secondary_rank
+
+
+@contextmanager
+def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
+    """Turn exceptions into a line on stderr and an exit code. Exits pass through, so it may be nested.
+
+    Of a distributed job the first rank speaks, unless only another one has failed.
+
+    Args:
+        interrupted: the line after Ctrl-C, which says so where the same command goes on.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, Exception) as exception:
+        if _began_with_an_interrupt(exception):
+            if not secondary_rank():
+                print(interrupted, file=sys.stderr)
+            raise SystemExit(130) from None
+        message = explanation(exception)
+        if secondary_rank() and first_rank_ends():
+            raise SystemExit(1 if message is None else 2) from None
+        if message is None or wants_traceback():
+            import traceback
+
+            traceback.print_exc()
+        if message is None:
+            raise SystemExit(1) from None
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _began_with_an_interrupt(exception: BaseException | None) -> bool:
+    """Was it raised while Ctrl-C was on its way? OmegaConf, interrupted in a copy, fails and hides why."""
+    while exception is not None and not isinstance(exception, KeyboardInterrupt):
+        exception = exception.__context__
+    return exception is not None

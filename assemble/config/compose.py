@@ -1,0 +1,57 @@
+"""Configurations composed as train.py composes them, from within Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+from assemble.paths import CONF
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from omegaconf import DictConfig
+
+
+def combinations(overrides: Sequence[str]) -> list[list[str]]:
+    """Every combination of the values of ``key=a,b``, as ``-m`` of train.py makes them."""
+    with _hydra() as configs:
+        return grid(overrides, configs)
+
+
+def grid(overrides: Sequence[str], configs: ConfigLoader) -> list[list[str]]:
+    """The overrides of each combination of the swept values, in the order of Hydra's own sweeper."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser = OverridesParser.create(config_loader=configs)
+    return BasicSweeper.split_arguments(parser.parse_overrides(list(overrides)), None)[0]
+
+
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """The configuration that train.py would make of these arguments. Imports torch, through the tricks."""
+    import hydra
+
+    with _hydra():
+        return hydra.compose("config", overrides=list(overrides))
+
+
+@contextmanager
+def _hydra() -> Iterator[ConfigLoader]:
+    """Hydra with all that train.py knows."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    _register_once()
+    GlobalHydra.instance().clear()  # of a sweep in this process, whose report asks
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        yield GlobalHydra.instance().config_loader()
+
+
+@cache
+def _register_once() -> None:
+    """All recipes take half a second, and many configurations may be composed."""
+    from assemble.config.register import register
+
+    register()

@@ -1,0 +1,54 @@
+"""Which crop an image gets in training and in scoring, of those that the configuration names."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PIL import Image
+
+from assemble.data.splits import Crop, RandomCrop
+from assemble.data.tensorflow_crops import central_crop, distorted_crop, opencv
+from assemble.data.torchvision_crops import center_crop_resize, random_resized_crop
+from assemble.errors import require
+from assemble.schema import DataConfig, Interpolation, Preprocessing
+
+TRAIN_CROPS = {Preprocessing.torchvision: random_resized_crop, Preprocessing.official: distorted_crop}
+"""Of folders of images."""
+EVAL_CROP = 0.875
+"""Side of the evaluation crop over the shorter side of the resized image, where nothing else is said."""
+
+
+def eval_size(cfg: DataConfig) -> tuple[int, int]:
+    """Side of the evaluation crop, and length to which the shorter side of the image is resized before."""
+    size, share, short = cfg.scored_size, cfg.eval_crop, cfg.eval_resize
+    require(
+        (
+            share is None or short is None,
+            f"data.eval_crop={share} and data.eval_resize={short} both say how far images are resized before the "
+            "evaluation crop: set one of them to null",
+        ),
+        (
+            short is None or short >= size,
+            f"data.eval_resize={short} is smaller than the crop of {size} pixels that is taken from it: raise it, or "
+            "lower data.eval_size",
+        ),
+    )
+    return size, short or int(size / (EVAL_CROP if share is None else share))
+
+
+def crops(cfg: DataConfig) -> tuple[RandomCrop, Crop]:
+    """The train and the eval crop of images of any size."""
+    train_crop = partial(TRAIN_CROPS[cfg.preprocessing], scale=cfg.crop_scale, ratio=cfg.crop_ratio, flip=cfg.flip)
+    return train_crop, eval_crop(cfg)
+
+
+def eval_crop(cfg: DataConfig) -> Crop:
+    """The crop on which an image of any size is scored."""
+    size, short = eval_size(cfg)
+    bicubic = cfg.eval_interpolation is Interpolation.bicubic
+    if cfg.preprocessing is Preprocessing.official:
+        require((not bicubic, "data.preprocessing=official is bilinear: leave data.eval_interpolation=bicubic out"))
+        opencv()  # refuses a version that would not do, before anything is loaded
+        return partial(central_crop, size=size, short=short)
+    how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
+    return partial(center_crop_resize, size=size, short=short, how=how)

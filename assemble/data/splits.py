@@ -1,0 +1,124 @@
+"""The data sets: scikit-learn's digits, folders of images, and torchvision's (`assemble.data.fgvc`, `.cifar`).
+
+A new one is a function in `SOURCES`.
+
+A split has ``labels`` (N,) and hands image i to a crop with ``load(i, crop)``: an opened `ImageFile`, decoded only when
+the crop knows what it needs of it, or a uint8 array (H, W, 3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from assemble.data.sampler import Draw, rng_of
+
+if TYPE_CHECKING:
+    from tricks.base import DataTrick
+
+Crop = Callable[[Any], np.ndarray]
+"""Image -> uint8 or float32 (H, W, 3) on the 0-255 scale."""
+RandomCrop = Callable[[Any, np.random.Generator, int], np.ndarray]
+"""Image, generator, size -> uint8 (size, size, 3), flips included."""
+
+
+class Split(Protocol):
+    """Labelled images."""
+
+    labels: np.ndarray
+
+    def load(self, index: int, crop: Crop) -> np.ndarray: ...
+
+    def digest(self) -> str:
+        """Hex digits for which images these are, in which order: results stored by position belong to them alone."""
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set: its classes, its splits, and how an image of it is cropped (exchange these for other protocols)."""
+
+    classes: list[str]
+    train: Split
+    val: Split
+    test: Split
+    train_crop: RandomCrop
+    eval_crop: Crop
+
+
+class TrainSet:
+    """Augmented images, by (epoch, draw, index): crop and flip, then tricks -> (uint8 (H, W, 3), label, index).
+
+    Everything follows from these three numbers and the seed. So does the strength of a trick that moves: it goes by the
+    epoch, and no worker need be told.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        crop: RandomCrop,
+        size: int,
+        *,
+        tricks: Sequence[DataTrick] = (),
+        epochs: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.split = split
+        self.crop = crop
+        self.size = size
+        self.tricks = tuple(tricks)
+        self.epochs = epochs
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.split.labels)
+
+    def tricks_at(self, epoch: int) -> list[DataTrick]:
+        """The tricks as they are in an epoch."""
+        return [trick.at(epoch / self.epochs) for trick in self.tricks]
+
+    def size_at(self, epoch: int) -> int:
+        """Side of an epoch's images in pixels."""
+        return self._size(self.tricks_at(epoch))
+
+    def _size(self, tricks: Sequence[DataTrick]) -> int:
+        size = self.size
+        for trick in tricks:
+            size = trick.size(size)
+        return size
+
+    def __getitem__(self, draw: Draw) -> tuple[np.ndarray, int, int]:
+        epoch, _, index = draw
+        rng = rng_of(self.seed, *draw)
+        tricks = self.tricks_at(epoch)
+        size = self._size(tricks)
+        image = self.split.load(index, lambda whole: self.crop(whole, rng, size))
+        for trick in tricks:
+            image = trick.augment(image, rng)
+        return image, int(self.split.labels[index]), index
+
+
+class EvalSet:
+    """Images as they are scored, by index -> (uint8 or float32 (H, W, 3), label)."""
+
+    def __init__(self, split: Split, crop: Crop) -> None:
+        self.split = split
+        self.crop = crop
+
+    def __len__(self) -> int:
+        return len(self.split.labels)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        return self.split.load(index, self.crop), int(self.split.labels[index])
+
+
+def digest_of(*arrays: np.ndarray) -> str:
+    """Hex digits of what is in the arrays."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(np.ascontiguousarray(array).tobytes())
+    return content.hexdigest()[:16]

@@ -1,0 +1,62 @@
+"""From a model's name to its spec: the catalogue's entry says which family builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from assemble.errors import UserError
+from assemble.models.catalogue import CATALOGUE, TIMM, EfficientNetEntry, Entry, MobileNetEntry, ResNetEntry, TimmEntry
+from assemble.models.spec import Spec
+from assemble.suggest import suggest
+
+
+def spec_of(name: str, *, num_classes: int = 1000, **fields: Any) -> Spec:
+    """The untouched spec of a model: of the catalogue by its name, or of timm's by ``timm:NAME``.
+
+    Args:
+        name: the model.
+        num_classes: outputs.
+        fields: what its family lets one choose, see `create_model`; None is the model's own value.
+
+    Raises:
+        UserError: there is no model, or no field to be chosen, of that name; a value that cannot be.
+    """
+    entry: Entry
+    if isinstance(name, str) and name.startswith(TIMM):
+        entry = TimmEntry("", name.removeprefix(TIMM))
+    elif name in list(CATALOGUE):  # a list asks for no hash
+        entry = CATALOGUE[name]
+    else:
+        raise UserError(suggest("model", name, CATALOGUE))
+    chosen = {field: value for field, value in fields.items() if value is not None}
+    for field in fields:
+        if field not in CHOSEN:
+            raise UserError(suggest("field of a model", field, ["num_classes", *entry.chosen]))
+    for field in chosen:
+        if field not in entry.chosen:
+            takes = ", ".join(f"model.{f}" for f in entry.chosen if f != "image_size")
+            raise UserError(f"{name} has no {field} to choose: leave model.{field} out (it takes {takes})")
+    return _family(entry)(entry, name=name, num_classes=num_classes, **chosen)
+
+
+def _family(entry: Entry) -> Callable[..., Spec]:
+    if isinstance(entry, ResNetEntry):
+        from assemble.models.resnet import resnet_spec
+
+        return resnet_spec
+    if isinstance(entry, MobileNetEntry):
+        from assemble.models.mobilenet import mobilenet_spec
+
+        return mobilenet_spec
+    if isinstance(entry, EfficientNetEntry):
+        from assemble.models.efficientnet import efficientnet_spec
+
+        return efficientnet_spec
+    from assemble.models.from_timm import timm_spec
+
+    return timm_spec
+
+
+CHOSEN = tuple(dict.fromkeys(field for entry in CATALOGUE.values() for field in entry.chosen))
+"""Fields that may be chosen by name; the places are the tricks', the rest the catalogue's."""

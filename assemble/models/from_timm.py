@@ -1,0 +1,274 @@
+"""Any network of timm's, by timm's name, and the places in it that can be filled exactly.
+
+* `before_classifier`: in front of the linear layer that timm calls the classifier.
+* `branch`: where timm has its DropPath, and as deep as timm counts it: block i of n, from 0, is skipped with i / n of
+  the rate in EfficientNets (as in their official code), with i / (n - 1) elsewhere. The stages are not told.
+* `downsample`: in networks of timm's EfficientNet class, behind the activation of each strided convolution of a block.
+
+timm has options for some of the other places in some networks, but what they build is not what the tricks say they do
+(its DropBlock, its SE, the blurs of its ResNets), so these places are not there. State_dict keys are timm's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from assemble.errors import UserError
+from assemble.models.catalogue import TimmEntry
+from assemble.models.spec import Site, Spec, check_norm
+
+PROBE = 0.5
+"""Rate at which timm is asked for its DropPath modules: what it gives each is PROBE times the depth of its block."""
+UNFIT = (AssertionError, RuntimeError, TypeError, ValueError, ZeroDivisionError)
+"""What timm's code meets in options that a network does not take, or images of a size that is not for it."""
+
+
+class Source(Protocol):
+    """Where a network comes from: hashable, and told apart by all that makes the network."""
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def fixed_size(self) -> int | None:
+        """The one side in pixels of its images; None: any."""
+        ...
+
+    def create(self, **options: Any) -> nn.Module:
+        """The network with random weights. ``options`` are those of timm's class."""
+        ...
+
+
+@dataclass(frozen=True)
+class Named:
+    """A network by timm's name, built for images of ``image_size`` where it has one size only."""
+
+    label: str
+    image_size: int | None
+
+    @property
+    def fixed_size(self) -> int | None:
+        cfg = self._cfg
+        return (self.image_size or cfg.input_size[-1]) if cfg.fixed_input_size else None
+
+    @property
+    def _cfg(self) -> Any:
+        import timm
+
+        check_name(self.label)
+        return timm.get_pretrained_cfg(self.label)
+
+    def create(self, **options: Any) -> nn.Module:
+        import timm
+
+        if self.fixed_size not in (None, self._cfg.input_size[-1]):
+            options["img_size"] = self.fixed_size
+        return timm.create_model(self.label, **options)
+
+
+@dataclass(frozen=True)
+class TimmSpec(Spec):
+    """A network of timm's, not built yet."""
+
+    model: str = ""
+    """timm's name."""
+    image_size: int | None = None
+    """Side of the images for which a network of fixed input size is built; None: timm's."""
+    residual: bool = True
+    branch: Callable[[Site], nn.Module | None] | None = None
+    """What a residual branch passes right before the addition."""
+    downsample: Callable[[int, int], nn.Module] | None = None
+    """(channels, stride) -> what halves H, W behind a convolution that then has stride 1."""
+    bn_momentum: float | None = None
+    bn_eps: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        chosen = {"momentum": self.bn_momentum, "eps": self.bn_eps}
+        check_norm(**{key: value for key, value in chosen.items() if value is not None})
+        anatomy = self.anatomy
+        if self.source.fixed_size:
+            self._check_runs(self.source.fixed_size)
+        for place in ("branch", "downsample", "before_classifier"):
+            if getattr(self, place) and place not in anatomy.places:
+                raise self.lacks(place)
+        if any(value is not None for value in chosen.values()) and not anatomy.batch_norm:
+            raise UserError(f"{self.name} has no batch norm: leave model.bn_momentum and model.bn_eps out")
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """What timm's network is made of."""
+        return _anatomy(self.source)
+
+    @property
+    def source(self) -> Source:
+        """What builds it."""
+        return Named(self.model, self.image_size)
+
+    @property
+    def stride(self) -> int:
+        return self.anatomy.stride
+
+    @property
+    def places(self) -> dict[str, Any]:
+        return {place: filling for place, filling in super().places.items() if place in self.anatomy.places}
+
+    def check_size(self, size: int) -> None:
+        fixed = self.source.fixed_size
+        if fixed and size != fixed:
+            raise UserError(
+                f"{self.name} takes images of one size, here data.image_size={fixed}, and none of {size}x{size}: set "
+                "data.eval_size to null, and drop the tricks that change the size"
+            )
+        super().check_size(size)
+        self._check_runs(size)
+
+    def _check_runs(self, size: int) -> None:
+        """Raise `UserError` where a forward pass (of shapes alone) fails."""
+        reason = _reason_not_to_run(self.source, size)
+        if reason and size % self.stride:
+            below = size - size % self.stride
+            reason = f"take a multiple of {self.stride}, such as {below} or {below + self.stride}"
+        if reason:
+            raise UserError(f"{self.name} cannot take images of {size}x{size} pixels: {reason}")
+
+    def build(self) -> nn.Module:
+        options: dict[str, Any] = {"num_classes": self.num_classes}
+        if self.branch:
+            options["drop_path_rate"] = PROBE
+        if self.downsample:
+            options["aa_layer"] = self.downsample
+        network = _create(self.source, **options)
+        if self.branch:
+            for parent, key, depth in _drop_paths(network):
+                setattr(parent, key, self.branch(Site(1, 1, depth)) or nn.Identity())
+        if self.before_classifier:
+            _BeforeClassifier(network, self.before_classifier())
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.momentum, module.eps = self.bn_momentum or module.momentum, self.bn_eps or module.eps
+        return network
+
+
+def timm_spec(entry: TimmEntry, **fields: Any) -> TimmSpec:
+    """The spec of a catalogue entry, or of a bare name of timm's."""
+    return TimmSpec(**{"model": entry.model, "bn_momentum": entry.bn_momentum, "bn_eps": entry.bn_eps, **fields})
+
+
+def check_name(name: str) -> None:
+    """Raise `UserError` where timm has no model of that name."""
+    import timm
+
+    if not name:
+        raise UserError("model=timm needs model.name=NAME, one of timm.list_models()")
+    if not timm.is_model(name):
+        close = difflib.get_close_matches(name, timm.list_models(), n=3)
+        raise UserError(f"timm has no model '{name}'." + (f" Did you mean {' or '.join(close)}?" if close else ""))
+
+
+def converted(network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The weights after timm's own conversion for a network of timm's: positions interpolated to another image size,
+    names of the authors' checkpoints. As they are, where timm has none, or it fails."""
+    convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+    if not type(network).__module__.startswith("timm.") or convert is None:
+        return state
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return convert(dict(state), network)
+    except Exception:  # what its code meets in weights of something else: that they do not fit is said elsewhere
+        return state
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What is to be known of a network before it is built."""
+
+    stride: int
+    places: frozenset[str]
+    batch_norm: bool
+
+
+@cache
+def _anatomy(source: Source) -> Anatomy:
+    import timm
+
+    with torch.device("meta"):
+        network = _create(source)
+        try:
+            droppable = bool(_drop_paths(_create(source, drop_path_rate=PROBE)))
+        except UserError:  # it takes no such option
+            droppable = False
+    there = {
+        "branch": droppable,
+        "downsample": isinstance(network, timm.models.EfficientNet),
+        "before_classifier": isinstance(_classifier(network), nn.Linear),
+    }
+    info = getattr(network, "feature_info", None)
+    return Anatomy(
+        stride=max(level["reduction"] for level in info) if isinstance(info, list) and info else 1,
+        places=frozenset(place for place, has in there.items() if has),
+        batch_norm=any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()),
+    )
+
+
+def _create(source: Source, **options: Any) -> nn.Module:
+    try:
+        return source.create(**options)
+    except UNFIT as error:
+        raise UserError(f"timm cannot build {source.label} with {options}: {_line(error)}") from error
+
+
+@cache
+def _reason_not_to_run(source: Source, size: int) -> str | None:
+    from assemble.models.cost import measure
+
+    with torch.device("meta"):
+        network = _create(source).eval()
+        try:
+            measure(network, torch.empty(1, 3, size, size))
+        except UNFIT as error:
+            return _line(error)
+    return None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _classifier(network: nn.Module) -> Any:
+    return network.get_classifier() if hasattr(network, "get_classifier") else None  # type: ignore[operator]
+
+
+def _drop_paths(network: nn.Module) -> list[tuple[nn.Module, str, float]]:
+    """(parent, attribute, depth) of each of timm's DropPath modules in a network that was built with rate `PROBE`."""
+    from timm.layers import DropPath  # type: ignore[attr-defined]
+
+    found = []
+    for path, module in network.named_modules(remove_duplicate=False):
+        if isinstance(module, DropPath):
+            parent, _, key = path.rpartition(".")
+            found.append((network.get_submodule(parent), key, module.drop_prob / PROBE))
+    return found
+
+
+class _BeforeClassifier:
+    """Applies a module to the classifier's input. The module is the network's: it moves and is copied with it."""
+
+    def __init__(self, network: nn.Module, module: nn.Module) -> None:
+        self.module = module
+        network.add_module("before_classifier", module)
+        _classifier(network).register_forward_pre_hook(self)
+
+    def __call__(self, classifier: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        return (self.module(*inputs),)

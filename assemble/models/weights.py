@@ -1,0 +1,152 @@
+"""Weights from a file into a network. No code runs from such a file."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from assemble.errors import UserError
+from assemble.models.from_timm import converted
+
+DAMAGED = "no weights file that can be read: it is damaged or of another kind, so take another copy of it"
+
+
+def read_weights(path: str | Path, averaged: bool | None = None) -> dict[str, Tensor]:
+    """A state_dict from .safetensors, a plain state_dict (.pt, .pth) or a checkpoint of ours (.ckpt).
+
+    Args:
+        path: the file.
+        averaged: of a checkpoint that has both (`lit_modules.averaging`), the average of the weights (True) or the raw
+            weights (False); None: those that its run scores.
+
+    Raises:
+        UserError: no such file, no weights in it, or not of both kinds.
+    """
+    content = _read(Path(path))
+    if averaged is not None:
+        return _kept(content, path)["average" if averaged else "weights"]
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):  # Lightning's
+        state = {k.removeprefix("model."): v for k, v in content["state_dict"].items() if k.startswith("model.")}
+        return state or content["state_dict"]
+    if isinstance(content, dict) and content and all(isinstance(v, Tensor) for v in content.values()):
+        return content
+    raise UserError(f"{path} holds no state_dict")
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The resolved configuration that came with the weights: in a checkpoint, or as config.yaml in the same folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    content, beside = _read(Path(path)), Path(path).with_name("config.yaml")
+    if isinstance(content, dict) and isinstance(content.get("config"), dict):
+        return content["config"]
+    if beside.is_file():
+        return yaml.safe_load(beside.read_text(encoding="utf-8"))
+    raise UserError(
+        f"{path} does not say which network it is of: take the .ckpt of a run, or put the run's config.yaml beside it"
+    )
+
+
+def _kept(content: Any, path: str | Path) -> Mapping[str, dict[str, Tensor]]:
+    """The two kinds of weights of a checkpoint, ``average`` and ``weights``."""
+    callbacks = content.get("callbacks") if isinstance(content, dict) else None
+    for state in (callbacks or {}).values():
+        if isinstance(state, dict) and {"average", "weights"} <= state.keys():
+            return state
+    raise UserError(f"{path} has one kind of weights: its run kept no average beside them")
+
+
+def _read(path: Path) -> Any:
+    """What is in the file, on the CPU."""
+    path = path.expanduser()
+    if not path.is_file():
+        raise UserError(f"there is no weights file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        if "weights_only" in str(error):
+            reason = "it holds more than tensors, and loading it could run code"
+            raise UserError(f"{path} cannot be taken ({reason}): save it as .safetensors") from error
+        raise UserError(f"{path} is {DAMAGED}") from error
+    except Exception as error:  # safetensors has an exception class of its own
+        raise UserError(f"{path} is {DAMAGED}") from error
+
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""Batch norm's buffers."""
+
+
+def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False, statistics: bool = True) -> None:
+    """Load a file into ``model``; every weight must be there and fit.
+
+    With ``new_head=True, statistics=False`` what is loaded are the variables that the official Assemble-ResNet code
+    restores for fine-tuning (utils/hook_utils.py): trainable ones that do not belong to the classifier.
+
+    Args:
+        model: a network.
+        path: .safetensors, .pt, .pth or .ckpt.
+        new_head: the classifier keeps its own weights.
+        statistics: False: so do the running means and variances of batch norm.
+
+    Raises:
+        UserError: the file is of another model; says which weight shows it.
+    """
+    try:
+        state = converted(model, read_weights(path))
+    except UserError as error:
+        raise UserError(f"model.checkpoint: {error}") from error
+    own, head = model.state_dict(), _head(model)
+    if new_head and not head:
+        raise UserError(f"model.new_head: {type(model).__name__} does not say which part is its classifier")
+    kept = {
+        key: value
+        for key, value in own.items()
+        if (new_head and key in head) or (not statistics and key.rpartition(".")[2] in STATISTICS)
+    }
+    state = {**state, **kept}
+    reason = misfit(state, own)
+    if reason and not misfit({**state, **{key: own[key] for key in head}}, own):
+        raise UserError(
+            f"model.checkpoint: {path} fits but for its classifier ({reason}): model.new_head=true leaves that out"
+        )
+    if reason:
+        raise UserError(
+            f"model.checkpoint: {path} is of another model: {reason}. Build the model with its name, "
+            "model.stem, model.width, classes and tricks"
+        )
+    model.load_state_dict(state)
+
+
+def _head(model: nn.Module) -> set[str]:
+    """The classifier's entries of the state_dict; empty where the model does not say (by timm's ``get_classifier``)."""
+    found = model.get_classifier() if hasattr(model, "get_classifier") else ()  # type: ignore[operator]
+    heads = found if isinstance(found, tuple) else (found,)  # some models of timm have two
+    return {f"{name}.{key}" for name, module in model.named_modules() if module in heads for key in module.state_dict()}
+
+
+def misfit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
+    """What shows that the weights ``state`` are not for the model whose state_dict is ``own``, or None."""
+    for keys, what in (
+        (own.keys() - state.keys(), "lacks"),
+        (state.keys() - own.keys(), "has, and the model has not,"),
+    ):
+        # tf_padding says with which padding the weights were trained; see assemble.models.resnet.ResNet
+        names = sorted(key for key in keys if key.rpartition(".")[2] != "tf_padding")
+        if names:
+            return f"it {what} {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+    for key, value in own.items():
+        if key in state and state[key].shape != value.shape:
+            return f"{key} is {tuple(state[key].shape)} there and {tuple(value.shape)} here"
+    return None

@@ -1,0 +1,156 @@
+"""What would be built, and who decided what: the table of ``explain=true``."""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import partial
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+
+from assemble.models.cost import Cost, cost_of
+from assemble.planning.plan import Plan
+from assemble.schema import ModelConfig
+from lit_modules.optim import optimizer_arguments
+from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, OptimTrick, Trick
+
+KINDS: tuple[tuple[type[Trick], str, str], ...] = (
+    (DataTrick, "image", "as it is"),
+    (BatchTrick, "batch", "as it is"),
+    (LossTrick, "loss", "cross-entropy with one-hot targets"),
+    (OptimTrick, "optimizer", ""),
+    (CallbackTrick, "run", ""),
+)
+"""What tricks fill beside the network's places, and what is there without one (nothing worth a line, if empty)."""
+EMPTY = {
+    "pool": "none",
+    "stage": "row of blocks",
+    "operator": "3x3 conv, batch norm, ReLU",
+    "downsample": "stride of the 3x3 conv",
+}
+
+
+def describe(value: Any) -> str:
+    """A place's filling in words: function or class name with the parameters bound to it."""
+    if isinstance(value, partial):
+        return f"{describe(value.func)}({', '.join(f'{k}={describe(v)}' for k, v in value.keywords.items())})"
+    if isinstance(value, Enum):
+        return str(value.value)
+    owner = getattr(value, "__self__", None)
+    if isinstance(owner, Trick):
+        return str(owner)
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return getattr(value, "__name__", str(value))
+
+
+def places(plan: Plan) -> list[tuple[str, str, str]]:
+    """(place, what fills it, who put it there) for the network, the pipeline and the loss."""
+    spec, recipe = plan.recipe.spec, plan.recipe
+    owner = {place: step.trick for step in recipe.steps for place in step.places}
+    rows = []
+    for place, value in spec.places.items():
+        filling = EMPTY.get(place, "none") if value is None else describe(value)
+        if place == "shortcut" and not spec.residual:
+            filling = "none (plain network)"
+        rows.append((place, filling, owner.get(place, spec.name)))
+    for kind, place, empty in KINDS:
+        tricks = recipe.of(kind)
+        rows += [(place, str(trick), trick.name) for trick in tricks]
+        if not tricks and empty:
+            rows.append((place, empty, plan.cfg.data.name))
+    return rows
+
+
+def costs(plan: Plan) -> list[tuple[str, Cost, Cost]]:
+    """(trick, cost with it, what it added) for the base network and each model trick in order."""
+    size = plan.cfg.data.scored_size
+    before = cost_of(plan.recipe.base, size)
+    rows = [(plan.recipe.base.name, before, before)]
+    for step in plan.recipe.steps:
+        after = cost_of(step.spec, size) if step.places else before
+        rows.append((step.trick, after, Cost(after.params - before.params, after.macs - before.macs)))
+        before = after
+    return rows
+
+
+def explain(plan: Plan) -> Group:
+    """The tables, ready to print."""
+    what = Table(title=f"{plan.recipe.spec.name}: places", title_justify="left")
+    for column in ("place", "filled by", "put there by"):
+        what.add_column(column, overflow="fold")
+    for row in places(plan):
+        what.add_row(*row)
+    size = plan.cfg.data.scored_size
+    cost = Table(title=f"cost at {size}x{size}, {plan.num_classes} classes", title_justify="left")
+    for column in ("", "parameters", "added", "multiply-adds", "added"):
+        cost.add_column(column, justify="right" if column else "left")
+    for name, total, added in costs(plan):
+        cost.add_row(
+            name, f"{total.params:,}", f"{added.params:+,}", f"{total.macs / 1e9:.3f} G", f"{added.macs / 1e9:+.3f} G"
+        )
+    notes = [f"{step.trick} {step.reason}." for step in plan.recipe.steps if step.reason]
+    return Group(what, cost, *notes, summary(plan))
+
+
+def training_sizes(plan: Plan) -> str:
+    """Sides of the training images, in the order in which the epochs have them."""
+    assert plan.data is not None
+    sizes = [str(plan.data.train_set.size_at(epoch)) for epoch in range(plan.cfg.trainer.max_epochs)]
+    different = list(dict.fromkeys(sizes))
+    return ", ".join(different) if len(different) <= 6 else f"{different[0]} to {different[-1]}"
+
+
+def summary(plan: Plan) -> Table:
+    """The run in a few lines: what peers' users trip over is spelt out."""
+    cfg, optim = plan.cfg, plan.optim
+    arguments = [f"{name} {value}" for name, value in optimizer_arguments(optim).items()]
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    rows = {
+        "model": str(plan.recipe.spec),
+        "weights": beginning(cfg.model),
+        "tricks": ", ".join(plan.recipe.names) or "none",
+        "data": cfg.data.name
+        + (
+            f", {plan.data.train_size:,} training images of {training_sizes(plan)} pixels"
+            + (f", {cfg.data.train_share:g} of each class" if cfg.data.train_share < 1 else "")
+            if plan.data
+            else " (not found, so only the network is shown)"
+        ),
+        "batch": str(plan.batch)
+        + (f" ({plan.images_per_target} drawn for each)" if plan.images_per_target > 1 else ""),
+        "optimizer": f"{', '.join([optim.name, *arguments])}, weight decay {optim.weight_decay:g} "
+        f"({optim.decay_rule.value} rule)"
+        + (f", learning rate x {optim.layer_decay:g} a layer" if optim.layer_decay else ""),
+        "learning rate": f"{optim.lr:g} at its peak for the batch of {plan.batch.total} (never rescaled), "
+        f"{optim.warmup_epochs:g} warm-up epochs, then {optim.schedule}",
+        "length": f"{cfg.trainer.max_epochs} epochs"
+        + (f" x {plan.steps_per_epoch:,} steps" if plan.steps_per_epoch else ""),
+        "precision": cfg.trainer.precision
+        + (f", loss scale {cfg.trainer.loss_scale:g}" if cfg.trainer.loss_scale else ""),
+    }
+    for key, value in rows.items():
+        table.add_row(f"[bold]{key}[/bold]", value)
+    return table
+
+
+def beginning(cfg: ModelConfig) -> str:
+    """The weights that training starts from."""
+    parts = [cfg.checkpoint or ("of model.checkpoint, not given yet" if cfg.new_head else "random")]
+    if cfg.new_head:
+        parts.append("a new classifier")
+    if not cfg.restore_statistics:
+        parts.append("batch norm's statistics anew")
+    if cfg.freeze is not None:
+        stages = f" and {cfg.freeze} stage{'s' * (cfg.freeze > 1)}" if cfg.freeze else ""
+        parts.append(f"the stem{stages} frozen")
+    return ", ".join(parts)
+
+
+def print_explanation(plan: Plan) -> None:
+    """To the terminal; wide enough for a file or a pipe."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    console.print(explain(plan))

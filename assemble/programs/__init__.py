@@ -1,0 +1,1 @@
+"""The bodies of the six programs of the command line."""

@@ -1,0 +1,122 @@
+"""Compose training tricks, train, evaluate. ``python train.py --help`` lists what can be named.
+
+Imports are late on purpose: a typo or ``--help`` is answered without importing torch, and Ctrl-C at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from assemble.command_line.one_line_errors import one_line_errors
+from assemble.complaints import GOES_ON, raise_through_hydra
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from assemble.planning.plan import Plan
+
+
+def task(cfg: DictConfig) -> float | None:
+    """One composed configuration: explained, trained, or, in a sweep, handed to a process of its own."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        from assemble.sweeps.job import run_job
+
+        return run_job(cfg)
+    # Inside of Hydra's own handling, which would add a line of its own.
+    with one_line_errors(GOES_ON):
+        from omegaconf import OmegaConf
+
+        from assemble.ranks import secondary_rank
+        from assemble.runs.directory import describe_result, open_run
+
+        if cfg.explain:
+            with _uncollected():
+                from assemble.planning.explain import print_explanation
+
+                plan = _plan(cfg)
+            print_explanation(plan)
+            return None
+        if cfg.prepare:
+            with _uncollected():
+                from assemble.runs.build import build_companions
+
+                plan = _plan(cfg)
+            build_companions(plan)
+            print("all that training needs first is there")
+            return None
+        with open_run(cfg) as run:
+            if run.complete:
+                print(describe_result(run))
+            elif not run.finished:
+                with _uncollected():
+                    from assemble.runs.fit import fit
+
+                fit(_plan(cfg), run)
+            if not (run.complete or secondary_rank()):
+                from assemble.scoring.finished_run import score_run
+
+                config: Any = OmegaConf.to_object(cfg)
+                score_run(config, run)
+    return None
+
+
+def _plan(cfg: DictConfig) -> Plan:
+    from omegaconf import OmegaConf
+
+    from assemble.config.selection import check_used, selected_tricks
+    from assemble.planning.plan import make_plan
+
+    check_used(cfg)
+    tricks = list(selected_tricks(cfg).values())
+    config: Any = OmegaConf.to_object(cfg)
+    plan = make_plan(config, tricks, need_data=not cfg.explain)
+    if cfg.plot:
+        from assemble.runs.preview import draw
+
+        print(*draw(plan, cfg.plot), sep="\n")
+    return plan
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """For heavy imports: next to nothing they make is garbage, so looking for it only takes time, then and later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def main() -> None:
+    """The command line."""
+    with one_line_errors(GOES_ON):
+        from assemble.command_line.check import check
+
+        sweep = check(sys.argv[1:])
+        import hydra
+
+        from assemble.config.register import register
+        from assemble.paths import CONF
+
+        raise_through_hydra()
+        with _uncollected():
+            register(sys.argv[1:])
+        run = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
+        if not sweep:
+            return run()
+        from assemble.sweeps.summary import summarised
+
+        with summarised():
+            run()
+
+
+if __name__ == "__main__":
+    main()

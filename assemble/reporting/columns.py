@@ -1,0 +1,127 @@
+"""The columns of a table as text, the same in the terminal, in Markdown, in LaTeX and in the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from assemble.reporting.metrics import amount, duration, metric
+from assemble.reporting.statistics import Gain
+from assemble.reporting.table import Row, Table
+
+METHOD = (
+    "Mean ± standard deviation (n - 1) over n seeds. Gains: positive is better; mean of the differences paired by seed,"
+    " with its 95 % interval by Student's t, not corrected for the number of rows. ≈: the interval contains zero, the"
+    " two are not told apart. No interval: fewer than two common seeds, or differences that are all equal. Published"
+    " numbers: in brackets the measured mean less it."
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column."""
+
+    title: str
+    cell: Callable[[Row], str]
+    sort: Callable[[Row], float | str | None]
+    """What rows are sorted by."""
+    numeric: bool = True
+    help: str = ""
+
+
+def columns(table: Table, in_order: bool = True) -> list[Column]:
+    """The columns that have something to say.
+
+    Args:
+        in_order: the rows stay in their order, so that tricks may be told by what a row adds to the one above.
+    """
+    chosen = table.metric
+    others = [key for key in table.metrics if key != chosen.key]
+    every = [
+        Column("configuration", lambda row: row.label, lambda row: row.label, numeric=False),
+        *([] if table.names_tricks else [_tricks(table, in_order)]),
+        Column("n", lambda row: str(row.n), lambda row: row.n, help="seeds that are finished"),
+        _metric(chosen.key),
+        _gain("gain", "over the baseline", table, lambda row: row.gain),
+        _gain("over row above", "over the row above", table, lambda row: row.step),
+        *(_reported(key) for key in table.reported),
+        *(_metric(key) for key in others),
+        _result("params", amount, "parameters"),
+        _result("macs", amount, "multiply-adds of one image", "mult-adds"),
+        *([_result("epochs", str)] if len({row.runs[0].result.get("epochs") for row in table.rows}) > 1 else []),
+        _time(),
+    ]
+    return [column for column in every if any(column.cell(row) for row in table.rows)]
+
+
+def _tricks(table: Table, in_order: bool) -> Column:
+    def cell(row: Row) -> str:
+        whole, place = ", ".join(row.tricks), table.rows.index(row)
+        above = table.rows[place - 1].tricks if place else []
+        added = [f"+ {trick}" for trick in row.tricks if trick not in above]
+        dropped = [f"- {trick}" for trick in above if trick not in row.tricks]
+        step = " ".join(["…", *added, *dropped])
+        return step if in_order and place and len(step) < len(whole) else whole
+
+    title = "tricks (…: those above)" if in_order and len(table.rows) > 1 else "tricks"
+    return Column(title, cell, lambda row: len(row.tricks), numeric=False)
+
+
+def _metric(key: str) -> Column:
+    found = metric(key)
+    better = "more" if found.more_is_better else "less"
+    return Column(
+        found.title, lambda row: found.spread(row.spread(key)), lambda row: row.mean(key), help=f"{better} is better"
+    )
+
+
+def _gain(title: str, about: str, table: Table, gain: Callable[[Row], Gain | None]) -> Column:
+    def cell(row: Row) -> str:
+        return "baseline" if row is table.baseline and title == "gain" else table.metric.gain(gain(row))
+
+    def sort(row: Row) -> float | None:
+        found = gain(row)
+        return found.mean if found else None
+
+    return Column(title, cell, sort, help=f"{table.metric.title} {about}, paired by seed, with its 95 % interval")
+
+
+def _reported(key: str) -> Column:
+    """A published number, and how much more was measured."""
+    found = metric(key)
+
+    def difference(row: Row) -> float | None:
+        mean = row.mean(key)
+        return None if mean is None or key not in row.reported else mean - row.reported[key]
+
+    def cell(row: Row) -> str:
+        if key not in row.reported:
+            return ""
+        more = difference(row)
+        return found.number(row.reported[key]) + ("" if more is None else f" ({found.difference(more)})")
+
+    return Column(f"published {found.title}", cell, difference, help="in brackets: the measured mean less it")
+
+
+def _result(key: str, write: Callable[[float], str], about: str = "", title: str = "") -> Column:
+    """A number of result.json that is the same for all seeds."""
+
+    def value(row: Row) -> float | None:
+        return row.runs[0].result.get(key)
+
+    def cell(row: Row) -> str:
+        number = value(row)
+        return "" if number is None else write(number)
+
+    return Column(title or key, cell, value, help=about)
+
+
+def _time() -> Column:
+    def seconds(row: Row) -> float | None:
+        return row.mean("train_seconds")
+
+    def cell(row: Row) -> str:
+        mean = seconds(row)
+        return "" if mean is None else duration(mean)
+
+    return Column("training time", cell, seconds, help="mean of the runs")

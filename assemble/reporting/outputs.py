@@ -1,0 +1,72 @@
+"""A report to the terminal, and to files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from assemble.reporting.page import page
+from assemble.reporting.plots import Plot, plots
+from assemble.reporting.report import Report
+from assemble.reporting.terminal import print_tables
+from assemble.reporting.text import csv_text, insert, latex, markdown, write
+
+NAMED = 5
+"""Unfinished runs that are named."""
+
+
+class Files(Protocol):
+    """Where to; None: not wanted."""
+
+    markdown: Path | None
+    csv: Path | None
+    latex: Path | None
+    html: Path | None
+    png: Path | None
+    curves: Path | None
+
+
+def tell(report: Report) -> None:
+    """Print the tables; on stderr what was passed over, and what is unfinished."""
+    print_tables(report.tables)
+    for line in report.found.problems:
+        print(line, file=sys.stderr)
+    names = [path.name for path in report.found.unfinished]
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        print(f"{len(names)} unfinished: {', '.join(names[:NAMED])}{more}", file=sys.stderr)
+
+
+def write_files(report: Report, files: Files) -> Iterator[Path]:
+    """Write the files that are wanted; yields each path once it is there."""
+    if files.markdown:
+        insert(files.markdown, markdown(report.tables))
+        yield files.markdown
+    for path, text in ((files.csv, csv_text), (files.latex, latex)):
+        if path:
+            write(path, text(report.tables))
+            yield path
+    if files.html:
+        write(files.html, page(report))
+        yield files.html
+    if files.png:
+        from assemble.reporting.png import save_plots
+
+        yield from save_plots(named_plots(report), files.png)
+    if files.curves:
+        from assemble.reporting.error_curves import caption, panels
+        from assemble.reporting.png import save_error_curves
+
+        save_error_curves(panels(report.tables), caption(report.tables), files.curves)
+        yield files.curves
+
+
+def named_plots(report: Report) -> list[tuple[str, Plot]]:
+    """A file name for each plot."""
+    return [
+        ("-".join([*([] if len(report.tables) == 1 else [table.title.replace("/", "_")]), plot.name]), plot)
+        for table in report.tables
+        for plot in plots(table, report.gains.get(table.title, []))
+    ]

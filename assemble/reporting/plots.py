@@ -1,0 +1,242 @@
+"""What the plots show, as numbers: `assemble.reporting.svg` and `assemble.reporting.png` draw the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from assemble.reporting.gains import TrickGain
+from assemble.reporting.metrics import Metric, amount, brief, metric
+from assemble.reporting.statistics import Gain, half_interval, spread
+from assemble.reporting.table import Row, Table
+
+CURVES = 8
+"""Learning curves in one plot: more cannot be told apart by colour."""
+BARS = 40
+"""Gains in one plot."""
+POINTS = 200
+"""Of one curve."""
+NUMBERED = 40
+"""Points that are numbered: more numbers hide the points."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A row: its cost and its score, with one standard deviation to both sides (None of one seed)."""
+
+    number: int
+    """Of the row in the table, from 1."""
+    x: float
+    y: float
+    sd: float | None
+    tip: str
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Score over cost."""
+
+    name: ClassVar[str] = "score"
+
+    title: str
+    caption: str
+    x_label: str
+    y_label: str
+    points: Sequence[Point]
+    x_text: Callable[[float], str] = brief
+
+    @property
+    def log(self) -> bool:
+        """Costs that span nearly a power of ten are drawn in ratios."""
+        costs = [point.x for point in self.points]
+        return min(costs) > 0 and max(costs) > 8 * min(costs)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One gain with its interval."""
+
+    name: str
+    gain: Gain
+    text: str
+    tip: str
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Gains, one below the other."""
+
+    name: ClassVar[str] = "gains"
+
+    title: str
+    caption: str
+    x_label: str
+    bars: Sequence[Bar]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The mean over seeds (E,) at some epochs (E,), with one standard deviation to both sides."""
+
+    number: int
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    sd: np.ndarray
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Learning curves."""
+
+    name: ClassVar[str] = "curves"
+
+    title: str
+    caption: str
+    y_label: str
+    curves: Sequence[Curve]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Score over multiply-adds, for networks that are scaled in several ways. ``sd`` is half a 95 % interval here."""
+
+    name: ClassVar[str] = "scaling"
+
+    title: str
+    caption: str
+    x_label: str
+    y_label: str
+    curves: Sequence[Curve]
+
+
+Plot = Scatter | Lines | Forest | Curves
+
+
+def plots(table: Table, gains: Sequence[TrickGain]) -> list[Plot]:
+    """The plots of a table that have something to show."""
+    drawn = (lines(table), scatter(table), forest(table, gains), curves(table))
+    return [plot for plot in drawn if plot is not None]
+
+
+def scatter(table: Table) -> Scatter | None:
+    """The score over throughput, or over multiply-adds where no run has measured its throughput."""
+    fast = any(row.mean("throughput") for row in table.rows)
+    key, label = ("throughput", "images/s") if fast else ("macs", "multiply-adds of one image")
+    score, points = table.metric, []
+    for number, row in enumerate(table.rows, 1):
+        x, y = row.mean(key), row.spread(score.key)
+        if x is not None and y is not None:
+            tip = f"{number} · {row.label}\n{score.title}: {score.spread(y)} (n = {y.n})\n{amount(x)} {label}"
+            points.append(Point(number, x, y.mean, y.sd, tip))
+    if not points:
+        return None
+    caption = f"Mean over seeds, bars: ± one standard deviation, {seeds(table.rows)}. Numbers are the table's rows."
+    return Scatter(f"{score.title} over {'throughput' if fast else 'cost'}", caption, label, score.title, points)
+
+
+def lines(table: Table) -> Lines | None:
+    """The lines of a sweep that scales networks: score over multiply-adds."""
+    score, drawn = table.metric, []
+    for name, joined in table.lines.items():
+        found = [(row.mean("macs"), row.spread(score.key)) for row in joined]
+        points = sorted((x, y.mean, half_interval(y)) for x, y in found if x is not None and y is not None)
+        if len(points) > 1:
+            x, y, half = np.array(points).T
+            drawn.append(Curve(table.rows.index(joined[-1]) + 1, name, x, y, half))
+    if not drawn:
+        return None
+    rows = [row for joined in table.lines.values() for row in joined]
+    caption = f"Mean over seeds, bars: its 95 % interval by Student's t, {seeds(rows)}."
+    title = f"{score.title} over multiply-adds, by what is scaled"
+    return Lines(title, caption, "multiply-adds of one image", score.title, drawn)
+
+
+def forest(table: Table, gains: Sequence[TrickGain]) -> Forest | None:
+    """The gain of each trick; where no two rows differ by one trick alone, of each row over the baseline."""
+    score = table.metric
+    if gains:
+        title, about = "Gain by trick", f"Gain in {score.title} by the trick alone, all else equal"
+        bars = [_bar(found.trick, found.gain, _context(found, score), score) for found in gains]
+    else:
+        title, about = "Gain over the baseline", f"Gain in {score.title} over {table.baseline.label}"
+        bars = [_bar(row.label, row.gain, "", score) for row in table.rows if row.gain]
+    if not bars:
+        return None
+    more = f" The first {BARS} of {len(bars)}." if len(bars) > BARS else ""
+    seeds = sorted({bar.gain.n for bar in bars})
+    caption = (
+        f"{about}; positive is better. 95 % intervals of differences paired by seed (n = {_range(seeds)}); grey: the "
+        f"interval contains zero, not told apart; hollow: no interval.{more}"
+    )
+    return Forest(title, caption, f"gain in {score.title}", bars[:BARS])
+
+
+def curves(table: Table) -> Curves | None:
+    """The validation score by epoch, of the baseline and of the best rows."""
+    score = table.metric if _has_curve(table, table.metric.key) else metric("top1")
+    ranked = [row for row in table.rows if row.mean(table.metric.key) is not None and row is not table.baseline]
+    ranked.sort(key=lambda row: -table.metric.sign * (row.mean(table.metric.key) or 0.0))
+    chosen = [table.baseline, *ranked[: CURVES - 1]]
+    drawn = [
+        curve
+        for number, row in enumerate(table.rows, 1)
+        if row in chosen and (curve := spread_curve(number, row, score.key)) is not None
+    ]
+    if not drawn:
+        return None
+    which = "" if len(chosen) == len(table.rows) else f" The baseline and the best of {len(table.rows)} rows."
+    caption = (
+        f"Validation {score.title} after each epoch: mean over seeds, band: ± one standard deviation, "
+        f"{seeds(chosen)}.{which}"
+    )
+    return Curves("Learning curves", caption, f"validation {score.title}", drawn)
+
+
+def _has_curve(table: Table, key: str) -> bool:
+    return any(run.curve(key) for run in table.baseline.runs)
+
+
+def spread_curve(number: int, row: Row, key: str, split: str = "val") -> Curve | None:
+    """Mean and deviation over a row's finished runs, at the epochs that all of them have."""
+    by_run = [values for run in row.runs if (values := run.curve(key, split))]
+    if not by_run:
+        return None
+    epochs = sorted(set.intersection(*(set(values) for values in by_run)))
+    if not epochs:
+        return None
+    stride = -(-len(epochs) // POINTS)
+    epochs = sorted({*epochs[::stride], epochs[-1]})
+    at = [spread([values[epoch] for values in by_run]) for epoch in epochs]
+    means = [found.mean for found in at if found]
+    sds = [found.sd or 0.0 for found in at if found]
+    return Curve(number, row.label, np.array(epochs, float), np.array(means), np.array(sds))
+
+
+def _bar(name: str, gain: Gain, context: str, score: Metric) -> Bar:
+    text = score.gain(gain)
+    lines = [f"{name}: {text}", f"n = {gain.n} seeds", context]
+    if gain.bootstrap:
+        low, high = map(score.difference, gain.bootstrap)
+        lines.append(f"bootstrap (BCa): [{low}, {high}]")
+    return Bar(name, gain, text, "\n".join(line for line in lines if line))
+
+
+def _context(found: TrickGain, score: Metric) -> str:
+    errors = [
+        f"standard error from {source}: {score.number(error)}"
+        for source, error in (("orders", found.order_error), ("seeds", found.seed_error))
+        if error is not None and error == error
+    ]
+    return "\n".join([found.context, *errors])
+
+
+def seeds(rows: Sequence[Row]) -> str:
+    return f"n = {_range(sorted({row.n for row in rows}))} seeds"
+
+
+def _range(numbers: Sequence[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"

@@ -1,0 +1,128 @@
+"""Finds runs below folders: finished, unfinished, damaged. Nothing is changed, so it may be used while they train."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from assemble.errors import UserError
+from assemble.yaml_files import read_yaml
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its result.json, and lazily the rest of its directory."""
+
+    directory: Path
+    result: Mapping[str, Any]
+
+    @property
+    def config_hash(self) -> str:
+        """The same for all seeds of a configuration."""
+        return self.result["config_hash"]
+
+    @property
+    def seed(self) -> int:
+        return self.result["seed"]
+
+    @property
+    def run_id(self) -> str:
+        return self.result["run_id"]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration; empty where config.yaml is missing or damaged."""
+        try:
+            content = read_yaml(self.directory / "config.yaml")
+        except (OSError, yaml.YAMLError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def metric(self, name: str) -> float | None:
+        """A number of ``metrics`` or of the result itself (throughput, params, ...)."""
+        value = self.result["metrics"].get(name, self.result.get(name))
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def curve(self, name: str, split: str = "val") -> dict[int, float]:
+        """``<split>/<name>`` after each epoch (counted from 1), from metrics.csv."""
+        values: dict[int, float] = {}
+        column = f"{split}/{name}"
+        try:
+            with (self.directory / "metrics.csv").open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    if row.get(column):
+                        values[int(row["epoch"]) + 1] = float(row[column])
+        except (OSError, ValueError, KeyError, TypeError, csv.Error):  # a line half written, for one
+            pass
+        return values
+
+
+@dataclass
+class Found:
+    """What lies below some folders."""
+
+    runs: list[Run] = field(default_factory=list)
+    unfinished: list[Path] = field(default_factory=list)
+    """Directories of runs without a result: under way, or stopped."""
+    problems: list[str] = field(default_factory=list)
+    """Lines about what was passed over."""
+
+
+def find(folders: Iterable[Path]) -> list[Path]:
+    """The run directories below folders (or the folders themselves), in order of their names."""
+    found = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"there is no folder {folder}: name one that holds runs, as output_dir (runs) does")
+        for place, inner, files in os.walk(folder):
+            if "result.json" in files or {"config.yaml", ".lock"} <= set(files):
+                found.append(Path(place))
+                inner.clear()  # loggers' folders
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
+    return list(dict.fromkeys(found))
+
+
+def read(directories: Iterable[Path]) -> Found:
+    """The runs of these directories. Two of one configuration and seed are one: the first is kept."""
+    found, taken = Found(), {}
+    for directory in directories:
+        path = directory / "result.json"
+        if not path.is_file():
+            if (directory / "config.yaml").is_file():
+                found.unfinished.append(directory)
+            continue
+        try:
+            run = Run(directory, _result(path))
+        except (OSError, ValueError) as error:
+            found.problems.append(f"{path} is damaged ({error}): passed over; the run's own command makes it again")
+            continue
+        twin = taken.setdefault((run.config_hash, run.seed), directory)
+        if twin == directory:
+            found.runs.append(run)
+        elif twin.resolve() != directory.resolve():
+            found.problems.append(f"{directory} repeats the configuration and seed of {twin}: passed over")
+    return found
+
+
+def _result(path: Path) -> dict[str, Any]:
+    """The content of a result.json.
+
+    Raises:
+        ValueError: it is half written, or something else.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError("it holds no object")
+    kinds = {"run_id": str, "config_hash": str, "seed": int, "tricks": list, "metrics": dict}
+    for key, kind in kinds.items():
+        if not isinstance(content.get(key), kind):
+            raise ValueError(f"{key} is missing" if key not in content else f"{key} is {content[key]!r}")
+    return content

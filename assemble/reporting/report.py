@@ -1,0 +1,105 @@
+"""From folders to what a report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from assemble.errors import UserError
+from assemble.reporting.gains import TrickGain, trick_gains
+from assemble.reporting.metrics import Metric, metric
+from assemble.reporting.read import Found, Run, find, read
+from assemble.reporting.table import Table, tables
+from assemble.runs.sweep_folder import Plan, plans_below, read_plan
+
+
+@dataclass
+class Report:
+    """Everything that is shown, wherever it is shown."""
+
+    tables: list[Table]
+    found: Found
+    metric: Metric
+    gains: dict[str, list[TrickGain]] = field(default_factory=dict)
+    """A table's title -> its tricks' gains."""
+    sweep: Plan | None = None
+    """The planned sweep that these gains are of; None: of all rows."""
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs that are shown."""
+        return [run for table in self.tables for row in table.rows for run in row.runs]
+
+
+def make_report(
+    folders: Sequence[Path],
+    metric_name: str = "top1",
+    baseline: str | None = None,
+    keep: Callable[[Run], bool] = lambda run: True,
+) -> Report:
+    """Read folders of runs, or of sweeps.
+
+    Raises:
+        UserError: there is no finished run; no such folder, metric or baseline.
+    """
+    plans, directories = [], []
+    for folder in folders:
+        try:
+            plan = read_plan(folder)
+        except ValueError as error:
+            raise UserError(f"{error}: name the folder of its runs instead") from error
+        if plan:
+            plans.append(plan)
+            directories += [path for path in plan.directories if path.is_dir()]
+        else:
+            directories += find([folder])
+            plans += plans_below(folder)
+    found = read(directories)
+    return of_runs(found, plans, metric_name, baseline, keep, ", ".join(map(str, folders)))
+
+
+def of_runs(
+    found: Found,
+    plans: Sequence[Plan],
+    metric_name: str = "top1",
+    baseline: str | None = None,
+    keep: Callable[[Run], bool] = lambda run: True,
+    place: str = "",
+) -> Report:
+    """The report of runs that have been read."""
+    runs = [run for run in found.runs if keep(run)]
+    if not runs:
+        where = place or "the sweep"
+        if found.runs:
+            there = "; ".join(f"{key}: {', '.join(_names(found.runs, key))}" for key in ("recipe", "data", "tricks"))
+            raise UserError(f"the filters keep no finished run of the {len(found.runs)} in {where}. Found {there}")
+        much = f" ({len(found.unfinished)} unfinished)" if found.unfinished else ""
+        raise UserError(f"no finished run in {where}{much}: python train.py makes one")
+    chosen = metric(metric_name)
+    made = tables(runs, plans, chosen, baseline)
+    planned = next((plan for plan in plans if plan.mode), None)
+    gains = {table.title: trick_gains(table.rows, chosen, planned) for table in made}
+    return Report(made, found, chosen, gains, planned)
+
+
+def _names(runs: Sequence[Run], key: str) -> list[str]:
+    """What the runs have of a key that can be filtered by; ``none`` where no run has any."""
+    values = (run.result.get(key) for run in runs)
+    names = {str(name) for value in values for name in (value if isinstance(value, list) else [value]) if name}
+    return sorted(names) or ["none"]
+
+
+def filters(recipes: Sequence[str], tricks: Sequence[str], data: Sequence[str]) -> Callable[[Run], bool]:
+    """Keep runs of these recipes and data sets (patterns with * and ?), and with all of these tricks."""
+
+    def any_of(patterns: Sequence[str], name: object) -> bool:
+        return not patterns or any(fnmatchcase(str(name), pattern) for pattern in patterns)
+
+    def keep(run: Run) -> bool:
+        result = run.result
+        same = any_of(recipes, result.get("recipe")) and any_of(data, result.get("data"))
+        return same and set(tricks) <= set(result["tricks"])
+
+    return keep

@@ -1,0 +1,284 @@
+"""Runs -> rows: one for each configuration, its seeds pooled, named by what sets it apart, compared with others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from assemble.errors import UserError
+from assemble.reporting.differences import changes, flat, recipe_config, short_keys, text, usual_config
+from assemble.reporting.metrics import METRICS, Metric
+from assemble.reporting.read import Run
+from assemble.reporting.robustness import told_apart
+from assemble.reporting.statistics import Gain, Spread, paired, spread
+from assemble.runs.sweep_folder import Plan
+from assemble.suggest import suggest
+
+
+@dataclass
+class Row:
+    """One configuration."""
+
+    runs: Sequence[Run]
+    """One for each seed."""
+    label: str = ""
+    changed: dict[str, Any] = field(default_factory=dict)
+    """Dotted key -> value: what differs from the recipe, or from most of the rows without one."""
+    reported: Mapping[str, float] = field(default_factory=dict)
+    """The published numbers of the recipe, where the configuration is that recipe unchanged."""
+    notes: list[str] = field(default_factory=list)
+    gain: Gain | None = None
+    """Over the baseline."""
+    step: Gain | None = None
+    """Over the row above."""
+
+    @property
+    def config_hash(self) -> str:
+        return self.runs[0].config_hash
+
+    @property
+    def recipe(self) -> str | None:
+        return self.runs[0].result.get("recipe")
+
+    @property
+    def tricks(self) -> list[str]:
+        return self.runs[0].result["tricks"]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Of the first run; the others' differ in the seed alone."""
+        return self.runs[0].config
+
+    @property
+    def n(self) -> int:
+        return len(self.runs)
+
+    def values(self, metric: str) -> dict[int, float]:
+        """Seed -> the metric's value, of the runs that have one."""
+        found = {run.seed: run.metric(metric) for run in self.runs}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def spread(self, metric: str) -> Spread | None:
+        return spread(list(self.values(metric).values()))
+
+    def mean(self, metric: str) -> float | None:
+        found = self.spread(metric)
+        return found.mean if found else None
+
+
+@dataclass
+class Table:
+    """The rows of one data set. Rows of different data are never compared."""
+
+    title: str
+    rows: list[Row]
+    metric: Metric
+    baseline: Row
+    common: dict[str, Any] = field(default_factory=dict)
+    """What all rows have changed of their recipes."""
+    lines: dict[str, list[Row]] = field(default_factory=dict)
+    """Rows that a plot joins, by the line's name."""
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that some row has, the chosen one first, then those known, then others."""
+        keys = {key for row in self.rows for run in row.runs for key in [*run.result["metrics"], "throughput"]}
+        keys = {key for key in keys if any(row.values(key) for row in self.rows)}
+        known = [key for key in (self.metric.key, *METRICS) if key in keys]
+        return list(dict.fromkeys([*known, *sorted(keys)]))
+
+    @property
+    def reported(self) -> list[str]:
+        """The metrics of which some row has a published number."""
+        return [key for key in METRICS if any(key in row.reported for row in self.rows)]
+
+    @property
+    def names_tricks(self) -> bool:
+        """Does every label name its tricks, so that they need no column of their own?"""
+        return all(all(trick in row.label for trick in row.tricks) for row in self.rows)
+
+    @property
+    def notes(self) -> list[str]:
+        """The rows' footnotes; a note's number is its place here, from 1."""
+        return list(dict.fromkeys(note for row in self.rows for note in row.notes))
+
+    def marks(self, row: Row) -> list[int]:
+        """Numbers of a row's footnotes."""
+        return [self.notes.index(note) + 1 for note in row.notes]
+
+
+def tables(runs: Sequence[Run], plans: Sequence[Plan], metric: Metric, baseline: str | None = None) -> list[Table]:
+    """One table for each data set, in the order of the sweep where there is one.
+
+    Args:
+        baseline: a label, recipe, run id or hash; None: each table's first row.
+
+    Raises:
+        UserError: no row is the baseline, or several are; no row has the metric.
+    """
+    by_task: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        by_task.setdefault(_task(run), []).append(run)
+    titles = _titles(list(by_task))
+    made = []
+    for task, of_task in sorted(by_task.items()):
+        rows = _pooled(told_apart(of_task))
+        common = describe(rows, plans)
+        rows.sort(key=lambda row: _order(row, plans))
+        made.append(Table(titles[task], rows, metric, rows[0], common, _lines(rows, plans)))
+    if not any(row.values(metric.key) for table in made for row in table.rows):
+        known = sorted({key for table in made for key in table.metrics})
+        raise UserError(suggest("metric", metric.key, known))
+    if baseline is not None:
+        table, row = find_row(made, baseline)
+        table.baseline = row
+    for table in made:
+        compare(table)
+    return made
+
+
+def _pooled(runs: Sequence[Run]) -> list[Row]:
+    """A row for each configuration, with its seeds in their order."""
+    by_hash: dict[str, list[Run]] = {}
+    for run in runs:
+        by_hash.setdefault(run.config_hash, []).append(run)
+    return [Row(sorted(group, key=lambda run: run.seed)) for group in by_hash.values()]
+
+
+def compare(table: Table) -> None:
+    """Fill in the gains over the baseline and over the row above."""
+    key, sign = table.metric.key, table.metric.sign
+    values = [row.values(key) for row in table.rows]
+    reference = table.baseline.values(key)
+    for place, row in enumerate(table.rows):
+        row.gain = None if row is table.baseline else paired(values[place], reference, sign)
+        row.step = paired(values[place], values[place - 1], sign) if place else None
+
+
+def describe(rows: Sequence[Row], plans: Sequence[Plan]) -> dict[str, Any]:
+    """Fill in labels, published numbers and notes; returns the changes that all rows share, which no label repeats."""
+    usual = usual_config([row.config for row in rows if not row.recipe])
+    for row in rows:
+        published = recipe_config(row.recipe) if row.recipe else None
+        reference = {key: value for key, value in usual.items() if not row.recipe}
+        row.changed = changes(row.config, flat(published) if published else reference)
+        added, dropped = _trick_changes(row, published)
+        row.label = " ".join(
+            [row.recipe or " + ".join(row.tricks) or "no tricks", *(f"+ {name}" for name in added)]
+            + [f"- {name}" for name in dropped]
+        )
+        if published and not (added or dropped or row.changed):
+            numbers = dict(row.config.get("reported") or published.get("reported") or {})
+            if note := numbers.pop("note", None):
+                row.notes.append(str(note))
+            row.reported = {key: float(value) for key, value in numbers.items() if isinstance(value, int | float)}
+        row.notes += _run_notes(row)
+    common = _common([row.changed for row in rows])
+    short = short_keys(sorted({key for row in rows for key in row.changed if key not in common}))
+    for row in rows:
+        own = [f"{short[key]}={text(value)}" for key, value in row.changed.items() if key not in common]
+        row.label = ", ".join([row.label, *own])
+    _take_planned_labels(rows, plans)
+    return common
+
+
+def find_row(made: Sequence[Table], name: str) -> tuple[Table, Row]:
+    """The one row of that label, recipe, run id or hash.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+
+    def names(row: Row) -> list[str]:
+        return [row.label, row.config_hash, *(run.run_id for run in row.runs)]
+
+    every = [(table, row) for table in made for row in table.rows]
+    found = [pair for pair in every if name in names(pair[1])] or [pair for pair in every if name == pair[1].recipe]
+    if not found:
+        raise UserError(suggest("baseline", name, [row.label for _, row in every]))
+    if len(found) > 1:
+        hashes = ", ".join(f"{row.config_hash} ({row.label})" for _, row in found)
+        raise UserError(f"the baseline '{name}' may be any of {hashes}: name one by its hash")
+    return found[0]
+
+
+def _task(run: Run) -> tuple[str, str]:
+    """What must be equal for two rows to be compared: the data."""
+    data = run.config.get("data") or {}
+    return str(run.result.get("data") or data.get("name") or "unknown data"), str(data.get("root") or "")
+
+
+def _titles(tasks: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The data set's name, with as much of its folder as is needed."""
+    short = {task: " ".join(part for part in (task[0], Path(task[1]).name) if part) for task in tasks}
+    counts = Counter(short.values())
+    return {task: title if counts[title] == 1 else " ".join(task) for task, title in short.items()}
+
+
+def _order(row: Row, plans: Sequence[Plan]) -> tuple[Any, ...]:
+    """By the first sweep that has the row; else by recipe and by the number of tricks."""
+    for number, plan in enumerate(plans):
+        places = [place for run in row.runs if (place := plan.position(run.directory.name)) is not None]
+        if places:
+            return (number, min(places))
+    return (len(plans), row.recipe or "", len(row.tricks), row.label)
+
+
+def _trick_changes(row: Row, published: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
+    """Tricks added to the recipe, and dropped from it."""
+    if published is None:
+        return (row.tricks, []) if row.recipe and row.tricks else ([], [])
+    of_recipe = list(published["tricks"])
+    return [t for t in row.tricks if t not in of_recipe], [t for t in of_recipe if t not in row.tricks]
+
+
+def _run_notes(row: Row) -> list[str]:
+    """What a reader of the row should know about its runs."""
+    notes = []
+    commits = {run.result.get("git_commit") for run in row.runs}
+    if len(commits) > 1:
+        notes.append("runs of different commits of this project are pooled")
+    if not row.config:
+        notes.append("config.yaml is missing or damaged: only result.json is known")
+    lacking = [run for run in row.runs if run.metric("top1") is None]
+    if lacking:
+        notes.append(f"{len(lacking)} of {row.n} runs ended without a finite top-1, and are not in the mean")
+    return notes
+
+
+def _lines(rows: Sequence[Row], plans: Sequence[Plan]) -> dict[str, list[Row]]:
+    """Lines of the sweeps with those rows of theirs that are here; one alone is none."""
+    by_label = {row.label: row for row in rows}
+    named = {name: labels for plan in reversed(plans) for name, labels in plan.lines.items()}
+    lines = {name: [by_label[label] for label in labels if label in by_label] for name, labels in named.items()}
+    return {name: joined for name, joined in lines.items() if len(joined) > 1}
+
+
+def _common(changed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The entries that all have."""
+    first, *others = changed
+    if not others:
+        return {}
+    return {key: value for key, value in first.items() if all(key in o and o[key] == value for o in others)}
+
+
+def _take_planned_labels(rows: Sequence[Row], plans: Sequence[Plan]) -> None:
+    """Labels from the sweep's plan where they are clear; a label that two rows would share gets its hash."""
+    planned = {}
+    for row in rows:
+        found = [
+            plan.labels[run.directory.name] for plan in plans for run in row.runs if run.directory.name in plan.labels
+        ]
+        planned[id(row)] = found[0] if found else row.label
+    counts = Counter(planned.values())
+    for row in rows:
+        if counts[planned[id(row)]] == 1:
+            row.label = planned[id(row)]
+    counts = Counter(row.label for row in rows)
+    for row in rows:
+        if counts[row.label] > 1:
+            row.label += f" ({row.config_hash})"

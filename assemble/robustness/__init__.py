@@ -1,0 +1,1 @@
+"""How a classifier takes images that it was not trained for."""

@@ -1,0 +1,166 @@
+"""One directory for one configuration: what was asked for (config.yaml), how far it is (last.ckpt), what came out.
+
+The name of the directory follows from the configuration, so that the same command finds its run again: it goes on
+from ``last.ckpt``, or says that ``result.json`` is there already.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from assemble.errors import UserError
+from assemble.ranks import secondary_rank
+from assemble.runs.identity import chosen_recipe, config_hash, plain_config, run_name
+from assemble.runs.result import has_asked_scores, read_result, write_json, write_text, yaml_text
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+TAKEN, SEEN = 0, 1
+"""Bytes of ``.lock`` that a training process locks. Others look at the second alone: looking takes it for a moment,
+which must not make a process that comes for the run believe that it is taken."""
+
+
+@dataclass
+class Run:
+    """One run's directory. Use it as a context: the lock is given back at the end."""
+
+    directory: Path
+    run_id: str
+    config_hash: str
+    recipe: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    """The whole resolved configuration as plain values."""
+    _lock: IO[str] | None = None
+    _new: bool = False
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The checkpoint to go on from, if there is one."""
+        path = self.directory / "last.ckpt"
+        return path if path.is_file() else None
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What result.json says, if it is there and whole: the run is finished then."""
+        return read_result(self.directory)
+
+    @property
+    def finished(self) -> bool:
+        """Is there a whole result.json?"""
+        return self.result is not None
+
+    @property
+    def complete(self) -> bool:
+        """Is the run finished, with the scores that the configuration asks for?"""
+        return has_asked_scores(self.result, self.config)
+
+    def take(self) -> None:
+        """Hold the run for this process, unless it is held already.
+
+        Raises:
+            UserError: another process has it.
+        """
+        if self._lock is None:
+            self._lock = lock(self.directory)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the run. A new directory in which nothing happened is removed."""
+        if self._lock is None:
+            return
+        if self._new and {path.name for path in self.directory.iterdir()} <= {"config.yaml", ".lock"}:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        self._lock.close()
+        self._lock = None
+
+
+def open_run(cfg: DictConfig) -> Run:
+    """The run of a configuration: its directory made, locked and described, unless it is finished already.
+
+    Raises:
+        UserError: the directory cannot be written, or another process is training this run.
+    """
+    config = plain_config(cfg)
+    digest = config_hash(config)
+    run_id = run_name(config, digest)
+    run = Run(Path(cfg.output_dir).expanduser() / run_id, run_id, digest, chosen_recipe(), config)
+    if run.finished or secondary_rank():
+        return run
+    try:
+        run._new = not run.directory.exists()
+        run.directory.mkdir(parents=True, exist_ok=True)
+        run.take()
+        damaged = run.directory / "result.json"
+        if not run.finished and damaged.exists():
+            damaged.replace(damaged.with_suffix(".json.damaged"))
+            print(f"{damaged} is damaged: moved aside, the run goes on", file=sys.stderr)
+        write_text(run.directory / "config.yaml", yaml_text(config))
+    except OSError as error:
+        run.close()
+        reason = error.strerror or error
+        raise UserError(
+            f"cannot write to {run.directory}: {reason}. Choose another place with output_dir=..."
+        ) from error
+    return run
+
+
+def write_result(run: Run, result: dict[str, Any]) -> Path:
+    """Write result.json whole or not at all."""
+    return write_json(run.directory / "result.json", result)
+
+
+def describe_result(run: Run) -> str:
+    """Lines about a finished run."""
+    result = run.result or {}
+    metrics = ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {value}"
+        for name, value in result.get("metrics", {}).items()
+    )
+    return f"finished already: {run.directory}\n{metrics}\nTo train it again, remove that directory or change seed=..."
+
+
+def lock(directory: Path) -> IO[str]:
+    """Take a directory for this process. The system gives it back when the process ends, however it ends."""
+    handle = (directory / ".lock").open("a+", encoding="utf-8")
+    try:
+        # A record lock, not flock: loader workers that outlive a killed run for a moment must not keep it.
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, TAKEN)
+    except OSError as error:
+        handle.seek(0)
+        holder = handle.read().strip()
+        handle.close()
+        if not isinstance(error, BlockingIOError | PermissionError):
+            raise  # a file system without locks, for one
+        raise UserError(
+            f"{directory} is being worked on by process {holder or 'unknown'} already: wait until it ends, or end it"
+        ) from None
+    handle.truncate(0)
+    handle.write(f"{os.getpid()}\n")
+    handle.flush()
+    fcntl.lockf(handle, fcntl.LOCK_EX, 1, SEEN)
+    return handle
+
+
+def trained_by(directory: Path) -> str | None:
+    """The other process that is training the run of a directory; None if nobody is. Not for that process itself."""
+    try:
+        with (directory / ".lock").open("r", encoding="utf-8") as handle:
+            try:
+                fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, SEEN)
+            except (BlockingIOError, PermissionError):
+                return handle.read().strip() or "unknown"
+    except OSError:
+        pass  # no such run, or a file system without locks
+    return None

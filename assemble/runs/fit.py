@@ -1,0 +1,159 @@
+"""Builds what a plan says, trains it, scores it, and writes the result."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.accelerators import CUDAAccelerator
+from pytorch_lightning.callbacks import Timer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from assemble.errors import UserError
+from assemble.models.cost import cost_of
+from assemble.planning.explain import summary
+from assemble.planning.plan import Plan
+from assemble.runs.build import build_callbacks, build_module, build_trainer
+from assemble.runs.directory import write_result
+from assemble.runs.environment import describe_environment
+from assemble.runs.identity import command
+from assemble.runs.loggers import build_loggers, close_loggers, log_result
+from assemble.schema import Weights
+from lit_modules.callbacks import History
+from lit_modules.checkpoints import read_checkpoint
+from lit_modules.classifier import Classifier
+from lit_modules.csv_logger import CsvLogger
+
+if TYPE_CHECKING:
+    from assemble.runs.directory import Run
+
+GONE = "Connection (closed|reset) by peer|ncclRemoteError|remote process exited"
+"""What gloo and NCCL say where they wait for a process that is no more."""
+
+
+def fit(plan: Plan, run: Run) -> dict[str, Any]:
+    """Train, score, write result.json; returns its content. Goes on from ``last.ckpt`` where the run has one."""
+    _quiet()
+    assert plan.data is not None
+    cfg, console = plan.cfg, Console()
+    module = build_module(plan)
+    loggers = build_loggers(run.config, run, plan.recipe.names, run.recipe)
+    callbacks = build_callbacks(plan, run.directory, run.config)
+    timer = next(callback for callback in callbacks if isinstance(callback, Timer))
+    history = next(callback for callback in callbacks if isinstance(callback, History))
+    exit_code = 1
+    try:
+        trainer = build_trainer(
+            cfg.trainer,
+            limit_train_batches=plan.micro_batches_per_epoch,
+            logger=loggers,
+            callbacks=callbacks,
+            enable_progress_bar=cfg.trainer.progress_bar,
+            default_root_dir=run.directory,
+        )
+        on_gpu = isinstance(trainer.accelerator, CUDAAccelerator)
+        if cfg.trainer.sync_batchnorm and plan.batch.devices > 1 and not on_gpu:
+            raise UserError("trainer.sync_batchnorm=true needs GPUs: leave it out, or set trainer.accelerator=gpu")
+        if trainer.is_global_zero:
+            console.print(summary(plan))
+            going_on = " (going on)" if run.checkpoint else ""
+            console.print(f"[bold]run[/bold]            {escape(str(run.directory))}{going_on}")
+        chosen = run.directory / "best.ckpt" if cfg.eval.weights is Weights.best else None
+        if run.checkpoint and chosen:
+            read_checkpoint(chosen, module)  # not found out after days of training
+        _train(trainer, module, plan, run)
+        if chosen:
+            read_checkpoint(chosen, module)
+        scores = trainer.test(module, datamodule=plan.data, ckpt_path=chosen, verbose=False, weights_only=True)[0]
+        result = _result(plan, run, scores, timer.time_elapsed("train"), history)
+        if trainer.is_global_zero:
+            write_result(run, result)
+            log_result(loggers, result)
+            console.print(result_table(result, run))
+        exit_code = 0
+        return result
+    finally:
+        close_loggers(loggers, exit_code)
+
+
+def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
+    """`Trainer.fit`, whose own answer to Ctrl-C is to leave with exit code 1."""
+    checkpoint = run.checkpoint
+    step = read_checkpoint(checkpoint, module)["global_step"] if checkpoint else 0
+    for logger in trainer.loggers:
+        if isinstance(logger, CsvLogger):
+            logger.go_on_from(step)
+    try:
+        trainer.fit(module, datamodule=plan.data, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    except RuntimeError as error:
+        if trainer.world_size > 1 and re.search(GONE, str(error)):
+            raise UserError(
+                "another process of this job has ended before its time (killed, or out of memory?). The same command "
+                "goes on from the last checkpoint"
+            ) from error
+        raise
+
+
+def _result(plan: Plan, run: Run, scores: Any, seconds: float, history: History) -> dict[str, Any]:
+    best = plan.cfg.eval.weights is Weights.best
+    cost = cost_of(plan.recipe.spec, plan.cfg.data.scored_size)
+    return {
+        "run_id": run.run_id,
+        "recipe": run.recipe,
+        "tricks": plan.recipe.names,
+        "model": plan.recipe.spec.name,
+        "data": plan.cfg.data.name,
+        "seed": plan.cfg.seed,
+        "metrics": {name: float(scores[f"test/{name}"]) for name in ("top1", "top5", "loss", "ece")},
+        "validation": history.best if best else history.scores[-1],
+        "weights": plan.cfg.eval.weights.value,
+        "params": cost.params,
+        "macs": cost.macs,
+        "epochs": plan.cfg.trainer.max_epochs,
+        "train_seconds": round(seconds, 2),
+        "step_seconds": history.step_seconds,
+        "config_hash": run.config_hash,
+        "command": command(),
+        **describe_environment(),
+    }
+
+
+def result_table(result: dict[str, Any], run: Run) -> Table:
+    """The numbers of a finished run."""
+    table = Table(title=result["run_id"], title_justify="left")
+    metrics = result["metrics"]
+    for column in ("top-1 %", "top-5 %", "loss", "ECE %", "params", "MACs", "epochs", "seconds"):
+        table.add_column(column, justify="right")
+    table.add_row(
+        f"{metrics['top1']:.2f}",
+        f"{metrics['top5']:.2f}",
+        f"{metrics['loss']:.4f}",
+        f"{metrics['ece']:.2f}",
+        f"{result['params']:,}",
+        f"{result['macs'] / 1e6:,.1f}M",
+        str(result["epochs"]),
+        f"{result['train_seconds']:.0f}",
+    )
+    table.caption = f"one run, seed {result['seed']}; {escape(str(run.directory / 'result.json'))}"
+    return table
+
+
+def _quiet() -> None:
+    """What Lightning says about machines is said by our own summary, or is advice that does not fit here."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*number of training batches .* is smaller than the logging interval.*",
+        ".*in eval mode at the start of training.*",  # frozen batch norms
+        ".*AMP with fp16 is not supported on CPU.*",  # an error of ours
+        ".*treespec, LeafSpec.*",  # Lightning 2.6 with torch 2.14
+    ):
+        warnings.filterwarnings("ignore", message)

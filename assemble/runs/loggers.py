@@ -1,0 +1,96 @@
+"""The loggers of a run, made from the config group ``logger``; several may be chosen at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pytorch_lightning.loggers import Logger, WandbLogger
+
+from assemble.errors import UserError
+from assemble.runs.wandb_key import offline
+
+if TYPE_CHECKING:
+    from assemble.runs.directory import Run
+
+EXTRAS = {"tensorboard", "mlflow"}
+"""Optional dependencies of this project that carry a logger's name."""
+
+
+def build_loggers(config: Mapping[str, Any], run: Run, tags: Sequence[str], group: str | None) -> list[Logger]:
+    """The loggers chosen in a resolved configuration, writing into the run's directory.
+
+    Raises:
+        UserError: a logger's package is missing, or it does not know a setting.
+    """
+    return [_build(name, dict(given or {}), run, tags, group) for name, given in config["logger"].items()]
+
+
+def log_result(loggers: Sequence[Logger], result: Mapping[str, Any]) -> None:
+    """Put result.json into the summary of a W&B run: there is one run for each job, and these are its columns."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.summary.update({"result": dict(result)})
+
+
+def log_later_result(run: Run, result: Mapping[str, Any]) -> None:
+    """`log_result` for a run whose loggers are closed: its W&B run is taken up again, by its id."""
+    chosen = {name: given for name, given in run.config["logger"].items() if name == "wandb"}
+    loggers = build_loggers({"logger": chosen}, run, list(run.config["tricks"]), run.recipe)
+    exit_code = 1
+    try:
+        log_result(loggers, result)
+        exit_code = 0
+    finally:
+        close_loggers(loggers, exit_code)
+
+
+def close_loggers(loggers: Sequence[Logger], exit_code: int) -> None:
+    """Close them with the run's exit code, so that a crashed run is not shown as finished. Never raises."""
+    for logger in loggers:
+        try:
+            if isinstance(logger, WandbLogger):
+                if logger._experiment is not None:
+                    logger._experiment.finish(exit_code=exit_code)
+            else:
+                logger.finalize("success" if exit_code == 0 else "failed")
+        except Exception as error:  # the run's own outcome matters more
+            print(f"{type(logger).__name__} could not be closed: {error}", file=sys.stderr)
+
+
+def _build(name: str, given: dict[str, Any], run: Run, tags: Sequence[str], group: str | None) -> Logger:
+    """One logger: its settings from the config win over what the run would set."""
+    target = given.pop("_target_", None)
+    if not target:
+        raise UserError(f"logger '{name}' has no _target_, so it is unknown which logger it is")
+    arguments = _of_run(name, run, tags, group) | {key: value for key, value in given.items() if value is not None}
+    module, _, kind = str(target).rpartition(".")
+    try:
+        return getattr(import_module(module), kind)(**arguments)
+    except ModuleNotFoundError as error:
+        package = f"-e '.[{name}]'" if name in EXTRAS else name
+        raise UserError(f"logger {name} needs the package {name}: pip install {package}") from error
+    except (TypeError, AttributeError, ImportError, ValueError) as error:
+        raise UserError(f"logger {name}: {error}") from error
+
+
+def _of_run(name: str, run: Run, tags: Sequence[str], group: str | None) -> dict[str, Any]:
+    """What a known logger is told about the run."""
+    directory = str(run.directory)
+    if name == "csv":
+        return {"save_dir": directory, "name": "", "version": ""}
+    if name == "tensorboard":
+        return {"save_dir": directory, "name": "tensorboard", "version": ""}
+    if name == "mlflow":
+        same = {"run_name": run.run_id, "tags": {"tricks": ",".join(tags), "group": group or ""}}
+        if "MLFLOW_TRACKING_URI" in os.environ:
+            return same
+        runs = run.directory.parent.resolve()  # MLflow's own default, a folder of files, is no longer supported by it
+        return {**same, "tracking_uri": f"sqlite:///{runs}/mlflow.db", "artifact_location": f"{runs}/mlartifacts"}
+    if name == "wandb":
+        same = {"save_dir": directory, "id": run.run_id, "name": run.run_id, "config": run.config}
+        return {**same, "group": group, "tags": list(tags), "job_type": "train", **offline()}
+    return {}

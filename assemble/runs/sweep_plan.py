@@ -1,0 +1,177 @@
+"""The jobs of a sweep, known before the first one starts: which, how many are done, how long the rest may take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from assemble.atomic import whole_file
+from assemble.runs.identity import run_id
+from assemble.runs.result import read_result
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+FILE = "plan.json"
+"""In the sweep's directory; what the report reads."""
+
+LONGEST = 50
+"""Rows of a plan that are printed. The file has them all."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep."""
+
+    overrides: tuple[str, ...]
+    run_id: str
+    output_dir: str
+    tricks: tuple[str, ...]
+    seed: int
+    row: str
+    """The line of the table that it belongs to; jobs of other seeds share it."""
+    model: str
+    data: str
+    epochs: int
+    trains: bool = True
+    """False for ``explain=true`` and ``prepare=true``, which have no result and are never done."""
+
+    @classmethod
+    def of(cls, cfg: DictConfig, overrides: Iterable[str], row: str) -> Job:
+        """The job of a composed configuration."""
+        from assemble.config.selection import active_tricks
+
+        return cls(
+            overrides=tuple(overrides),
+            run_id=run_id(cfg),
+            output_dir=cfg.output_dir,
+            tricks=tuple(active_tricks(cfg)),
+            seed=cfg.seed,
+            row=row,
+            model=cfg.model.name,
+            data=cfg.data.name,
+            epochs=cfg.trainer.max_epochs,
+            trains=not (cfg.explain or cfg.prepare),
+        )
+
+    @property
+    def directory(self) -> Path:
+        """Where the run is or will be."""
+        return Path(self.output_dir).expanduser() / self.run_id
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What came out, if it is finished."""
+        return read_result(self.directory) if self.trains else None
+
+    @property
+    def begun(self) -> bool:
+        """Is there a checkpoint to go on from?"""
+        return self.trains and (self.directory / "last.ckpt").is_file()
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """All jobs of a sweep."""
+
+    mode: str
+    jobs: Sequence[Job]
+    orders: Sequence[Sequence[str]] = ()
+    """Orders of tricks along which gains are to be read: one of a cumulative ablation, the drawn ones of Shapley's."""
+    skipped: Sequence[dict[str, Any]] = field(default=())
+    """Rows that cannot be trained: ``row``, ``tricks``, ``reason``."""
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Rows that a plot of the score over multiply-adds joins by a line, by the line's name."""
+
+    def write(self, directory: Path) -> Path:
+        """Write ``plan.json``."""
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / FILE
+        with whole_file(path) as file:
+            file.write((json.dumps(asdict(self), indent=1) + "\n").encode())
+        return path
+
+    @classmethod
+    def read(cls, directory: Path) -> SweepPlan | None:
+        """The plan of a sweep's directory, if it has one."""
+        path = directory / FILE
+        if not path.is_file():
+            return None
+        content = json.loads(path.read_text(encoding="utf-8"))
+        jobs = [Job(**{**job, **{key: tuple(job[key]) for key in ("overrides", "tricks")}}) for job in content["jobs"]]
+        return cls(content["mode"], jobs, content["orders"], content["skipped"], content.get("lines") or {})
+
+    def show(self) -> None:
+        """Print it."""
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        results = [job.result for job in self.jobs]
+        finished = [result for result in results if result is not None]
+        remaining = [job for job, result in zip(self.jobs, results, strict=True) if result is None]
+        begun = sum(job.begun for job in remaining)
+        rows: dict[str, list[bool]] = {}
+        for job, result in zip(self.jobs, results, strict=True):
+            rows.setdefault(job.row, []).append(result is not None)
+
+        table = Table("row", "jobs", "done")
+        for row, done in list(rows.items())[:LONGEST]:
+            table.add_row(escape(row), str(len(done)), str(sum(done)))
+        console = Console()
+        console.print(table)
+        lines = [("sweep", f"{self.mode}, {count(len(rows), 'row')}, {count(len(self.jobs), 'job')}")]
+        lines += [("", f"the first {LONGEST} rows are shown")] if len(rows) > LONGEST else []
+        lines += [("orders", f"{len(self.orders)}, along which the gains are read")] if len(self.orders) > 1 else []
+        lines.append(("done", f"{len(finished)} finished, {begun} begun, {len(remaining) - begun} to begin"))
+        lines += [("time", estimate(remaining, self.jobs))] if remaining else []
+        lines += [("left out", f"{skipped['row']}: {skipped['reason']}") for skipped in self.skipped]
+        for name, text in lines:
+            console.print(f"[bold]{name:9}[/bold] {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def estimate(remaining: Sequence[Job], jobs: Sequence[Job]) -> str:
+    """How long the remaining jobs will train, judged by finished runs: the same row first, then the same sweep, then
+    any below the output directories with the same network and data.
+    """
+    own = [(job, result) for job in jobs if (result := job.result) and _timed(result)]
+    folders = {job.output_dir: Path(job.output_dir).expanduser() for job in jobs}
+    others = [result for folder in folders.values() for result in _results(folder) if _timed(result)]
+    seconds, used = 0.0, set()
+    for job in remaining:
+        alike = (
+            [r for other, r in own if other.row == job.row],
+            [r for other, r in own if (other.model, other.data) == (job.model, job.data)],
+            [r for r in others if (r.get("model"), r.get("data")) == (job.model, job.data)],
+        )
+        known = next((results for results in alike if results), None)
+        if known is None:
+            return "unknown until a first run of this network on this data is finished"
+        used |= {str(r.get("run_id")) for r in known}
+        seconds += job.epochs * fmean(r["train_seconds"] / r["epochs"] for r in known)
+    return f"about {duration(seconds)} of training, one job after another, judged by {count(len(used), 'finished run')}"
+
+
+def _results(folder: Path) -> list[dict[str, Any]]:
+    return [result for path in sorted(folder.glob("*/result.json")) if (result := read_result(path.parent))]
+
+
+def _timed(result: Mapping[str, Any]) -> bool:
+    return all(isinstance(result.get(key), int | float) and result[key] > 0 for key in ("train_seconds", "epochs"))
+
+
+def count(number: int, noun: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that suits them."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,1 @@
+"""Many runs: designed, planned, launched, summed up."""

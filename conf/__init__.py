@@ -1,1 +1,0 @@
-"""Hydra config groups (YAML) and their typed schema."""

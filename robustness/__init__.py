@@ -1,1 +1,0 @@
-"""How a classifier takes pictures that it was not trained for."""
