@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from assemble.bounds import bounded
+
 
 class Library(Enum):
     """Whose network ``model.name`` is: one of ``--help model``, or any of timm's by timm's name (``model=timm``)."""
@@ -99,19 +101,31 @@ class ModelConfig:
 
     name: str = "tiny"
     library: Library = Library.catalogue
-    num_classes: int | None = None  # None: as many as the data set has
+    num_classes: int | None = None
+    """Outputs. None: as many as the data set has classes."""
     # Not every family takes each of these; None is the model's own.
-    width: int | None = None  # channels of the first stage (64; 16 of the CIFAR nets; 32 of MobileNet)
-    blocks: list[str] | None = None  # stages of an EfficientNet, as timm writes them: ir_r2_k3_s2_e6_c24_se0.25
-    stem: Stem = Stem.auto  # auto: small up to 64 pixels
-    padding: Padding | None = None  # None: torch
-    init: Init | None = None  # None: tensorflow
-    bn_momentum: float | None = None  # PyTorch's convention: the paper's 0.997 is 0.003 here. None: 0.1
-    bn_eps: float | None = None  # None: 1e-5
-    checkpoint: str | None = None  # start from these weights (.ckpt, .pt, .pth or .safetensors)
-    new_head: bool = False  # not from the classifier in them: it is for other classes
-    restore_statistics: bool = True  # false: batch norm's moving mean and variance begin anew
-    freeze: int | None = None  # stages that stay as they are: 0 the stem alone, 2 the stem and the first two stages
+    width: int | None = None
+    """Channels of the first stage (64; 16 of the CIFAR nets; 32 of MobileNet)."""
+    blocks: list[str] | None = None
+    """Stages of an EfficientNet, as timm writes them: ir_r2_k3_s2_e6_c24_se0.25."""
+    stem: Stem = Stem.auto
+    """How the network begins: imagenet, small, or auto, which is small up to 64 pixels."""
+    padding: Padding | None = None
+    """How strided layers pad. None: torch."""
+    init: Init | None = None
+    """Whose initial weights. None: tensorflow."""
+    bn_momentum: float | None = None
+    """Batch norm's, in PyTorch's convention: the paper's 0.997 is 0.003 here. None: 0.1."""
+    bn_eps: float | None = None
+    """What batch norm adds to the variance. None: 1e-5."""
+    checkpoint: str | None = None
+    """Start from these weights (.ckpt, .pt, .pth or .safetensors)."""
+    new_head: bool = False
+    """Begin the classifier anew: that of the weights is for other classes."""
+    restore_statistics: bool = True
+    """Take batch norm's moving mean and variance from the weights; false: they begin anew."""
+    freeze: int | None = bounded(None, least=0)
+    """Stages that stay as they are: 0 the stem alone, 2 the stem and the first two stages."""
 
 
 @dataclass
@@ -119,26 +133,46 @@ class DataConfig:
     """The images. ``batch_size`` is global: the images of one optimizer step, over all devices."""
 
     name: str = "digits"
+    """Of the data set; ``data=NAME`` sets it."""
     root: str | None = None
-    download: bool = False  # what data.root lacks, where torchvision knows from where
+    """The folder that the data set lies in."""
+    download: bool = False
+    """Download what data.root lacks, where torchvision knows from where."""
     preprocessing: Preprocessing = Preprocessing.torchvision
-    image_size: int = 32  # side of the training images, and where nothing else is said of the evaluated ones
-    eval_size: int | None = None  # side of the evaluated images; None: image_size
-    batch_size: int = 64
-    num_workers: int = 0
-    train_share: float = 1.0  # share of each class that is trained on, at least one image; scored are all
-    train_share_seed: int = 0  # of its drawing
-    flip: float = 0.5  # probability of a horizontal flip in training
-    crop_scale: tuple[float, float] = (0.08, 1.0)  # share of the area a random crop keeps (imagefolder)
-    crop_ratio: tuple[float, float] = (0.75, 1.3333333333333333)
-    crop_pad: int = 4  # random shift in pixels for images that are small already (digits)
+    """Whose crops: torchvision's, or official, as TensorFlow 1 makes them."""
+    image_size: int = bounded(32, least=1)
+    """Side of the training images, and where nothing else is said of the evaluated ones."""
+    eval_size: int | None = bounded(None, least=1)
+    """Side of the evaluated images; None: image_size."""
+    batch_size: int = bounded(64, least=1)
+    """Images of one optimizer step, over all devices and accumulation steps."""
+    num_workers: int = bounded(0, least=0)
+    """Processes that load images, for each device; 0: the training process does."""
+    train_share: float = bounded(1.0, above=0, most=1)
+    """Share of each class that is trained on, at least one image; scored are all."""
+    train_share_seed: int = bounded(0, least=0)
+    """Seed by which the share is drawn."""
+    flip: float = bounded(0.5, least=0, most=1)
+    """Probability of a horizontal flip in training."""
+    crop_scale: tuple[float, float] = bounded((0.08, 1.0), count=2, rising=True, above=0, most=1)
+    """Least and largest share of the area that a random crop keeps (imagefolder)."""
+    crop_ratio: tuple[float, float] = bounded((0.75, 1.3333333333333333), count=2, rising=True, above=0)
+    """Least and largest ratio of a random crop's width to its height."""
+    crop_pad: int = bounded(4, least=0)
+    """Random shift in pixels for images that are small already (digits)."""
     # Evaluation: the shorter side is resized to eval_size / eval_crop, or to eval_resize, then the centre is cropped.
-    eval_crop: float | None = None  # None: 0.875, where there is no eval_resize
-    eval_resize: int | None = None
+    eval_crop: float | None = bounded(None, above=0, most=1)
+    """Side of the evaluation crop over the shorter side before it. None: 0.875, where there is no eval_resize."""
+    eval_resize: int | None = bounded(None, least=1)
+    """The shorter side in pixels before the evaluation crop, in the place of eval_crop."""
     eval_interpolation: Interpolation = Interpolation.bilinear
-    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # on the 0-255 scale, subtracted on the device
-    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
-    label_offset: int = 0  # 1 where output 0 is a background class (the official 1001-way ImageNet head)
+    """How evaluated images are resized: bilinear or bicubic."""
+    mean: tuple[float, float, float] = bounded((123.675, 116.28, 103.53), count=3)
+    """Of each channel on the 0-255 scale, subtracted on the device."""
+    std: tuple[float, float, float] = bounded((58.395, 57.12, 57.375), count=3, above=0)
+    """Of each channel on the 0-255 scale, divided by on the device."""
+    label_offset: int = bounded(0, least=0)
+    """1 where output 0 is a background class (the official 1001-way ImageNet head)."""
 
     @property
     def scored_size(self) -> int:
@@ -150,44 +184,76 @@ class DataConfig:
 class OptimConfig:
     """The optimizer and its per-step schedule. ``lr`` is the peak for the global batch: it is never rescaled."""
 
-    name: str = "sgd"  # or any of timm's, by timm's name
-    lr: float = 0.1
-    momentum: float = 0.9  # of optimizers that have one
-    nesterov: bool = False  # of sgd
-    weight_decay: float = 1e-4
+    name: str = "sgd"
+    """The optimizer: one of ``--help optim``, or any of timm's by timm's name."""
+    lr: float = bounded(0.1, above=0)
+    """The peak learning rate, for the global batch: it is never rescaled."""
+    momentum: float = bounded(0.9, least=0, below=1)
+    """Momentum, of optimizers that have one."""
+    nesterov: bool = False
+    """Nesterov's momentum, of sgd."""
+    weight_decay: float = bounded(1e-4, least=0)
+    """Weight decay."""
     decay_rule: DecayRule = DecayRule.official
-    layer_decay: float | None = None  # each layer's learning rate over that of the layer after it; None: all alike
-    args: dict[str, Any] = field(default_factory=dict)  # the optimizer's other arguments: betas, eps, alpha, ...
-    schedule: str = "cosine"  # cosine, step, exponential, polynomial, linear or constant
-    warmup_epochs: float = 1.0
-    warmup_lr: float = 0.0  # where the warm-up begins
-    min_lr: float = 0.0  # where the decay ends
-    milestones: tuple[float, ...] = (30.0, 60.0, 90.0)  # epochs at which ``step`` multiplies by ``gamma``
-    gamma: float | None = None  # None: 0.1 for ``step``, 0.97 for ``exponential``
-    decay_epochs: float = 2.4  # ``exponential`` multiplies by ``gamma`` every so many epochs, counted from the first
-    staircase: bool = True  # at once; false: a little at every step
-    power: float = 2.0  # of ``polynomial``
+    """What decays: official (all but batch norm), weights (all but biases and norms) or all."""
+    layer_decay: float | None = bounded(None, above=0, most=1)
+    """Each layer's learning rate over that of the layer after it; None: all alike."""
+    args: dict[str, Any] = field(default_factory=dict)
+    """The optimizer's other arguments: betas, eps, alpha, ..."""
+    schedule: str = "cosine"
+    """How the learning rate falls: cosine, step, exponential, polynomial, linear or constant."""
+    warmup_epochs: float = bounded(1.0, least=0)
+    """Epochs of a linear warm-up."""
+    warmup_lr: float = bounded(0.0, least=0)
+    """Where the warm-up begins."""
+    min_lr: float = bounded(0.0, least=0)
+    """Where the decay ends."""
+    milestones: tuple[float, ...] = (30.0, 60.0, 90.0)
+    """Epochs at which ``step`` multiplies by ``gamma``."""
+    gamma: float | None = bounded(None, above=0)
+    """None: 0.1 for ``step``, 0.97 for ``exponential``."""
+    decay_epochs: float = bounded(2.4, above=0)
+    """``exponential`` multiplies by ``gamma`` every so many epochs, counted from the first."""
+    staircase: bool = True
+    """Whether ``exponential`` falls at once; false: a little at every step."""
+    power: float = bounded(2.0, above=0)
+    """Exponent of ``polynomial``."""
 
 
 @dataclass
 class TrainerConfig:
     """What goes to Lightning's Trainer, and how the step is run."""
 
-    max_epochs: int = 15
-    devices: int = 1
-    num_nodes: int = 1
+    max_epochs: int = bounded(15, least=1)
+    """Epochs of the whole training."""
+    devices: int = bounded(1, least=1)
+    """Devices of each node."""
+    num_nodes: int = bounded(1, least=1)
+    """Machines."""
     accelerator: str = "auto"
+    """auto, cpu, gpu, mps or any other of Lightning's."""
     strategy: str = "auto"
+    """Lightning's strategy: auto, ddp, ..."""
     precision: str = "32-true"
-    loss_scale: float | None = None  # fixed loss scale of 16-mixed (the paper: 128); None: found while training
-    accumulate_grad_batches: int = 1
-    gradient_clip_val: float | None = None
+    """32-true, bf16-mixed, 16-mixed or any other of Lightning's."""
+    loss_scale: float | None = bounded(None, above=0)
+    """Fixed loss scale of 16-mixed (the paper: 128); None: found while training."""
+    accumulate_grad_batches: int = bounded(1, least=1)
+    """Forward passes of one optimizer step on each device."""
+    gradient_clip_val: float | None = bounded(None, above=0)
+    """Largest norm of the gradient; None: any."""
     sync_batchnorm: bool = False
+    """Batch norm over the images of all devices."""
     channels_last: bool = True
+    """Keep channels last in memory, which is faster."""
     compile: bool = False
+    """Compile the network by torch.compile."""
     deterministic: bool = False
-    log_every_n_steps: int = 20
-    limit_train_batches: float = 1.0  # share of an epoch's steps, for a quick try
+    """Use deterministic algorithms alone."""
+    log_every_n_steps: int = bounded(20, least=1)
+    """Optimizer steps between two logged rows."""
+    limit_train_batches: float = bounded(1.0, above=0, most=1)
+    """Share of an epoch's steps, for a quick try."""
     progress_bar: bool = True
 
 
@@ -195,14 +261,21 @@ class TrainerConfig:
 class RobustnessConfig:
     """What robustness is scored on. It changes no weights, so a finished run may be asked for it later."""
 
-    batch_size: int | None = None  # images per device; None: as in training
-    corruptions: Corruptions | None = None  # imagenet_c, imagenet_p, cifar_c or on_the_fly; None: not scored
-    corruptions_root: str | None = None  # folder of a published set
+    batch_size: int | None = bounded(None, least=1)
+    """Images per device; None: as in training."""
+    corruptions: Corruptions | None = None
+    """Which corrupted images are scored: imagenet_c, imagenet_p, cifar_c or on_the_fly; None: none."""
+    corruptions_root: str | None = None
+    """Folder of a published set."""
     # Of on_the_fly alone:
-    corruptions_extra: bool = False  # the 4 extra corruptions too, beside the 15
-    corruptions_preset: Preset | None = None  # None: cifar up to 32 pixels, tiny up to 64, imagenet above
-    corruptions_jpeg: bool = False  # a round trip through JPEG of quality 85, as the published set had it
-    frost_textures: str | None = None  # folder of the published frost images; None: what packages have, or drawn
+    corruptions_extra: bool = False
+    """The 4 extra corruptions too, beside the 15."""
+    corruptions_preset: Preset | None = None
+    """Whose strengths. None: cifar up to 32 pixels, tiny up to 64, imagenet above."""
+    corruptions_jpeg: bool = False
+    """A round trip through JPEG of quality 85, as the published set had it."""
+    frost_textures: str | None = None
+    """Folder of the published frost images; None: what packages have, or drawn."""
 
 
 @dataclass
@@ -210,8 +283,11 @@ class EvalConfig(RobustnessConfig):
     """How the trained network is scored."""
 
     weights: Weights = Weights.last
-    ece_bins: int = 15  # the official code uses 10
-    throughput: bool = False  # measure images/s of the trained network in inference (batch 64, float32, as the paper)
+    """Which weights are scored at the end: last, or best on the validation set."""
+    ece_bins: int = bounded(15, least=1, most=10_000)
+    """Bins of the expected calibration error; the official code uses 10."""
+    throughput: bool = False
+    """Measure images/s of the trained network in inference (batch 64, float32, as the paper)."""
 
 
 @dataclass
@@ -225,13 +301,20 @@ class Config:
     eval: EvalConfig = field(default_factory=EvalConfig)
     logger: dict[str, Any] = field(default_factory=dict)
     tricks: dict[str, Any] = field(default_factory=dict)
-    drop: list[str] = field(default_factory=list)  # tricks of the recipe to leave out
-    seed: int = 0
-    explain: bool = False  # print what would be built, and stop
-    plot: str | None = None  # a folder for images of the schedule, the moving strengths and a training batch
-    prepare: bool = False  # compute what training would compute first (stored logits of a teacher), and stop
+    drop: list[str] = field(default_factory=list)
+    """Tricks of the recipe to leave out."""
+    seed: int = bounded(0, least=0, below=2**63)
+    """Of weights, order and augmentations."""
+    explain: bool = False
+    """Print what would be built, and stop."""
+    plot: str | None = None
+    """A folder for plots of the schedule, the moving strengths and a training batch."""
+    prepare: bool = False
+    """Compute what training would compute first (stored logits of a teacher), and stop."""
     output_dir: str = "runs"
-    reported: dict[str, Any] = field(default_factory=dict)  # a recipe's published numbers
+    """The folder of run directories."""
+    reported: dict[str, Any] = field(default_factory=dict)
+    """A recipe's published numbers."""
 
 
 # --- evaluate.py
@@ -242,19 +325,27 @@ class ScoreConfig(RobustnessConfig):
     """What is scored of a trained network."""
 
     split: ScoredSplit = ScoredSplit.test
-    averaged: bool | None = None  # true: the average of the weights, false: the raw ones; None: what the run scores
-    flip: bool = False  # the mean of the logits of each image and its mirror image
-    baseline: str | None = None  # the evaluation.json of another network, to whose robustness this one's is compared
-    predict: list[str] = field(default_factory=list)  # name what is in these images or folders of them, score nothing
-    cam: bool = False  # draw where ``predict`` looks, as class activation maps
+    """Which images are scored: test or val."""
+    averaged: bool | None = None
+    """Score the average of the weights; false: the raw ones; None: those that the run scores."""
+    flip: bool = False
+    """The mean of the logits of each image and its mirror image."""
+    baseline: str | None = None
+    """The evaluation.json of another network, to whose robustness this one's is compared."""
+    predict: list[str] = field(default_factory=list)
+    """Name what is in these images or folders of them, score nothing."""
+    cam: bool = False
+    """Draw where ``predict`` looks, as class activation maps."""
 
 
 @dataclass
 class DeviceConfig:
     """Where the network runs."""
 
-    accelerator: str = "auto"  # auto, cpu, gpu or mps
-    precision: str = "32-true"  # 32-true, bf16-mixed or 16-mixed
+    accelerator: str = "auto"
+    """auto, cpu, gpu or mps."""
+    precision: str = "32-true"
+    """32-true, bf16-mixed or 16-mixed."""
     progress_bar: bool = True
 
 
@@ -262,8 +353,10 @@ class DeviceConfig:
 class EvaluateConfig:
     """All that evaluate.py takes. ``data`` begins as the network wants its images, and as its run had it."""
 
-    checkpoint: str | None = None  # of a run
-    model: str | None = None  # timm:NAME, timm:NAME@WEIGHTS or efficientnet_lite0
+    checkpoint: str | None = None
+    """A checkpoint of a run."""
+    model: str | None = None
+    """A network that others have trained: timm:NAME, timm:NAME@WEIGHTS or efficientnet_lite0."""
     data: DataConfig = field(default_factory=DataConfig)
     eval: ScoreConfig = field(default_factory=ScoreConfig)
     trainer: DeviceConfig = field(default_factory=DeviceConfig)

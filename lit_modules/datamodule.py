@@ -20,11 +20,12 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from assemble.bounds import check_bounds
 from assemble.data.crops import EVAL_CROP
 from assemble.data.sampler import EpochSampler, eval_batches
 from assemble.data.sources import open_source
 from assemble.data.splits import EvalSet, Split, TrainSet
-from assemble.errors import UserError, require
+from assemble.errors import UserError
 from assemble.schema import DataConfig, Interpolation
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class ClassifierData(LightningDataModule):
         eval_batch: int | None = None,
     ) -> None:
         super().__init__()
-        check(cfg)
+        check_bounds(cfg, "data.")
         self.cfg = cfg
         self.micro_batch = micro_batch
         self.accumulate = accumulate
@@ -192,34 +193,3 @@ class ClassifierData(LightningDataModule):
 def cores() -> int:
     """CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def check(cfg: DataConfig) -> None:
-    """Raise `UserError` for settings no data set can have."""
-    lengths = {"mean": 3, "std": 3, "crop_scale": 2, "crop_ratio": 2}  # OmegaConf does not count
-    require(
-        *(
-            (len(getattr(cfg, key)) == n, f"data.{key} must be {n} numbers, not {list(getattr(cfg, key))}")
-            for key, n in lengths.items()
-        ),
-        (all(map(math.isfinite, cfg.mean)), "data.mean must be numbers on the scale 0 to 255"),
-        (all(0 < std < math.inf for std in cfg.std), "data.std must be numbers above 0, on the scale 0 to 255"),
-        (cfg.label_offset >= 0, "data.label_offset must be 0 or above"),
-    )
-    low, high = cfg.crop_scale
-    narrow, wide = cfg.crop_ratio
-    require(
-        (cfg.image_size > 0, f"data.image_size={cfg.image_size} must be at least 1"),
-        (cfg.num_workers >= 0, f"data.num_workers={cfg.num_workers} must be 0 or more"),
-        (0 < cfg.train_share <= 1, f"data.train_share={cfg.train_share:g} is a share: above 0, at most 1"),
-        (cfg.train_share_seed >= 0, f"data.train_share_seed={cfg.train_share_seed} must be 0 or above"),
-        (0 <= cfg.flip <= 1, f"data.flip={cfg.flip} is a probability: choose it between 0 and 1"),
-        (0 < low <= high <= 1, f"data.crop_scale=[{low},{high}] must be rising shares between 0 and 1"),
-        (0 < narrow <= wide, f"data.crop_ratio=[{narrow},{wide}] must be two rising positive numbers"),
-        (cfg.crop_pad >= 0, f"data.crop_pad={cfg.crop_pad} must be 0 or more"),
-        (cfg.eval_size is None or cfg.eval_size > 0, f"data.eval_size={cfg.eval_size} must be at least 1, or null"),
-        (
-            cfg.eval_crop is None or 0 < cfg.eval_crop <= 1,
-            f"data.eval_crop={cfg.eval_crop} must be above 0, and at most 1, or null",
-        ),
-    )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from assemble.errors import require
+from assemble.bounds import bounded
 from lit_modules.optimizer_wrapper import Wrapped
 from tricks.base import OptimTrick, register
 
@@ -48,16 +48,10 @@ def classifier(network: nn.Module) -> nn.Module | None:
 class AGCTrick(OptimTrick):
     """Parameters of adaptive gradient clipping."""
 
-    clip_factor: float = 0.01
+    clip_factor: float = bounded(0.01, above=0)
     """Largest norm of a unit's gradient, as a share of the norm of its weights."""
-    eps: float = 1e-3
+    eps: float = bounded(1e-3, above=0)
     """Norm that the weights of a unit have at least, so that a unit of zeros can leave zero."""
-
-    def check(self) -> None:
-        require(
-            (self.clip_factor > 0, f"tricks.agc.clip_factor must be above 0, not {self.clip_factor}"),
-            (self.eps > 0, f"tricks.agc.eps must be above 0, not {self.eps}"),
-        )
 
     def wrap(self, optimizer: Optimizer, network: nn.Module) -> Optimizer:
         return AGC(optimizer, classifier(network), self.clip_factor, self.eps)

@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from assemble.bounds import bounded
 from assemble.errors import UserError
 from assemble.models.layers import conv, norm, projection
 from assemble.models.resnet import ResNetSpec
@@ -99,7 +100,7 @@ def blurred_max_pool(spec: ResNetSpec, filter_size: int, padding: str) -> nn.Mod
 class AntiAlias(ModelTrick):
     """Parameters of anti-aliased down-sampling."""
 
-    filter_size: int = 3
+    filter_size: int = bounded(3, least=1, most=7)
     """1 (no blur, sub-sampling only) to 7 taps."""
     positions: tuple[str, ...] = ("conv",)
     """Any of conv, projection, max_pool."""
@@ -107,8 +108,6 @@ class AntiAlias(ModelTrick):
     """behind or before (see above)."""
 
     def check(self) -> None:
-        if not 1 <= self.filter_size <= 7:
-            raise UserError(f"tricks.anti_alias.filter_size must be 1 to 7, not {self.filter_size}")
         if not self.positions or set(self.positions) - set(POSITIONS):
             raise UserError(
                 f"tricks.anti_alias.positions takes any of {', '.join(POSITIONS)}, not {list(self.positions)}"

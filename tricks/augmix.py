@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
+from assemble.bounds import bounded
 from assemble.errors import require
 from tricks.base import DataTrick, LossTrick, Strength, register, strength
 
@@ -112,26 +113,22 @@ def jensen_shannon(logits: Tensor) -> Tensor:
 class AugMix(DataTrick, LossTrick):
     """Parameters of AugMix."""
 
-    severity: Strength = strength(3.0)
+    severity: Strength = strength(3.0, least=0.1, most=10)
     """The highest level of an operation, 0.1 to 10 (official: 3 for CIFAR, 1 for ImageNet)."""
-    width: int = 3
+    width: int = bounded(3, least=1)
     """Chains in a mixture."""
     depth: int = -1
     """Operations in a chain; -1: from 1 to 3, drawn for each chain."""
-    alpha: float = 1.0
+    alpha: float = bounded(1.0, above=0)
     """All parameters of the Dirichlet and the Beta distribution."""
     all_ops: bool = False
     """Also color, contrast, brightness and sharpness. ImageNet-C has the like, and is no fair test then."""
-    jsd: float = 12.0
+    jsd: float = bounded(12.0, least=0)
     """Weight of the divergence; 0: the network sees one mixture of each image, and nothing is added to the loss."""
 
     def check(self) -> None:
         require(
-            (0.1 <= self.severity <= 10, f"tricks.augmix.severity is a level, 0.1 to 10, not {self.severity}"),
-            (self.width >= 1, f"tricks.augmix.width must be at least 1, not {self.width}"),
-            (self.depth == -1 or self.depth >= 1, f"tricks.augmix.depth must be at least 1, or -1, not {self.depth}"),
-            (self.alpha > 0, f"tricks.augmix.alpha must be above 0, not {self.alpha}"),
-            (self.jsd >= 0, f"tricks.augmix.jsd must be 0 or above, not {self.jsd}"),
+            (self.depth == -1 or self.depth >= 1, f"tricks.augmix.depth must be at least 1, or -1, not {self.depth}")
         )
 
     @property

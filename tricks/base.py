@@ -31,6 +31,7 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, get_origin, get_type_hints
 
+from assemble.bounds import Bounds, check_bounds
 from assemble.errors import UserError, require
 from assemble.suggest import suggest
 
@@ -127,9 +128,23 @@ class Ramp:
         return f"{self.start:g} to {self.end:g} over training{steps}{window}"
 
 
-def strength(default: float | Mapping[str, float], *, neutral: float | None = None) -> Any:
-    """A field for a strength. At ``neutral`` the trick does nothing, so a constant of that value is refused."""
-    metadata = {"strength": True, "neutral": neutral}
+def strength(
+    default: float | Mapping[str, float],
+    *,
+    neutral: float | None = None,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """Make a field for a strength.
+
+    Args:
+        default: a number, or the mapping of a `Ramp`.
+        neutral: where the trick does nothing, so that a constant of that value is refused.
+        least, above, most, below: its range, at both ends of the training (`assemble.bounds`).
+    """
+    metadata = {"strength": True, "neutral": neutral, "bounds": Bounds(least, above, most, below)}
     if isinstance(default, Mapping):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -157,8 +172,9 @@ class Trick(ABC):
             ends = {value.start, value.end} if isinstance(value, Ramp) else {value}
             if ends == {f.metadata["neutral"]}:
                 raise UserError(f"tricks.{self.name}.{f.name}={value} does nothing: choose another, or drop the trick")
-        for progress in (0.0, 1.0):
-            self.at(progress).check()
+        for moment in (self.at(0.0), self.at(1.0)):
+            check_bounds(moment, f"tricks.{self.name}.")
+            moment.check()
 
     def _take_plain_types(self) -> None:
         """Names for enums and lists for tuples, which is what YAML and callers from Python give."""
@@ -171,7 +187,7 @@ class Trick(ABC):
                 object.__setattr__(self, f.name, tuple(value))
 
     def check(self) -> None:  # noqa: B027 - most tricks have nothing to check
-        """Raise `UserError` where the parameters, all plain numbers here, make no sense."""
+        """Raise `UserError` where parameters make no sense together: plain numbers here, each within its range."""
 
     def __str__(self) -> str:
         """Name and parameters, as a user would write them."""

@@ -16,7 +16,7 @@ from enum import Enum
 import torch.nn.functional as F
 from torch import Tensor
 
-from assemble.errors import require
+from assemble.bounds import bounded
 from tricks.base import LossTrick, register
 
 
@@ -44,12 +44,8 @@ class BCE(LossTrick):
 
     reduction: Reduction = Reduction.mean
     """Over the classes: `mean`, or `sum`, which is K times as much (and so is the gradient)."""
-    threshold: float | None = None
+    threshold: float | None = bounded(None, above=0, below=1)
     """Targets above it become 1, the others 0; None: they stay as they are."""
-
-    def check(self) -> None:
-        inside = self.threshold is None or 0 < self.threshold < 1
-        require((inside, f"tricks.bce.threshold must be above 0 and below 1, or null, not {self.threshold}"))
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         return binary_cross_entropy(logits, targets, self.reduction, self.threshold)

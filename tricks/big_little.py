@@ -21,6 +21,7 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from assemble.bounds import bounded
 from assemble.errors import UserError
 from assemble.models.layers import conv, norm
 from assemble.models.resnet import ResNetSpec, block_row, plain_stage, stage_sites
@@ -100,14 +101,10 @@ def pooled_shortcut(spec: ResNetSpec, in_channels: int, out_channels: int, strid
 class BigLittle(ModelTrick):
     """Parameters of Big-Little."""
 
-    alpha: int = 2
+    alpha: int = bounded(2, least=1)
     """Width of the big branch over width of the little one. The paper: 2 for ResNet-50, 1 for ResNet-152."""
-    beta: int = 4
+    beta: int = bounded(4, least=1)
     """Blocks of a stage over blocks of the little branch. The paper: 4 for ResNet-50, 2 for ResNet-152."""
-
-    def check(self) -> None:
-        if self.alpha < 1 or self.beta < 1:
-            raise UserError("tricks.big_little.alpha and tricks.big_little.beta must be at least 1")
 
     def convert(self, spec: Spec) -> Spec:
         pool = partial(BigLittlePool, alpha=self.alpha) if spec.pool else None

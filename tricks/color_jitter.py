@@ -34,21 +34,14 @@ def light(image: np.ndarray, amounts: np.ndarray) -> np.ndarray:
 class ColorJitter(DataTrick):
     """Parameters of color jitter."""
 
-    brightness: Strength = strength(0.4)
+    brightness: Strength = strength(0.4, least=0, most=1)
     """The factor is drawn from 1 minus to 1 plus this, for each image."""
-    contrast: Strength = strength(0.4)
+    contrast: Strength = strength(0.4, least=0, most=1)
     """The same for contrast."""
-    saturation: Strength = strength(0.4)
+    saturation: Strength = strength(0.4, least=0, most=1)
     """The same for saturation."""
-    pca_noise: Strength = strength(0.1)
+    pca_noise: Strength = strength(0.1, least=0)
     """Standard deviation of the normal numbers."""
-
-    def check(self) -> None:
-        for name in ("brightness", "contrast", "saturation"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"tricks.color_jitter.{name} must be between 0 and 1, not {getattr(self, name)}")
-        if self.pca_noise < 0:
-            raise UserError(f"tricks.color_jitter.pca_noise must be 0 or above, not {self.pca_noise}")
 
     def check_run(self, run: PlannedRun) -> None:
         if not any(getattr(self, field.name) for field in fields(self)):

@@ -33,15 +33,10 @@ def kept(side: int, dropped: float, rng: np.random.Generator) -> np.ndarray:
 class ColOut(DataTrick):
     """Parameters of ColOut."""
 
-    p_row: Strength = strength(0.15)
+    p_row: Strength = strength(0.15, least=0, below=1)
     """Share of the rows that is dropped."""
-    p_col: Strength = strength(0.15)
+    p_col: Strength = strength(0.15, least=0, below=1)
     """Share of the columns that is dropped."""
-
-    def check(self) -> None:
-        for name in ("p_row", "p_col"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"tricks.colout.{name} must be at least 0 and below 1, not {getattr(self, name)}")
 
     def check_run(self, run: PlannedRun) -> None:
         if not (self.p_row or self.p_col):

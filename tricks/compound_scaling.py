@@ -20,6 +20,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assemble.bounds import bounded
 from assemble.errors import require
 from assemble.models.spec import Spec
 from tricks.base import DataTrick, ModelTrick, register
@@ -39,33 +40,27 @@ class CompoundScaling(ModelTrick, DataTrick):
 
     order = 10  # the other tricks change the network that it has scaled
 
-    phi: float = 1.0
+    phi: float = bounded(1.0)
     """How far to scale: multiply-adds grow as 2^phi. Below zero the network shrinks."""
-    alpha: float = 1.2
+    alpha: float = bounded(1.2, least=1)
     """Depth of phi = 1 over that of phi = 0."""
-    beta: float = 1.1
+    beta: float = bounded(1.1, least=1)
     """Width, likewise."""
-    gamma: float = 1.15
+    gamma: float = bounded(1.15, least=1)
     """Side of the images, likewise."""
-    divisor: int = 8
+    divisor: int = bounded(8, least=1)
     """Channels are rounded to a multiple of it. 1 for narrow networks, which 8 would leave as they are, or double."""
 
     def check(self) -> None:
-        bases = {"alpha": self.alpha, "beta": self.beta, "gamma": self.gamma}
+        most = max(self.alpha, self.beta, self.gamma)
         require(
-            (math.isfinite(self.phi), f"tricks.compound_scaling.phi must be a finite number, not {self.phi}"),
-            *(
-                (1 <= base < math.inf, f"tricks.compound_scaling.{key} must be at least 1, and finite, not {base}")
-                for key, base in bases.items()
-            ),
-            (self.divisor >= 1, f"tricks.compound_scaling.divisor must be at least 1, not {self.divisor}"),
             (self.phi != 0, "tricks.compound_scaling.phi=0 does nothing: choose another, or drop the trick"),
             (
-                max(bases.values()) > 1,
+                most > 1,
                 "tricks.compound_scaling with alpha, beta and gamma all 1 does nothing: raise one, or drop the trick",
             ),
             (
-                self.phi * math.log(max(1, *bases.values())) <= math.log(MOST),
+                self.phi * math.log(most) <= math.log(MOST),
                 f"tricks.compound_scaling.phi={self.phi:g} makes depth, width or size more than {MOST} times as large: "
                 "lower it",
             ),

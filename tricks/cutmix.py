@@ -39,12 +39,8 @@ def cutmix(images: Tensor, targets: Tensor, order: Tensor, box: tuple[int, int, 
 class CutMix(BatchTrick):
     """Parameters of CutMix."""
 
-    alpha: Strength = strength(1.0, neutral=0.0)
+    alpha: Strength = strength(1.0, neutral=0.0, least=0)
     """Both parameters of the Beta distribution of the area that stays; 0: all of it stays."""
-
-    def check(self) -> None:
-        if self.alpha < 0:
-            raise UserError(f"tricks.cutmix.alpha must be 0 or above, not {self.alpha}")
 
     def check_batch(self, size: int) -> None:
         if size < 2:

@@ -26,7 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from assemble.errors import UserError, require
+from assemble.bounds import bounded
+from assemble.errors import UserError
 from tricks.base import Companion, LossTrick, PlannedRun, Strength, register, strength
 
 if TYPE_CHECKING:
@@ -70,24 +71,16 @@ class Distillation(LossTrick):
     """A run's checkpoint, timm:NAME, timm:NAME@WEIGHTS or efficientnet_lite0. May be left out for a complete cache."""
     cache: str | None = None
     """Folder of the teacher's logits, once an image on the evaluation crop; computed if not there. null: online."""
-    temperature: float = 1.0
+    temperature: float = bounded(1.0, above=0)
     """T: the higher, the softer the probabilities of both."""
-    weight: Strength = strength(1.0, neutral=0.0)
+    weight: Strength = strength(1.0, neutral=0.0, least=0)
     """Factor of the term."""
-    label_weight: Strength = strength(1.0)
+    label_weight: Strength = strength(1.0, least=0)
     """Factor of the loss against the labels; 0: the teacher alone."""
     form: Form = Form.ce
     """ce or kl (see above)."""
-    size: int | None = None
+    size: int | None = bounded(None, least=1)
     """Side in pixels of the images the teacher sees; null: what it was made for."""
-
-    def check(self) -> None:
-        require(
-            (self.temperature > 0, f"tricks.distillation.temperature must be above 0, not {self.temperature}"),
-            (self.weight >= 0, f"tricks.distillation.weight must be 0 or above, not {self.weight}"),
-            (self.label_weight >= 0, f"tricks.distillation.label_weight must be 0 or above, not {self.label_weight}"),
-            (self.size is None or self.size >= 1, f"tricks.distillation.size must be at least 1, not {self.size}"),
-        )
 
     def companion(self, run: PlannedRun) -> Companion:
         if not (self.teacher or self.cache):

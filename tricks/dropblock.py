@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from assemble.bounds import bounded
 from assemble.errors import UserError
 from assemble.models.spec import Site, Spec
 from tricks.base import ModelTrick, Strength, register, strength
@@ -81,20 +82,14 @@ class DropBlock(nn.Module):
 class DropBlockTrick(ModelTrick):
     """Parameters of DropBlock."""
 
-    block_size: int = 7
+    block_size: int = bounded(7, least=1)
     """Side of a square in pixels of the feature map."""
-    keep_prob: Strength = strength({"from": 1.0, "to": 0.9}, neutral=1.0)
+    keep_prob: Strength = strength({"from": 1.0, "to": 0.9}, neutral=1.0, above=0, most=1)
     """Share of activations that is kept, before ``stage_scales`` (fine-tuning in the paper: from 0.9 to 0.7)."""
-    stage_scales: tuple[float, ...] = (0.25, 1.0)
+    stage_scales: tuple[float, ...] = bounded((0.25, 1.0), least=0)
     """Factors of the seed probability in the last stages; 0 leaves a stage alone."""
 
     def check(self) -> None:
-        if self.block_size < 1:
-            raise UserError(f"tricks.dropblock.block_size must be at least 1, not {self.block_size}")
-        if not 0 < self.keep_prob <= 1:
-            raise UserError(f"tricks.dropblock.keep_prob must be above 0, at most 1, not {self.keep_prob}")
-        if any(not 0 <= scale < float("inf") for scale in self.stage_scales):
-            raise UserError(f"tricks.dropblock.stage_scales must be 0 or above, not {list(self.stage_scales)}")
         if not any(self.stage_scales):
             raise UserError("tricks.dropblock.stage_scales are all 0, which drops nothing: raise one")
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from assemble.errors import UserError
 from assemble.models.spec import Spec
 from tricks.base import ModelTrick, Strength, register, strength
 
@@ -40,12 +39,8 @@ class Dropout(nn.Module):
 class DropoutTrick(ModelTrick):
     """Parameters of dropout."""
 
-    rate: Strength = strength(0.2, neutral=0.0)
+    rate: Strength = strength(0.2, neutral=0.0, least=0, below=1)
     """Probability that a feature is zeroed."""
-
-    def check(self) -> None:
-        if not 0 <= self.rate < 1:
-            raise UserError(f"tricks.dropout.rate must be at least 0 and below 1, not {self.rate}")
 
     def _module(self) -> nn.Module:
         return Dropout(self.at(0.0).rate)

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from assemble.errors import UserError, require
+from assemble.bounds import bounded
+from assemble.errors import UserError
 from tricks.base import CallbackTrick, PlannedRun, Strength, register, strength
 
 if TYPE_CHECKING:
@@ -45,20 +46,14 @@ def warmed_up(decay: float, update: int) -> float:
 class EMA(CallbackTrick):
     """Parameters of the average."""
 
-    decay: Strength = strength(0.9999, neutral=0.0)
+    decay: Strength = strength(0.9999, neutral=0.0, least=0, below=1)
     """Share of the average that stays at an update."""
     warmup: bool = True
     """At most (1 + t) / (10 + t) at update t: without it a short run scores its initial weights."""
-    every: int = 1
+    every: int = bounded(1, least=1)
     """Optimizer steps from update to update."""
     validate: Validate = Validate.ema
     """What is validated, saved as the network's weights and scored: `ema`, or `raw` (the average is saved beside)."""
-
-    def check(self) -> None:
-        require(
-            (0 <= self.decay < 1, f"tricks.ema.decay must be at least 0 and below 1, not {self.decay}"),
-            (self.every >= 1, f"tricks.ema.every must be at least 1, not {self.every}"),
-        )
 
     def check_run(self, run: PlannedRun) -> None:
         steps = (run.steps_per_epoch or self.every) * run.cfg.trainer.max_epochs

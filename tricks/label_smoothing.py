@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from assemble.errors import UserError
 from tricks.base import LossTrick, Strength, register, strength
 
 
@@ -25,12 +24,8 @@ def smooth(targets: Tensor, smoothing: float) -> Tensor:
 class LabelSmoothing(LossTrick):
     """Parameters of label smoothing."""
 
-    smoothing: Strength = strength(0.1, neutral=0.0)
+    smoothing: Strength = strength(0.1, neutral=0.0, least=0, below=1)
     """Share of the target that is spread evenly over all classes."""
-
-    def check(self) -> None:
-        if not 0 <= self.smoothing < 1:
-            raise UserError(f"tricks.label_smoothing.smoothing must be at least 0 and below 1, not {self.smoothing}")
 
     def targets(self, targets: Tensor) -> Tensor:
         return smooth(targets, self.smoothing)

@@ -61,14 +61,10 @@ def mixup(
 class Mixup(BatchTrick):
     """Parameters of mixup."""
 
-    alpha: Strength = strength(0.2, neutral=0.0)
+    alpha: Strength = strength(0.2, neutral=0.0, least=0)
     """Both parameters of the Beta distribution: the larger, the more even the mixtures; 0: none are mixed."""
     kind: Kind = Kind.type1
     """type1, type2 or permutation (see above)."""
-
-    def check(self) -> None:
-        if self.alpha < 0:
-            raise UserError(f"tricks.mixup.alpha must be 0 or above, not {self.alpha}")
 
     @property
     def images_per_target(self) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from assemble.errors import require
+from assemble.bounds import bounded
 from tricks.base import CallbackTrick, register
 
 if TYPE_CHECKING:
@@ -32,11 +32,8 @@ class PreciseBN(CallbackTrick):
         "swa": "it measures the statistics of the averaged weights itself",
     }
 
-    batches: int = 200
+    batches: int = bounded(200, least=1)
     """Batches, of each device, that are measured; an epoch's at most."""
-
-    def check(self) -> None:
-        require((self.batches >= 1, f"tricks.precise_bn.batches must be at least 1, not {self.batches}"))
 
     def callbacks(self) -> Sequence[Callback]:
         from lit_modules.batch_norm import PreciseStatistics

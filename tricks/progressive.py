@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from assemble.errors import require
+from assemble.bounds import bounded
 from tricks.base import DataTrick, Strength, register, strength
 
 
@@ -28,17 +28,11 @@ from tricks.base import DataTrick, Strength, register, strength
 class Progressive(DataTrick):
     """Parameters of progressive resizing."""
 
-    scale: Strength = strength({"from": 0.5, "to": 1.0, "stages": 4}, neutral=1.0)
+    scale: Strength = strength({"from": 0.5, "to": 1.0, "stages": 4}, neutral=1.0, above=0, most=1)
     """Side of the training images as a share of ``data.image_size``. What is not given stays, also ``stages``; 0 is
     a straight line."""
-    multiple_of: int = 1
+    multiple_of: int = bounded(1, least=1)
     """Sizes below the full one are rounded to multiples of so many pixels."""
-
-    def check(self) -> None:
-        require(
-            (0 < self.scale <= 1, f"tricks.progressive.scale is a share, above 0 and at most 1, not {self.scale}"),
-            (self.multiple_of >= 1, f"tricks.progressive.multiple_of must be at least 1, not {self.multiple_of}"),
-        )
 
     def size(self, size: int) -> int:
         if self.scale == 1:

@@ -19,6 +19,7 @@ from enum import Enum
 import numpy as np
 from PIL.Image import Resampling
 
+from assemble.bounds import bounded
 from assemble.data.image_ops import PILLOW, TENSORFLOW
 from assemble.errors import require
 from tricks._augment import Size, Space, Step, Strengths, choose, either_sign, paper_strengths, tensorflow_strengths
@@ -104,13 +105,13 @@ SPACES: dict[SpaceName, Space] = {
 class RandAugment(DataTrick):
     """Parameters of RandAugment."""
 
-    num_ops: int = 2
+    num_ops: int = bounded(2, least=1)
     """Operations drawn for each image."""
     magnitude: Strength = strength(7.0)
     """How strong they are: up to 10 in timm's spaces, 30 in the others."""
-    magnitude_std: float = 0.5
+    magnitude_std: float = bounded(0.5, least=0)
     """Standard deviation of the magnitude around that, for each operation; cut to the space's range."""
-    probability: float = 0.5
+    probability: float = bounded(0.5, above=0, most=1)
     """With which each operation acts."""
     space: SpaceName = SpaceName.timm_increasing
     """timm_increasing, timm, torchvision or efficientnetv2."""
@@ -118,18 +119,9 @@ class RandAugment(DataTrick):
     def check(self) -> None:
         top = SPACES[self.space].top
         require(
-            (self.num_ops >= 1, f"tricks.randaugment.num_ops must be at least 1, not {self.num_ops}"),
             (
                 0 <= self.magnitude <= top,
                 f"tricks.randaugment.magnitude of {self.space.value} lies between 0 and {top:g}, not {self.magnitude}",
-            ),
-            (
-                0 <= self.magnitude_std < float("inf"),
-                f"tricks.randaugment.magnitude_std must be 0 or above, not {self.magnitude_std}",
-            ),
-            (
-                0 < self.probability <= 1,
-                f"tricks.randaugment.probability must be above 0 and at most 1, not {self.probability}",
             ),
         )
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assemble.errors import require
+from assemble.bounds import bounded
 from tricks.base import DataTrick, Strength, register, strength
 
 
@@ -56,22 +56,14 @@ def draw_rectangle(
 class RandomErasing(DataTrick):
     """Parameters of random erasing."""
 
-    probability: Strength = strength(0.25, neutral=0.0)
+    probability: Strength = strength(0.25, neutral=0.0, least=0, most=1)
     """Share of the images that lose a rectangle."""
-    area: tuple[float, float] = (0.02, 0.33)
+    area: tuple[float, float] = bounded((0.02, 0.33), count=2, rising=True, above=0, most=1)
     """Range of the rectangle's share of the image's area."""
-    aspect: tuple[float, float] = (0.3, 3.3)
+    aspect: tuple[float, float] = bounded((0.3, 3.3), count=2, rising=True, above=0)
     """Range of its height over its width."""
     mode: Mode = Mode.const
     """const (the mean colour), rand (one colour) or pixel (noise)."""
-
-    def check(self) -> None:
-        (small, large), (flat, tall) = self.area, self.aspect
-        require(
-            (0 <= self.probability <= 1, f"tricks.random_erasing.probability: {self.probability} is not in 0 to 1"),
-            (0 < small <= large <= 1, "tricks.random_erasing.area must be two rising shares, above 0 and at most 1"),
-            (0 < flat <= tall, "tricks.random_erasing.aspect must be two rising numbers above 0"),
-        )
 
     def on_device(self, images: Tensor, rng: np.random.Generator) -> Tensor:
         images = images.clone()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from assemble.errors import UserError
+from assemble.bounds import bounded
 from tricks.base import DataTrick, register
 
 
@@ -23,12 +23,8 @@ from tricks.base import DataTrick, register
 class RepeatedAugmentation(DataTrick):
     """Parameters of repeated augmentation."""
 
-    num_repeats: int = 3
+    num_repeats: int = bounded(3, least=2)
     """Appearances of an image."""
-
-    def check(self) -> None:
-        if self.num_repeats < 2:
-            raise UserError(f"tricks.repeated_augmentation.num_repeats must be at least 2, not {self.num_repeats}")
 
     @property
     def repeats(self) -> int:

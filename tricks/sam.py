@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from assemble.errors import UserError, require
+from assemble.bounds import bounded
+from assemble.errors import UserError
 from lit_modules.optimizer_wrapper import Wrapped
 from tricks.base import OptimTrick, PlannedRun, register
 
@@ -91,16 +92,10 @@ class SAMTrick(OptimTrick):
 
     order = 90  # the outermost: others act on the gradient that it found
 
-    rho: float = 0.05
+    rho: float = bounded(0.05, above=0)
     """How far, in the 2-norm over all weights."""
-    every: int = 1
+    every: int = bounded(1, least=1)
     """Steps from one with two passes to the next; those between are the optimizer's own."""
-
-    def check(self) -> None:
-        require(
-            (self.rho > 0, f"tricks.sam.rho must be above 0, not {self.rho}"),
-            (self.every >= 1, f"tricks.sam.every must be at least 1, not {self.every}"),
-        )
 
     def check_run(self, run: PlannedRun) -> None:
         trainer = run.cfg.trainer

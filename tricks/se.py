@@ -12,7 +12,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from assemble.errors import UserError
+from assemble.bounds import bounded
 from assemble.models.layers import GlobalMean, conv
 from assemble.models.spec import Spec
 from tricks.base import ModelTrick, register
@@ -38,12 +38,8 @@ class SqueezeExcitation(nn.Module):
 class SE(ModelTrick):
     """Parameters of Squeeze-and-Excitation."""
 
-    reduction: int = 16
+    reduction: int = bounded(16, least=1)
     """Channels over channels of the bottleneck between the two layers."""
-
-    def check(self) -> None:
-        if self.reduction < 1:
-            raise UserError(f"tricks.se.reduction must be at least 1, not {self.reduction}")
 
     def convert(self, spec: Spec) -> Spec:
         return spec.replace(attention=partial(SqueezeExcitation, reduction=self.reduction))

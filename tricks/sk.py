@@ -18,7 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from assemble.errors import UserError
+from assemble.bounds import bounded
 from assemble.models.layers import GlobalMean, conv, norm
 from assemble.models.resnet import ResNetSpec
 from assemble.models.spec import Spec
@@ -85,16 +85,12 @@ class SelectiveKernel(nn.Module):
 class SK(ModelTrick):
     """Parameters of Selective Kernel."""
 
-    reduction: int = 2
+    reduction: int = bounded(2, least=1)
     """r: channels over channels inside the attention."""
-    min_attention: int = 32
+    min_attention: int = bounded(32, least=1)
     """L: the least number of channels inside the attention."""
     form: Form = Form.one_conv
     """one_conv or two_convs (see above)."""
-
-    def check(self) -> None:
-        if self.reduction < 1 or self.min_attention < 1:
-            raise UserError("tricks.sk.reduction and tricks.sk.min_attention must be at least 1")
 
     def convert(self, spec: Spec) -> Spec:
         return spec.replace(

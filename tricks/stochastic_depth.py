@@ -47,12 +47,8 @@ class DropPath(nn.Module):
 class StochasticDepth(ModelTrick):
     """Parameters of stochastic depth."""
 
-    rate: Strength = strength(0.1, neutral=0.0)
+    rate: Strength = strength(0.1, neutral=0.0, least=0, below=1)
     """Probability that the last block is skipped; earlier ones proportionally less."""
-
-    def check(self) -> None:
-        if not 0 <= self.rate < 1:
-            raise UserError(f"tricks.stochastic_depth.rate must be at least 0 and below 1, not {self.rate}")
 
     def _branch(self, site: Site) -> nn.Module:
         return DropPath(self.at(0.0).rate, site.depth)

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from assemble.bounds import bounded
 from assemble.errors import UserError, require
 from tricks.base import CallbackTrick, PlannedRun, register
 
@@ -34,25 +35,18 @@ class SWA(CallbackTrick):
 
     conflicts: ClassVar[Mapping[str, str]] = {"ema": "both say which average of the weights is scored"}
 
-    start: float = 0.75
+    start: float = bounded(0.75, least=0, below=1)
     """Share of the epochs that is trained as without it."""
-    lr: float = 0.5
+    lr: float = bounded(0.5, above=0)
     """Learning rate at the beginning of each cycle, as a share of the peak (``optim.lr``)."""
-    low: float | None = None
+    low: float | None = bounded(None, above=0)
     """Share of the peak to which it falls linearly within a cycle; None: it is constant."""
-    every: int = 1
+    every: int = bounded(1, least=1)
     """Epochs of a cycle: the weights at its end enter the mean."""
 
     def check(self) -> None:
-        require(
-            (0 <= self.start < 1, f"tricks.swa.start must be at least 0 and below 1, not {self.start}"),
-            (self.lr > 0, f"tricks.swa.lr must be above 0, not {self.lr}"),
-            (
-                self.low is None or 0 < self.low < self.lr,
-                f"tricks.swa.low must be above 0 and below tricks.swa.lr={self.lr}, or null, not {self.low}",
-            ),
-            (self.every >= 1, f"tricks.swa.every must be at least 1, not {self.every}"),
-        )
+        below = self.low is None or self.low < self.lr
+        require((below, f"tricks.swa.low must be below tricks.swa.lr={self.lr}, or null, not {self.low}"))
 
     def _first(self, epochs: int) -> int:
         """The first epoch of the last part."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assemble.errors import UserError
 from assemble.schema import Config
+
+if TYPE_CHECKING:
+    from tricks.base import Trick
 
 
 @dataclass(frozen=True)
@@ -15,6 +20,8 @@ class Batch:
     total: int
     devices: int
     accumulate: int
+    images_per_target: int = 1
+    """Images drawn for each that the network sees; several batch tricks agree on it (`planning.resolve`)."""
 
     @property
     def micro(self) -> int:
@@ -28,21 +35,23 @@ class Batch:
         return f"{self.total} = " + " x ".join(parts)
 
 
-def batch_of(cfg: Config) -> Batch:
-    """The split of ``data.batch_size``.
+def batch_of(cfg: Config, tricks: Iterable[Trick] = ()) -> Batch:
+    """Split ``data.batch_size``.
 
     Raises:
-        UserError: it does not divide evenly.
+        UserError: it does not divide evenly, or a trick cannot mix what one device then sees.
     """
+    from tricks.base import BatchTrick
+
     devices = cfg.trainer.devices * cfg.trainer.num_nodes
     accumulate = cfg.trainer.accumulate_grad_batches
-    if min(devices, accumulate, cfg.data.batch_size) < 1:
-        raise UserError(
-            "trainer.devices, trainer.num_nodes, trainer.accumulate_grad_batches and data.batch_size must be at least 1"
-        )
     if cfg.data.batch_size % (devices * accumulate):
         raise UserError(
             f"data.batch_size={cfg.data.batch_size} is the global batch of one optimizer step and does not divide by "
             f"{devices} devices x {accumulate} accumulation steps: take a multiple of {devices * accumulate}"
         )
-    return Batch(cfg.data.batch_size, devices, accumulate)
+    mixers = [trick for trick in tricks if isinstance(trick, BatchTrick)]
+    batch = Batch(cfg.data.batch_size, devices, accumulate, mixers[0].images_per_target if mixers else 1)
+    for mixer in mixers:
+        mixer.check_batch(batch.micro)
+    return batch

@@ -119,7 +119,7 @@ def summary(plan: Plan) -> Table:
             else " (not found, so only the network is shown)"
         ),
         "batch": str(plan.batch)
-        + (f" ({plan.images_per_target} drawn for each)" if plan.images_per_target > 1 else ""),
+        + (f" ({plan.batch.images_per_target} drawn for each)" if plan.batch.images_per_target > 1 else ""),
         "optimizer": f"{', '.join([optim.name, *arguments])}, weight decay {optim.weight_decay:g} "
         f"({optim.decay_rule.value} rule)"
         + (f", learning rate x {optim.layer_decay:g} a layer" if optim.layer_decay else ""),

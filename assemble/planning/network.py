@@ -1,11 +1,12 @@
-"""The network's spec before any trick, and the data settings with those tricks in them that change them."""
+"""The network of a run: its spec before any trick, and what the tricks make of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from assemble.schema import Config, DataConfig, Library, Stem
+from assemble.planning.resolve import Recipe, resolve
+from assemble.schema import Config, Library, Stem
 
 if TYPE_CHECKING:
     from assemble.models.spec import Spec
@@ -32,10 +33,47 @@ def base_spec(cfg: Config, num_classes: int) -> Spec:
     )
 
 
-def data_settings(data: DataConfig, tricks: Iterable[Trick]) -> DataConfig:
-    """The ``data`` part of the configuration with those tricks in it that change it."""
+def resolve_network(asked: Config, changed: Config, tricks: Sequence[Trick], num_classes: int) -> Recipe:
+    """Resolve the tricks over the network's spec.
+
+    Args:
+        asked: the user's configuration, by which the spec before any trick goes.
+        changed: the same with the tricks in its ``data`` that change it, by which the sizes of images go.
+        tricks: the selected tricks.
+        num_classes: outputs.
+
+    Raises:
+        UserError: tricks that do not go together, a size of images that the network cannot take, or more stages to
+            freeze than it has.
+    """
+    recipe = resolve(tricks, base_spec(asked, num_classes))
+    if asked.model.freeze is not None:
+        _check_freeze(recipe.spec, asked.model.freeze)
+    for size in _image_sizes(changed, tricks):
+        recipe.spec.check_size(size)
+    return recipe
+
+
+def _check_freeze(spec: Spec, stages: int) -> None:
+    """Raise `UserError` where the network has fewer stages."""
+    import torch
+
+    from lit_modules.freezing import freeze
+
+    with torch.device("meta"):
+        freeze(spec.build(), stages)
+
+
+def _image_sizes(cfg: Config, tricks: Sequence[Trick]) -> list[int]:
+    """Sides of the images at the beginning and the end of training, and of those that are scored."""
     from tricks.base import DataTrick
 
-    for trick in tricks:
-        data = trick.data_settings(data) if isinstance(trick, DataTrick) else data
-    return data
+    sizes = {cfg.data.scored_size}
+    for progress in (0.0, 1.0):
+        size, acting = cfg.data.image_size, [t.at(progress) for t in tricks if isinstance(t, DataTrick)]
+        for trick in acting:
+            size = trick.size(size)
+        for trick in acting:
+            size = trick.smallest(size)
+        sizes.add(size)
+    return sorted(sizes)

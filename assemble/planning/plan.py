@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from assemble.errors import UserError
 from assemble.planning.batch import Batch, batch_of
-from assemble.planning.network import base_spec, data_settings
-from assemble.planning.ranges import check_freeze, check_ranges, check_start
-from assemble.planning.resolve import Recipe, resolve
-from assemble.robustness.choice import check_robustness
+from assemble.planning.data import data_settings, open_data, outputs
+from assemble.planning.network import resolve_network
+from assemble.planning.resolve import Recipe
+from assemble.planning.settings import check_settings
 from assemble.schema import Config, OptimConfig
 
 if TYPE_CHECKING:
     from lit_modules.datamodule import ClassifierData
     from lit_modules.schedule import Schedule
-    from tricks.base import DataTrick, Trick
+    from tricks.base import Trick
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,6 @@ class Plan:
     """With the tricks that change the images in its ``data``; `base_spec` goes by what was asked for."""
     recipe: Recipe
     batch: Batch
-    images_per_target: int
     data: ClassifierData | None
     """None only where nothing is trained and the images are not at hand (``explain=true``)."""
     num_classes: int
@@ -73,86 +71,29 @@ class Plan:
 
 
 def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -> Plan:
-    """Resolve a configuration with its selected tricks.
+    """Decide everything about a configuration with its selected tricks.
 
-    Images that are not at hand are passed over where ``need_data`` is false and no folder is given.
+    Args:
+        cfg: the configuration.
+        tricks: the selected tricks, in any order.
+        need_data: where it is false and no folder is given, images that are not at hand are passed over.
 
     Raises:
         UserError: anything that cannot work, found before any time is spent.
     """
-    from assemble.data.sources import Scored
-    from lit_modules.datamodule import check as check_data
-    from lit_modules.optim import check_optimizer
-    from tricks.base import BatchTrick, DataTrick
-
-    batch = batch_of(cfg)
-    check_ranges(cfg)
-    check_start(cfg.model, need_file=need_data)
-    check_data(cfg.data)
-    asked, cfg = cfg, replace(cfg, data=data_settings(cfg.data, tricks))
-    check_optimizer(cfg.optim)
-    mixers = [trick for trick in tricks if isinstance(trick, BatchTrick)]
-    for mixer in mixers:
-        mixer.check_batch(batch.micro)
-    images_per_target = mixers[0].images_per_target if mixers else 1
-    try:
-        data = _open_data(cfg, batch, images_per_target, [t for t in tricks if isinstance(t, DataTrick)])
-    except UserError:
-        if need_data or cfg.data.root is not None:
-            raise
-        data = None
-    if data and data.num_classes < 2:
-        raise UserError(f"{cfg.data.root or cfg.data.name} has one class, {data.classes[0]}: at least two are needed")
-    known = data.num_classes + cfg.data.label_offset if data else 1000
-    num_classes = known if cfg.model.num_classes is None else cfg.model.num_classes
-    if data and num_classes < known:
-        raise UserError(
-            f"model.num_classes={num_classes} is too few: the data has {data.num_classes} classes"
-            + (f" and data.label_offset={cfg.data.label_offset}" if cfg.data.label_offset else "")
-        )
-    recipe = resolve(tricks, base_spec(asked, num_classes))
-    if cfg.model.freeze is not None:
-        check_freeze(recipe.spec, cfg.model.freeze)
-    for size in _image_sizes(cfg, tricks):
-        recipe.spec.check_size(size)
-    plan = Plan(cfg, recipe, batch, images_per_target, data, num_classes)
-    for trick in recipe.tricks:
-        trick.check_run(plan)
-    if data:
-        _ = plan.schedule  # refuses a warm-up longer than the run
-    check_robustness(cfg.eval)
-    if data and cfg.eval.corruptions:
-        from assemble.robustness.choice import open_set
-
-        open_set(cfg.eval, cfg.data, Scored(data.classes, data.source.test, data.source.eval_crop))
+    check_settings(cfg, need_weights=need_data)
+    changed = replace(cfg, data=data_settings(cfg.data, tricks))
+    batch = batch_of(changed, tricks)
+    data = open_data(changed, batch, tricks, needed=need_data)
+    classes = outputs(changed, data)
+    plan = Plan(changed, resolve_network(cfg, changed, tricks, classes), batch, data, classes)
+    _check_with_tricks(plan)
     return plan
 
 
-def _image_sizes(cfg: Config, tricks: Sequence[Trick]) -> list[int]:
-    """Sides of the images at the beginning and the end of training, and of those that are scored."""
-    from tricks.base import DataTrick
-
-    sizes = {cfg.data.scored_size}
-    for progress in (0.0, 1.0):
-        size = cfg.data.image_size
-        for trick in tricks:
-            size = trick.at(progress).size(size) if isinstance(trick, DataTrick) else size
-        for trick in tricks:
-            size = trick.at(progress).smallest(size) if isinstance(trick, DataTrick) else size
-        sizes.add(size)
-    return sorted(sizes)
-
-
-def _open_data(cfg: Config, batch: Batch, images_per_target: int, tricks: Sequence[DataTrick]) -> ClassifierData:
-    from lit_modules.datamodule import ClassifierData
-
-    return ClassifierData(
-        cfg.data,
-        micro_batch=batch.micro,
-        accumulate=batch.accumulate,
-        images_per_target=images_per_target,
-        tricks=tricks,
-        epochs=cfg.trainer.max_epochs,
-        seed=cfg.seed,
-        eval_batch=cfg.eval.batch_size,
-    )
+def _check_with_tricks(plan: Plan) -> None:
+    """Refuse a run that is none for one of its tricks, or whose schedule is longer than it."""
+    for trick in plan.recipe.tricks:
+        trick.check_run(plan)
+    if plan.data:
+        _ = plan.schedule  # refuses a warm-up longer than the run

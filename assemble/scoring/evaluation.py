@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from assemble.bounds import check_bounds
 from assemble.data.crops import eval_crop
 from assemble.data.folders import load
 from assemble.data.sources import Scored, open_scored
@@ -34,7 +35,6 @@ from assemble.scoring.configuration import check_data, configure
 from assemble.scoring.predict import image_files, most_probable
 from assemble.scoring.predictor import Loading, Predictor, device_of
 from assemble.scoring.trained import Trained, open_trained
-from lit_modules.datamodule import check as check_ranges
 
 RESULT = "evaluation.json"
 BATCH = 256
@@ -57,11 +57,10 @@ def evaluate(values: Mapping[str, Any]) -> None:
     trained = open_trained(source, averaged=values.get("eval.averaged"))
     config = configure(values, trained)
     cfg: Any = OmegaConf.to_object(config)
-    check_ranges(cfg.data)
+    check_bounds(cfg)
     batch = cfg.eval.batch_size
     check_robustness(cfg.eval)
     require(
-        (batch is None or batch >= 1, "eval.batch_size must be at least 1, or null"),
         (not cfg.eval.baseline or cfg.eval.corruptions, "eval.baseline compares robustness: add eval.corruptions=..."),
     )
     trained = trained.shown(cfg.data.scored_size, cfg.data.mean, cfg.data.std)

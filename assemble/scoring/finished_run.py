@@ -13,7 +13,7 @@ from assemble.data.sources import open_scored
 from assemble.errors import UserError
 from assemble.models.throughput import measure
 from assemble.planning.batch import batch_of
-from assemble.planning.network import data_settings
+from assemble.planning.data import data_settings
 from assemble.robustness.choice import open_set
 from assemble.runs.directory import write_result
 from assemble.runs.loggers import log_later_result

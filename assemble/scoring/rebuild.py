@@ -7,7 +7,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from assemble.errors import UserError
-from assemble.planning.network import base_spec, data_settings
+from assemble.planning.data import data_settings
+from assemble.planning.network import base_spec
 from assemble.planning.resolve import resolve
 from assemble.schema import Config, DataConfig
 

@@ -244,7 +244,8 @@ class CompoundSweeper(PlannedSweeper):
         from assemble.config.selection import selected_tricks
         from assemble.models.cost import cost_of
         from assemble.planning.batch import batch_of
-        from assemble.planning.network import base_spec, data_settings
+        from assemble.planning.data import data_settings
+        from assemble.planning.network import base_spec
         from assemble.planning.resolve import resolve
 
         cfg = self._configured(setting, candidate, 1.0)

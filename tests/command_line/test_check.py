@@ -639,7 +639,7 @@ class TestOneLineErrors:
 
 def test_more_names_than_a_line_holds_are_left_to_the_help() -> None:
     many = [f"row_{i:02}" for i in range(99)]
-    assert suggest("recipe", "rov_07", many) == (
+    assert suggest("recipe", "rov_07", many, group="recipe") == (
         "unknown recipe 'rov_07'. Did you mean 'row_07'? There are 99: python train.py --help recipe"
     )
     assert "row_00, row_01" in suggest("optimizer", "rov_07", many)  # of which --help says nothing

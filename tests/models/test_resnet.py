@@ -16,6 +16,7 @@ from assemble.models.catalogue import CATALOGUE
 from assemble.models.cost import cost_of
 from assemble.models.families import spec_of
 from assemble.models.layers import ZeroPadShortcut, projection
+from assemble.models.spec import NoPlaceError
 from assemble.paths import ROOT
 from assemble.planning.resolve import resolve
 from tricks import create
@@ -349,3 +350,15 @@ def test_three_images_of_the_default_model():
     patient = os.environ | {"OMP_WAIT_POLICY": "passive"}  # spinning takes a minute on busy cores
     done = subprocess.run([sys.executable, "-c", BATCH_OF_3], cwd=ROOT, env=patient, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_typo_is_no_missing_place():
+    """A place that a family lacks is the user's matter, a misspelt attribute the programmer's."""
+    spec = spec_of("mobilenet_v1")
+    with pytest.raises(NoPlaceError, match="no full 3x3 convolution"):
+        _ = spec.operator
+    with pytest.raises(AttributeError, match="has no attribute 'widht'") as typo:
+        _ = spec.widht
+    assert not isinstance(typo.value, UserError)
+    with pytest.raises(TypeError):
+        spec.replace(widht=8)

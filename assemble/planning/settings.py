@@ -1,0 +1,81 @@
+"""Settings that contradict each other, or name what is not there: refused before anything is opened."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+from assemble.bounds import check_bounds
+from assemble.errors import UserError, require
+from assemble.robustness.choice import check_robustness
+from assemble.schema import Config, ModelConfig, OptimConfig, TrainerConfig
+
+
+def check_settings(cfg: Config, *, need_weights: bool) -> None:
+    """Check the whole configuration by itself.
+
+    Args:
+        cfg: the configuration.
+        need_weights: whether the weights that training starts from must be there; an explanation does without.
+
+    Raises:
+        UserError: a number out of its range, or settings that do not go together.
+    """
+    from lit_modules.optim import check_optimizer
+
+    check_bounds(cfg)
+    require((cfg.output_dir != "", "output_dir is empty: give a folder, . for this one"))
+    _check_optim(cfg.optim)
+    check_optimizer(cfg.optim)
+    _check_trainer(cfg.trainer)
+    _check_model(cfg.model)
+    if need_weights:
+        _check_weights(cfg.model)
+    check_robustness(cfg.eval)
+
+
+def _check_optim(cfg: OptimConfig) -> None:
+    milestones = list(cfg.milestones)
+    require(
+        (cfg.momentum > 0 or not cfg.nesterov, "optim.nesterov=true needs optim.momentum above 0"),
+        (cfg.warmup_lr <= cfg.lr, f"optim.warmup_lr must be between 0 and optim.lr={cfg.lr:g}"),
+        (cfg.min_lr <= cfg.lr, f"optim.min_lr must be between 0 and optim.lr={cfg.lr:g}"),
+        (
+            all(a < b for a, b in pairwise([0.0, *milestones])),
+            f"optim.milestones={milestones} must be rising numbers of epochs above 0",
+        ),
+    )
+
+
+def _check_trainer(cfg: TrainerConfig) -> None:
+    require(
+        (
+            cfg.loss_scale is None or cfg.precision == "16-mixed",
+            f"trainer.loss_scale is for trainer.precision=16-mixed, not for {cfg.precision}: set it to null",
+        ),
+    )
+
+
+def _check_model(cfg: ModelConfig) -> None:
+    require(
+        (cfg.checkpoint != "", "model.checkpoint is empty: give a file, or null for random weights"),
+        (
+            cfg.freeze is None or cfg.restore_statistics,
+            f"model.freeze={cfg.freeze} keeps batch norm's statistics, which model.restore_statistics=false does not "
+            "load: change one of them",
+        ),
+    )
+
+
+def _check_weights(cfg: ModelConfig) -> None:
+    """Refuse settings about weights that nobody named, and a file that is not there."""
+    if cfg.checkpoint is None:
+        require(
+            (
+                not cfg.new_head and cfg.restore_statistics and cfg.freeze is None,
+                "model.new_head, model.restore_statistics and model.freeze are about weights that training starts "
+                "from: name them with model.checkpoint=FILE (.ckpt, .pt, .pth or .safetensors)",
+            )
+        )
+    elif not Path(cfg.checkpoint).expanduser().is_file():
+        raise UserError(f"model.checkpoint: there is no weights file {cfg.checkpoint}")
