@@ -3,56 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from assemble.command_line.check import check_schema, parse
-from assemble.complaints import quoted
+from assemble.command_line.options import answer_help, read_values
 from assemble.config.groups import group_names
 from assemble.errors import UserError
 from assemble.schema import EvaluateConfig
 from assemble.scoring.configuration import configure
 from assemble.suggest import suggest
 
-if TYPE_CHECKING:
-    pass
-
-LISTS = {"eval.predict"}
-"""Keys of lists, which take one name without brackets too."""
 TRAINING = ("train_share", "train_share_seed", "flip", "crop_scale", "crop_ratio", "crop_pad")
 """Keys of ``data`` that no score depends on."""
 
 
 def read(argv: Sequence[str]) -> dict[str, Any]:
-    """The arguments (without the program's name) as key -> value. Prints the help and exits where that was asked for.
+    """Read the arguments (without the program's name) as key -> value. ``--help`` prints the help and exits.
 
     Raises:
         UserError: anything misspelt, unknown or contradictory.
     """
-    if any(argument in {"-h", "--help"} for argument in argv):
-        from assemble.command_line.help import evaluate_help
+    from assemble.command_line.help import evaluate_help
 
-        print(evaluate_help())
-        raise SystemExit(0)
+    answer_help(argv, evaluate_help())
     for argument in argv:
         if argument.startswith("-"):
             raise UserError(f"evaluate.py takes no option {argument}: write key=value. See --help")
-    values: dict[str, Any] = {}
-    for override in parse(list(argv)):
-        key, line = override.key_or_group, str(override.input_line)
-        if override.is_add() or override.is_force_add() or override.is_delete():
-            raise UserError(f"{line}: write {key}=VALUE, without a sign before it")
-        if override.is_sweep_override():
-            raise UserError(
-                f"{line} is a sweep, and one network is scored in one way. "
-                + (f"Write {key}=[..]" if key in LISTS else f"For one value with a comma in it write {quoted(line)}")
-            )
-        check_schema(key.split("."), EvaluateConfig)
-        value = override.value()
-        if value == "":
-            raise UserError(f"{line} is empty: write {key}=VALUE, or leave it out")
-        if key in LISTS and isinstance(value, str | int | float):
-            value = [str(value)]
-        values[key] = value
+    values = read_values(EvaluateConfig, argv)
     _check(values)
     configure(values)  # types
     return values

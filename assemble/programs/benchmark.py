@@ -338,7 +338,7 @@ def main() -> None:
     with one_line_errors():
         from assemble.command_line.options import read_options
 
-        options, rest = read_options(Options, sys.argv[1:], __doc__ or "")
+        options, rest = read_options(Options, sys.argv[1:], __doc__ or "", network=True, names=True)
         output = Path(options.output).expanduser() if options.output else None
         require(
             (options.batch_size > 0, "batch_size must be at least 1"),

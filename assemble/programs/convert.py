@@ -218,5 +218,5 @@ def main() -> None:
     with one_line_errors():
         from assemble.command_line.options import check_network, read_options
 
-        options, rest = read_options(Options, sys.argv[1:], __doc__ or "")
+        options, rest = read_options(Options, sys.argv[1:], __doc__ or "", network=True)
         convert(options, check_network(rest))

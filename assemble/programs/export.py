@@ -10,7 +10,7 @@ formats=      safetensors   weights and config.yaml, to be trained on, evaluated
               int8          ONNX with 8-bit weights and activations, calibrated on training images of the run
 output=       folder, by default export/ beside the checkpoint
 root=         where the run's images are now, if not where they were (int8)
-pictures=   how many calibrate int8, and how many then compare its answers (256)
+pictures=     how many calibrate int8, and how many then compare its answers (256)
 least=        share of these on which int8 must give the checkpoint's first class, or it is not written (0.9)
 
 pt2, onnx and int8 take images (B, 3, S, S) as float32, RGB on the 0-255 scale: the normalisation is inside, and batch
@@ -164,4 +164,4 @@ def main() -> None:
     with one_line_errors():
         from assemble.command_line.options import read_options
 
-        export(read_options(Options, sys.argv[1:], __doc__ or "", network=False)[0])
+        export(read_options(Options, sys.argv[1:], __doc__ or "")[0])

@@ -1,42 +1,51 @@
-"""The ablation table of finished runs: ``python report.py runs/``, at any time, also while others train.
+"""The ablation table of finished runs, at any time, also while others train.
 
-Imports are late on purpose: a typo is answered at once.
+  python report.py                                  of all runs in runs/
+  python report.py runs/sweeps/TIME                 of one sweep
+  python report.py FOLDER 'recipe=assemble_e0*' data=imagenet html=table.html csv=table.csv
+
+metric=       what gains are of: top1, top5, loss, ece, mce, throughput, ... (top1)
+baseline=     the row that gains are over: a label, recipe, run id or hash (the first row)
+recipe=       only runs of these recipes; patterns: 'recipe=[assemble_e0*,bag_*]'
+data=         only runs on these data sets; patterns
+tricks=       only runs with all of these: tricks=[a,b]
+markdown=     put the table between markers of a file, made where missing
+csv=          a file with all columns in full precision
+latex=        a file for booktabs
+html=         one page with a sortable table and plots; needs no network
+png=          a folder for the plots as images
+curves=       a file (.png, .svg or .pdf) of training and validation error by epoch
+wandb=true    log the table to W&B, and make the workspace that compares the runs
+
+--key VALUE is taken for key=VALUE.
 """
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
 
 from assemble.command_line.one_line_errors import one_line_errors
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    from assemble.errors import UserError
+@dataclass
+class Options:
+    """What can be asked for; files and folders by their paths."""
 
-    class OneLine(argparse.ArgumentParser):
-        def error(self, message: str) -> NoReturn:
-            raise UserError(f"{message}. See python report.py --help")
-
-    made = OneLine(prog="report.py", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
-    add = made.add_argument
-    add("folders", nargs="*", type=Path, default=[Path("runs")], help="of runs, or of a sweep (runs/sweeps/TIME); runs")
-    add("--metric", default="top1", help="what gains are of: top1, top5, loss, ece, mce, throughput, ...; top1")
-    add("--baseline", help="the row that gains are over: a label, recipe, run id or hash; the first row")
-    add("--recipe", action="append", default=[], help="only runs of this recipe (a pattern: 'assemble_e0*')")
-    add("--data", action="append", default=[], help="only runs on this data set (a pattern)")
-    add("--tricks", type=lambda text: text.strip("[]").split(","), default=[], help="only runs with all of these: a,b")
-    add("--markdown", type=Path, metavar="FILE", help="put the table between markers of a file, made where missing")
-    add("--csv", type=Path, metavar="FILE", help="all columns in full precision")
-    add("--latex", type=Path, metavar="FILE", help="with booktabs")
-    add("--html", type=Path, metavar="FILE", help="one page with a sortable table and plots; needs no network")
-    add("--png", type=Path, metavar="FOLDER", help="the plots as images")
-    add("--curves", type=Path, metavar="FILE", help="training and validation error by epoch (.png, .svg or .pdf)")
-    add("--wandb", action="store_true", help="log the table to W&B, and make the workspace that compares the runs")
-    return made
+    metric: str = "top1"
+    baseline: str | None = None
+    recipe: list[str] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    tricks: list[str] = field(default_factory=list)
+    markdown: str | None = None
+    csv: str | None = None
+    latex: str | None = None
+    html: str | None = None
+    png: str | None = None
+    curves: str | None = None
+    wandb: bool = False
 
 
 def check_tricks(names: Sequence[str]) -> None:
@@ -53,18 +62,21 @@ def check_tricks(names: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """The program."""
     with one_line_errors():
-        arguments: Any = parser().parse_args(argv)
-        check_tricks(arguments.tricks)
+        from assemble.command_line.options import read_options
+
+        given = sys.argv[1:] if argv is None else argv
+        options, folders = read_options(Options, given, __doc__ or "", names=True, flags=True)
+        check_tricks(options.tricks)
         from assemble.reporting.report import filters, make_report
 
-        keep = filters(arguments.recipe, arguments.tricks, arguments.data)
-        report = make_report(arguments.folders, arguments.metric, arguments.baseline, keep)
+        keep = filters(options.recipe, options.tricks, options.data)
+        report = make_report([Path(folder) for folder in folders or ["runs"]], options.metric, options.baseline, keep)
         from assemble.reporting.outputs import tell, write_files
 
         tell(report)
-        for path in write_files(report, arguments):
+        for path in write_files(report, options):
             print(f"wrote {path}")
-        if arguments.wandb:
+        if options.wandb:
             from assemble.reporting.wandb_report import log_report
 
             print(*log_report(report), sep="\n")

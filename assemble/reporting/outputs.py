@@ -18,14 +18,14 @@ NAMED = 5
 
 
 class Files(Protocol):
-    """Where to; None: not wanted."""
+    """Paths of what is wanted; None: not wanted."""
 
-    markdown: Path | None
-    csv: Path | None
-    latex: Path | None
-    html: Path | None
-    png: Path | None
-    curves: Path | None
+    markdown: str | None
+    csv: str | None
+    latex: str | None
+    html: str | None
+    png: str | None
+    curves: str | None
 
 
 def tell(report: Report) -> None:
@@ -41,26 +41,31 @@ def tell(report: Report) -> None:
 
 def write_files(report: Report, files: Files) -> Iterator[Path]:
     """Write the files that are wanted; yields each path once it is there."""
-    if files.markdown:
-        insert(files.markdown, markdown(report.tables))
-        yield files.markdown
-    for path, text in ((files.csv, csv_text), (files.latex, latex)):
-        if path:
+
+    def wanted(file: str | None) -> Iterator[Path]:
+        if file:
+            yield Path(file).expanduser()
+
+    for path in wanted(files.markdown):
+        insert(path, markdown(report.tables))
+        yield path
+    for file, text in ((files.csv, csv_text), (files.latex, latex)):
+        for path in wanted(file):
             write(path, text(report.tables))
             yield path
-    if files.html:
-        write(files.html, page(report))
-        yield files.html
-    if files.png:
+    for path in wanted(files.html):
+        write(path, page(report))
+        yield path
+    for folder in wanted(files.png):
         from assemble.reporting.png import save_plots
 
-        yield from save_plots(named_plots(report), files.png)
-    if files.curves:
+        yield from save_plots(named_plots(report), folder)
+    for path in wanted(files.curves):
         from assemble.reporting.error_curves import caption, panels
         from assemble.reporting.png import save_error_curves
 
-        save_error_curves(panels(report.tables), caption(report.tables), files.curves)
-        yield files.curves
+        save_error_curves(panels(report.tables), caption(report.tables), path)
+        yield path
 
 
 def named_plots(report: Report) -> list[tuple[str, Plot]]:

@@ -26,7 +26,7 @@ class Options:
 
 def test_own_options_are_typed_and_the_others_handed_on():
     argv = [
-        "source=a=b",
+        "source=a/b",
         "size=8",
         "kinds=[two,one]",
         "deep=true",
@@ -35,8 +35,8 @@ def test_own_options_are_typed_and_the_others_handed_on():
         "model.width=4",
         "timm:a",
     ]
-    options, rest = read_options(Options, argv, "")
-    assert options == Options("a=b", 8, [Kind.two, Kind.one], True)
+    options, rest = read_options(Options, argv, "", network=True, names=True)
+    assert options == Options("a/b", 8, [Kind.two, Kind.one], True)
     assert rest == argv[4:]
     assert read_options(Options, ["source=1", "size=null"], "")[0] == Options("1")
 
@@ -50,18 +50,35 @@ def test_own_options_are_typed_and_the_others_handed_on():
         (["source=a", "size=b"], "size: 'b' is not an integer"),
         (["source=a", "deep=b"], "deep: 'b' is not true or false"),
         (["source=a", "kinds=[three]"], "expected one of [one, two]"),
-        (["source=a", "kinds=one"], "Write kinds=[..]"),
+        (["source=a=b"], "quote a value with special characters: 'source=\"a=b\"'"),
+        (["source=a", "source=b"], "source=b: source is given twice"),
+        (["source=a,b"], "For one value with a comma in it write 'source=\"a,b\"'"),
+        (["source=a", "kinds=one,two"], "Write kinds=[..]"),
+        (["source="], "source= is empty"),
     ],
 )
 def test_mistakes(argv, message):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - OmegaConf's have no base that says more
-        read_options(Options, argv, "")
+        read_options(Options, argv, "", network=True, names=True)
     assert message in (explanation(caught.value) or "")
 
 
 def test_a_program_without_networks_takes_no_arguments_of_train():
     with pytest.raises(UserError, match="unknown option 'recipe'"):
-        read_options(Options, ["source=a", "recipe=b"], "", network=False)
+        read_options(Options, ["source=a", "recipe=b"], "")
+
+
+def test_a_list_takes_one_value_without_brackets():
+    assert read_options(Options, ["source=a", "kinds=two"], "")[0].kinds == [Kind.two]
+
+
+def test_what_were_flags_are_keys():
+    argv = ["x", "--source", 'a "b", c', "--deep", "--kinds", "one", "--kinds=two,one"]
+    options, rest = read_options(Options, argv, "", names=True, flags=True)
+    assert options == Options('a "b", c', None, [Kind.one, Kind.two, Kind.one], True)
+    assert rest == ["x"]
+    with pytest.raises(UserError, match="unknown option '--source'"):
+        read_options(Options, argv, "", names=True)
 
 
 def test_help(capsys):
