@@ -26,7 +26,7 @@ from torch import nn
 from assemble.errors import UserError
 from assemble.models.catalogue import EfficientNetEntry
 from assemble.models.from_timm import Source, TimmSpec
-from assemble.models.spec import Stem, is_small, scaled_blocks, scaled_channels
+from assemble.models.spec import is_small, scaled_blocks, scaled_channels
 
 STAGE = re.compile(
     r"(?P<kind>ir|er|ds|cn)_r(?P<r>[1-9]\d*)_k(?P<k>\d+)_s[12]_e\d+(\.\d+)?_c(?P<c>[1-9]\d*)(_se0?\.\d+)?(_skip)?"
@@ -132,7 +132,7 @@ def efficientnet_spec(
     entry: EfficientNetEntry,
     *,
     blocks: tuple[str, ...] | list[str] | None = None,
-    stem: Stem | None = None,
+    stem: str | None = None,
     image_size: int | None = None,
     **fields: Any,
 ) -> EfficientNetSpec:

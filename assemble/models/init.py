@@ -1,7 +1,6 @@
 """Initial weights. Batch norms start at gamma 1, beta 0 (PyTorch's default), biases at 0, unless a rule says so."""
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 _TRUNCATED_STD = 0.87962566103423978
 
 
-def initialise(model: nn.Module, rule: Literal["tensorflow", "torchvision", "xavier", "composer"]) -> None:
+def initialise(model: nn.Module, rule: str) -> None:
     """Fill the layers in place.
 
     ``tensorflow`` is the official Assemble-ResNet code: convolutions by TF's variance_scaling_initializer at its

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from assemble.models.catalogue import MobileNetEntry
 from assemble.models.init import initialise
 from assemble.models.layers import PaddedNetwork, norm
-from assemble.models.spec import OwnSpec, Site, Stem, is_small
+from assemble.models.spec import OwnSpec, Site, is_small
 
 MULTIPLES = (2, 4, 8, 16, 32)
 """Channels of each stage over the width; the first block of a stage has stride 2, but for stage 1."""
@@ -48,7 +48,7 @@ class MobileNetSpec(OwnSpec):
 
 
 def mobilenet_spec(
-    entry: MobileNetEntry, *, stem: Stem | None = None, image_size: int | None = None, **fields: Any
+    entry: MobileNetEntry, *, stem: str | None = None, image_size: int | None = None, **fields: Any
 ) -> MobileNetSpec:
     """The spec of a catalogue entry; where no ``stem`` is given, images of up to 64 pixels get the small one."""
     return MobileNetSpec(**{"width": entry.width, "small": is_small(stem, image_size, "imagenet"), **fields})

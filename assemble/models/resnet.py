@@ -26,7 +26,7 @@ from assemble.models.layers import (
     small_stem,
     zero_pad,
 )
-from assemble.models.spec import OwnSpec, Site, Stem, is_small
+from assemble.models.spec import OwnSpec, Site, is_small
 
 
 class ShortcutFactory(Protocol):
@@ -86,7 +86,7 @@ class ResNetSpec(OwnSpec):
 
 
 def resnet_spec(
-    entry: ResNetEntry, *, stem: Stem | None = None, image_size: int | None = None, **fields: Any
+    entry: ResNetEntry, *, stem: str | None = None, image_size: int | None = None, **fields: Any
 ) -> ResNetSpec:
     """The spec of a catalogue entry; where no ``stem`` is given, images of up to 64 pixels get the small one."""
     small = is_small(stem, image_size, "small" if entry.stem == "small" else "imagenet")

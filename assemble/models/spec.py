@@ -10,17 +10,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from enum import Enum
 from numbers import Integral, Real
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 from torch import nn
 
 from assemble.errors import UserError, require
+from assemble.schema import Init, Padding, Stem
 from assemble.suggest import suggest
-
-Stem = Literal["imagenet", "small"]
-Padding = Literal["torch", "tensorflow"]
-Init = Literal["tensorflow", "torchvision", "xavier", "composer"]
 
 PLACES = {
     "depths": "rows of blocks that can be counted anew",
@@ -149,8 +147,10 @@ class OwnSpec(Spec):
     # numerical conventions
     bn_momentum: float = 0.1
     bn_eps: float = 1e-5
-    padding: Padding = "torch"
-    init: Init = "tensorflow"
+    padding: str = "torch"
+    """A `assemble.schema.Padding`, by its value."""
+    init: str = "tensorflow"
+    """A `assemble.schema.Init`, by its value."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -210,20 +210,21 @@ def check_norm(momentum: float = 0.1, eps: float = 1e-5) -> None:
     )
 
 
-def check_choice(key: str, value: object, options: Any) -> None:
-    """Raise `UserError` where ``value`` is none of the options, a `Literal`."""
-    if value not in get_args(options):
-        raise UserError(suggest(f"model.{key}", value, get_args(options)))
+def check_choice(key: str, value: object, options: type[Enum], *others: Enum) -> None:
+    """Raise `UserError` where ``value`` is the value of no option, or that of one of the ``others``."""
+    known = [option.value for option in options if option not in others]
+    if value not in known:
+        raise UserError(suggest(f"model.{key}", value, known))
 
 
 SMALL_IMAGE = 64
 """Pixels up to which a network begins the small way, where it has the choice and nothing is said."""
 
 
-def is_small(stem: Stem | None, image_size: int | None, otherwise: Stem) -> bool:
+def is_small(stem: str | None, image_size: int | None, otherwise: str) -> bool:
     """Whether a network begins the small way: as ``stem`` says, else by the images' size, else ``otherwise``."""
     if stem is not None:
-        check_choice("stem", stem, Stem)
+        check_choice("stem", stem, Stem, Stem.auto)
     elif image_size is not None:
         return image_size <= SMALL_IMAGE
     return (stem or otherwise) == "small"

@@ -22,7 +22,7 @@ from assemble.reporting.differences import flat
 from assemble.reporting.metrics import Metric
 from assemble.reporting.statistics import Gain, crossed, gain
 from assemble.reporting.table import Row
-from assemble.runs.sweep_folder import Plan
+from assemble.runs.sweep_folder import SweepFolder
 
 Cells = Mapping[frozenset[str], Mapping[int, float]]
 """Tricks -> seed -> value."""
@@ -42,7 +42,7 @@ class TrickGain:
     """That from the choice of seeds."""
 
 
-def trick_gains(rows: Sequence[Row], metric: Metric, plan: Plan | None = None) -> list[TrickGain]:
+def trick_gains(rows: Sequence[Row], metric: Metric, plan: SweepFolder | None = None) -> list[TrickGain]:
     """The gains of all tricks that the rows tell of; of the rows of ``plan`` only, where there is one."""
     if plan:
         rows = [row for row in rows if any(plan.position(run.directory.name) is not None for run in row.runs)]

@@ -12,7 +12,7 @@ from assemble.reporting.gains import TrickGain, trick_gains
 from assemble.reporting.metrics import Metric, metric
 from assemble.reporting.read import Found, Run, find, read
 from assemble.reporting.table import Table, tables
-from assemble.runs.sweep_folder import Plan, plans_below, read_plan
+from assemble.runs.sweep_folder import SweepFolder, read_sweep, sweeps_below
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Report:
     metric: Metric
     gains: dict[str, list[TrickGain]] = field(default_factory=dict)
     """A table's title -> its tricks' gains."""
-    sweep: Plan | None = None
+    sweep: SweepFolder | None = None
     """The planned sweep that these gains are of; None: of all rows."""
 
     @property
@@ -47,7 +47,7 @@ def make_report(
     plans, directories = [], []
     for folder in folders:
         try:
-            plan = read_plan(folder)
+            plan = read_sweep(folder)
         except ValueError as error:
             raise UserError(f"{error}: name the folder of its runs instead") from error
         if plan:
@@ -55,14 +55,14 @@ def make_report(
             directories += [path for path in plan.directories if path.is_dir()]
         else:
             directories += find([folder])
-            plans += plans_below(folder)
+            plans += sweeps_below(folder)
     found = read(directories)
     return of_runs(found, plans, metric_name, baseline, keep, ", ".join(map(str, folders)))
 
 
 def of_runs(
     found: Found,
-    plans: Sequence[Plan],
+    plans: Sequence[SweepFolder],
     metric_name: str = "top1",
     baseline: str | None = None,
     keep: Callable[[Run], bool] = lambda run: True,

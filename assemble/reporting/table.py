@@ -15,7 +15,7 @@ from assemble.reporting.metrics import METRICS, Metric
 from assemble.reporting.read import Run
 from assemble.reporting.robustness import told_apart
 from assemble.reporting.statistics import Gain, Spread, paired, spread
-from assemble.runs.sweep_folder import Plan
+from assemble.runs.sweep_folder import SweepFolder
 from assemble.suggest import suggest
 
 
@@ -111,7 +111,9 @@ class Table:
         return [self.notes.index(note) + 1 for note in row.notes]
 
 
-def tables(runs: Sequence[Run], plans: Sequence[Plan], metric: Metric, baseline: str | None = None) -> list[Table]:
+def tables(
+    runs: Sequence[Run], plans: Sequence[SweepFolder], metric: Metric, baseline: str | None = None
+) -> list[Table]:
     """One table for each data set, in the order of the sweep where there is one.
 
     Args:
@@ -159,7 +161,7 @@ def compare(table: Table) -> None:
         row.step = paired(values[place], values[place - 1], sign) if place else None
 
 
-def describe(rows: Sequence[Row], plans: Sequence[Plan]) -> dict[str, Any]:
+def describe(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> dict[str, Any]:
     """Fill in labels, published numbers and notes; returns the changes that all rows share, which no label repeats."""
     usual = usual_config([row.config for row in rows if not row.recipe])
     for row in rows:
@@ -219,7 +221,7 @@ def _titles(tasks: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     return {task: title if counts[title] == 1 else " ".join(task) for task, title in short.items()}
 
 
-def _order(row: Row, plans: Sequence[Plan]) -> tuple[Any, ...]:
+def _order(row: Row, plans: Sequence[SweepFolder]) -> tuple[Any, ...]:
     """By the first sweep that has the row; else by recipe and by the number of tricks."""
     for number, plan in enumerate(plans):
         places = [place for run in row.runs if (place := plan.position(run.directory.name)) is not None]
@@ -250,7 +252,7 @@ def _run_notes(row: Row) -> list[str]:
     return notes
 
 
-def _lines(rows: Sequence[Row], plans: Sequence[Plan]) -> dict[str, list[Row]]:
+def _lines(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> dict[str, list[Row]]:
     """Lines of the sweeps with those rows of theirs that are here; one alone is none."""
     by_label = {row.label: row for row in rows}
     named = {name: labels for plan in reversed(plans) for name, labels in plan.lines.items()}
@@ -266,7 +268,7 @@ def _common(changed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: value for key, value in first.items() if all(key in o and o[key] == value for o in others)}
 
 
-def _take_planned_labels(rows: Sequence[Row], plans: Sequence[Plan]) -> None:
+def _take_planned_labels(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> None:
     """Labels from the sweep's plan where they are clear; a label that two rows would share gets its hash."""
     planned = {}
     for row in rows:

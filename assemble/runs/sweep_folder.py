@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from assemble.runs.sweep_plan import SweepPlan, read_object
 from assemble.sweeper_options import Mode
 
+RECORDS = "jobs.jsonl"
+"""In the sweep's directory: how each job went, a line each, added by whichever process the launcher ran it in."""
 ABLATIONS = tuple(mode.value for mode in Mode)
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepFolder:
     """A sweep: ``plan.json`` of a planned ablation, or the jobs that a plain one has noted in ``jobs.jsonl``."""
 
     folder: Path
@@ -42,46 +44,44 @@ class Plan:
     _places: dict[str, int] = field(default_factory=dict, init=False, repr=False)
 
 
-def read_plan(folder: Path) -> Plan | None:
-    """The sweep whose folder this is; None where it is none.
+def read_sweep(folder: Path) -> SweepFolder | None:
+    """Read the sweep whose folder this is; None where it is none.
 
     Raises:
         ValueError: plan.json or jobs.jsonl is damaged; the message names it.
     """
-    path = folder / "plan.json"
-    if path.is_file():
-        content = _json(path, path.read_text(encoding="utf-8"))
-        jobs = [job for job in content.get("jobs", []) if job.get("run_id") and job.get("trains", True)]
-        mode = content.get("mode")
-        return Plan(
+    plan = SweepPlan.read(folder)
+    if plan is not None:
+        jobs = [job for job in plan.jobs if job.run_id and job.trains]
+        return SweepFolder(
             folder,
-            mode if mode in ABLATIONS else None,
-            [_here(folder, Path(job.get("output_dir", "")).expanduser() / job["run_id"]) for job in jobs],
-            {job["run_id"]: job["row"] for job in jobs if job.get("row")} if mode != "grid" else {},
-            content.get("orders") or (),
-            [f"{row['row']}: {row['reason']}" for row in content.get("skipped") or ()],
-            content.get("lines") or {},
+            plan.mode if plan.mode in ABLATIONS else None,
+            [_here(folder, job.directory) for job in jobs],
+            {job.run_id: job.row for job in jobs if job.row} if plan.mode != "grid" else {},
+            plan.orders,
+            [f"{row['row']}: {row['reason']}" for row in plan.skipped],
+            dict(plan.lines),
         )
-    path = folder / "jobs.jsonl"
+    path = folder / RECORDS
     if path.is_file():
-        records = [_json(path, line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return of_records(folder, records)
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return of_records(folder, [read_object(path, line) for line in lines if line.strip()])
     return None
 
 
-def of_records(folder: Path, records: Sequence[dict[str, Any]]) -> Plan:
+def of_records(folder: Path, records: Sequence[dict[str, Any]]) -> SweepFolder:
     """The jobs that a sweep has noted, in their order, whenever each ended."""
     ordered = sorted(records, key=lambda record: record["job"])
     directories = [_here(folder, Path(record["run_directory"])) for record in ordered if record.get("run_directory")]
-    return Plan(folder, directories=list(dict.fromkeys(directories)))
+    return SweepFolder(folder, directories=list(dict.fromkeys(directories)))
 
 
-def plans_below(folder: Path) -> list[Plan]:
+def sweeps_below(folder: Path) -> list[SweepFolder]:
     """The planned ablations of a folder of runs, newest first. A damaged plan orders nothing."""
     plans = []
     for path in sorted((folder / "sweeps").glob("*/plan.json"), reverse=True):
         try:
-            plan = read_plan(path.parent)
+            plan = read_sweep(path.parent)
         except ValueError:
             continue
         if plan:
@@ -93,13 +93,3 @@ def _here(folder: Path, directory: Path) -> Path:
     """A run's directory, which may have been moved with the sweep's, or named from another working directory."""
     beside = folder.parent.parent / directory.name
     return beside if beside.is_dir() or not directory.is_dir() else directory
-
-
-def _json(path: Path, text: str) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged")
-    return content

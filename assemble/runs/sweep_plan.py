@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,13 @@ class Job:
             trains=not (cfg.explain or cfg.prepare),
         )
 
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Job:
+        """The job that a plan.json describes; one of an earlier version may say less."""
+        known: dict[str, Any] = {"output_dir": "", "row": "", "seed": 0, "model": "", "data": "", "epochs": 0, **record}
+        known |= {key: tuple(known.get(key) or ()) for key in ("overrides", "tricks")}
+        return cls(**{own.name: known[own.name] for own in fields(cls) if own.name in known})
+
     @property
     def directory(self) -> Path:
         """Where the run is or will be."""
@@ -97,13 +104,21 @@ class SweepPlan:
 
     @classmethod
     def read(cls, directory: Path) -> SweepPlan | None:
-        """The plan of a sweep's directory, if it has one."""
+        """Read the plan of a sweep's directory, if it has one.
+
+        Raises:
+            ValueError: it is damaged; the message names the file.
+        """
         path = directory / FILE
         if not path.is_file():
             return None
-        content = json.loads(path.read_text(encoding="utf-8"))
-        jobs = [Job(**{**job, **{key: tuple(job[key]) for key in ("overrides", "tricks")}}) for job in content["jobs"]]
-        return cls(content["mode"], jobs, content["orders"], content["skipped"], content.get("lines") or {})
+        content = read_object(path, path.read_text(encoding="utf-8"))
+        try:
+            jobs = [Job.from_json(record) for record in content.get("jobs") or ()]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+        orders, skipped, lines = (content.get(key) for key in ("orders", "skipped", "lines"))
+        return cls(content.get("mode") or "", jobs, orders or (), skipped or (), lines or {})
 
     def show(self) -> None:
         """Print it."""
@@ -132,6 +147,21 @@ class SweepPlan:
         lines += [("left out", f"{skipped['row']}: {skipped['reason']}") for skipped in self.skipped]
         for name, text in lines:
             console.print(f"[bold]{name:9}[/bold] {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def read_object(path: Path, text: str) -> dict[str, Any]:
+    """Read the object that ``text``, of the file ``path``, holds as JSON.
+
+    Raises:
+        ValueError: it is none; the message names the file.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged (it holds no object)")
+    return content
 
 
 def estimate(remaining: Sequence[Job], jobs: Sequence[Job]) -> str:

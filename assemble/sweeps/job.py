@@ -26,14 +26,12 @@ from assemble.paths import make_importable
 from assemble.runs.directory import trained_by
 from assemble.runs.identity import plain_config, run_directory
 from assemble.runs.result import has_asked_scores, read_result
+from assemble.runs.sweep_folder import RECORDS
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 PROGRAM = ("-m", "assemble.programs.train")
-RECORDS = "jobs.jsonl"
-"""In the sweep's directory: how each job went, a line each, added by whichever process the launcher ran it in."""
-
 MISTAKE = 2
 """Exit code of a job that was refused with ``error: ...``."""
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hydra.experimental.callback import Callback
 
+from assemble.errors import UserError
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -77,8 +79,8 @@ class Outcome:
 
 def jobs_of(directory: Path) -> list[Outcome]:
     """The jobs of a sweep in the order of its plan (of their numbers, if its sweeper made none), as they last went."""
+    from assemble.runs.sweep_folder import RECORDS
     from assemble.runs.sweep_plan import SweepPlan
-    from assemble.sweeps.job import RECORDS
     from assemble.sweeps.overrides import varying
 
     path, plan = directory / RECORDS, SweepPlan.read(directory)
@@ -102,8 +104,6 @@ def summarise(directory: Path) -> int:
 
     Returns its exit code: 1 if any job failed or had no turn.
     """
-    from assemble.sweeps.after_sweep import report_sweep
-
     outcomes = jobs_of(directory)
     report_sweep(directory)
     print_table([outcome for outcome in outcomes if outcome.state not in DONE])
@@ -117,6 +117,28 @@ def summarise(directory: Path) -> int:
         where = f"; what they wrote is in {logs}" if logs.is_dir() else ""
         print(f"{failed} of {len(states)} jobs failed; the same command tries them again{where}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def report_sweep(folder: Path) -> None:
+    """Print the table of a sweep's finished runs, and write ``report.html`` beside its ``jobs.jsonl``.
+
+    Says nothing where no run is finished. The sweep's outcome is its jobs', so what goes wrong here is only told.
+    """
+    from assemble.reporting.page import page
+    from assemble.reporting.report import make_report
+    from assemble.reporting.terminal import print_tables
+    from assemble.reporting.text import write
+
+    try:
+        report = make_report([folder])
+    except UserError:
+        return
+    try:
+        print_tables(report.tables)
+        write(folder / "report.html", page(report))
+        print(f"report: {folder / 'report.html'}")
+    except UserError as error:
+        print(f"no report.html: {error}", file=sys.stderr)
 
 
 def print_table(outcomes: Sequence[Outcome]) -> None:

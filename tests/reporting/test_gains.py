@@ -10,7 +10,7 @@ from assemble.reporting.gains import shapley, trick_gains
 from assemble.reporting.metrics import METRICS
 from assemble.reporting.read import find, read
 from assemble.reporting.table import Row, tables
-from assemble.runs.sweep_folder import Plan
+from assemble.runs.sweep_folder import SweepFolder
 from tests.helpers.synthetic_runs import default_config, make_run
 
 TOP1 = METRICS["top1"]
@@ -132,8 +132,8 @@ def test_the_plan_of_a_sweep_decides(tmp_path: Path) -> None:
     subsets = [tuple(s) for size in range(4) for s in itertools.combinations(WORTH, size)]
     made = rows(tmp_path, subsets)
     directories = [run.directory for row in made for run in row.runs]
-    plan = Plan(tmp_path, "shapley", directories, {}, list(itertools.permutations(WORTH)))
+    plan = SweepFolder(tmp_path, "shapley", directories, {}, list(itertools.permutations(WORTH)))
     found = {f.trick: f.gain.mean for f in trick_gains(made, TOP1, plan)}
     assert found == pytest.approx({trick: value + 0.05 for trick, value in formula(list(WORTH)).items()})
-    few = Plan(tmp_path, "cumulative", [d for d in directories if "ema" not in d.name])
+    few = SweepFolder(tmp_path, "cumulative", [d for d in directories if "ema" not in d.name])
     assert {f.trick for f in trick_gains(made, TOP1, few)} == {"sk", "mixup"}

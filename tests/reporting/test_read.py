@@ -8,7 +8,7 @@ import pytest
 from assemble.errors import UserError
 from assemble.reporting.read import find, read
 from assemble.reporting.report import filters, make_report
-from assemble.runs.sweep_folder import of_records, plans_below, read_plan
+from assemble.runs.sweep_folder import of_records, read_sweep, sweeps_below
 from tests.helpers.synthetic_runs import make_run
 
 
@@ -83,7 +83,7 @@ def test_a_planned_sweep(tmp_path: Path) -> None:
     waiting = {"overrides": [], "run_id": "tiny-se-s0-00000000", "tricks": ["se"], "seed": 0, "row": "+ se"}
     content = {"mode": "cumulative", "jobs": [*jobs, waiting], "orders": [["sk", "se"]]}
     sweep = plan(tmp_path, {**content, "skipped": [{"row": "+ x", "tricks": ["x"], "reason": "it cannot be"}]})
-    found = read_plan(sweep)
+    found = read_sweep(sweep)
     assert found is not None
     assert (found.mode, found.orders, found.skipped) == ("cumulative", [["sk", "se"]], ["+ x: it cannot be"])
     assert [path.name for path in found.directories] == [job["run_id"] for job in content["jobs"]]
@@ -91,7 +91,7 @@ def test_a_planned_sweep(tmp_path: Path) -> None:
     assert [row.label for row in make_report([sweep]).tables[0].rows] == ["nothing", "+ sk"]
     whole = make_report([tmp_path])  # its runs first, in its order; then the others
     assert [row.label for row in whole.tables[0].rows] == ["nothing", "+ sk", "ema"]
-    assert [p.folder for p in plans_below(tmp_path)] == [sweep]
+    assert [p.folder for p in sweeps_below(tmp_path)] == [sweep]
 
 
 @pytest.mark.parametrize(("mode", "labels"), [("nas", ["candidate 0", "candidate 1"]), ("grid", ["no tricks", "sk"])])

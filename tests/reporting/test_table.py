@@ -12,7 +12,7 @@ from assemble.reporting.differences import recipe_config
 from assemble.reporting.metrics import METRICS
 from assemble.reporting.read import find, read
 from assemble.reporting.table import Row, Table, tables
-from assemble.runs.sweep_folder import Plan
+from assemble.runs.sweep_folder import SweepFolder
 from tests.helpers.synthetic_runs import default_config, make_run
 
 TOP1 = METRICS["top1"]
@@ -161,9 +161,9 @@ def test_a_recipe_that_is_gone_is_still_a_name(tmp_path: Path) -> None:
 def test_the_plan_orders_and_names(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, tricks, seed) for tricks in ((), ("sk",), ("ema",)) for seed in (0, 1)]
     names = {run.name: label for run, label in zip(runs, ["none", "none", "+ sk", "+ sk", "x", "x"], strict=True)}
-    plan = Plan(tmp_path, "one_at_a_time", runs[2:] + runs[:2], names)
+    plan = SweepFolder(tmp_path, "one_at_a_time", runs[2:] + runs[:2], names)
     assert labels(tmp_path, plans=[plan]) == ["+ sk", "x", "none"]
-    same = Plan(tmp_path, "one_at_a_time", runs, dict.fromkeys(names, "row"))
+    same = SweepFolder(tmp_path, "one_at_a_time", runs, dict.fromkeys(names, "row"))
     assert labels(tmp_path, plans=[same]) == ["no tricks", "sk", "ema"]  # a label of all tells nothing
 
 
