@@ -13,7 +13,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
-from assemble.atomic import whole_file
+from assemble.atomic import write_whole
 
 
 class CsvLogger(CSVLogger):
@@ -44,8 +44,7 @@ class CsvLogger(CSVLogger):
             writer = csv.DictWriter(text, reader.fieldnames or [])
             writer.writeheader()
             writer.writerows(kept)
-            with whole_file(path) as file:
-                file.write(text.getvalue().encode())
+            write_whole(path, text.getvalue())
 
 
 def _is_before(row: Mapping[str, str | None], step: int) -> bool:

@@ -14,7 +14,6 @@ half of the labels another partner than the teacher's answers: a mistake not fol
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -27,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from assemble.bounds import bounded
+from assemble.devices import device_beside
 from assemble.errors import UserError
 from tricks.base import Companion, LossTrick, PlannedRun, Strength, register, strength
 
@@ -190,8 +190,7 @@ def fill(store: LogitStore, teacher: Trained, run: PlannedRun) -> None:
     assert run.data is not None
     data, size = run.data, run.data.eval_batch
     items = data.train_set_as_scored(teacher.size)
-    gpu = run.cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if gpu else torch.device("cpu")
+    device = device_beside(run.cfg.trainer.accelerator)
 
     def rows_of(positions: range) -> Iterator[np.ndarray]:
         for images, _ in data.loader(items, [positions[i : i + size] for i in range(0, len(positions), size)]):

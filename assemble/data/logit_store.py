@@ -8,16 +8,15 @@ mapped into memory: all processes of a machine read one copy.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 from tqdm import tqdm
 
+from assemble.atomic import whole_file, write_whole
 from assemble.errors import UserError
 
 SHARD = 4096
@@ -56,7 +55,7 @@ class LogitStore:
         """An empty store. ``about``: what the logits depend on, as a few words or digits each."""
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"rows": rows, "shard": shard, **about}, indent=2) + "\n"
-        _write(folder / "about.json", lambda file: file.write(text.encode()))
+        write_whole(folder / "about.json", text)
         return cls(folder, rows, shard, dict(about))
 
     def check(self, rows: int, about: Mapping[str, str]) -> None:
@@ -86,7 +85,8 @@ class LogitStore:
         """
         if not np.isfinite(logits).all():
             raise UserError(f"logits that are not finite in {logits.dtype}: the network that gives them is broken")
-        _write(self._path(number), lambda file: np.save(file, logits))
+        with whole_file(self._path(number)) as file:
+            np.save(file, logits)
 
     def fill(self, rows_of: Callable[[range], Iterable[np.ndarray]]) -> None:
         """Compute what is missing.
@@ -150,16 +150,3 @@ class StoredLogits:
     def __getitem__(self, positions: Sequence[int]) -> np.ndarray:
         """Positions (N,) -> logits (N, K), in the precision they are stored in."""
         return np.stack([self.shards[i // self.shard][i % self.shard] for i in positions])
-
-
-def _write(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """The whole file or none of it, also where the process is killed and where another one writes the same."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from assemble.errors import UserError
 from assemble.models.catalogue import TimmEntry
+from assemble.models.classifier import classifiers
 from assemble.models.spec import Site, Spec, check_norm
 
 PROBE = 0.5
@@ -212,7 +213,7 @@ def _anatomy(source: Source) -> Anatomy:
     there = {
         "branch": droppable,
         "downsample": isinstance(network, timm.models.EfficientNet),
-        "before_classifier": isinstance(_classifier(network), nn.Linear),
+        "before_classifier": [type(module) for module in classifiers(network)] == [nn.Linear],
     }
     info = getattr(network, "feature_info", None)
     return Anatomy(
@@ -246,10 +247,6 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _classifier(network: nn.Module) -> Any:
-    return network.get_classifier() if hasattr(network, "get_classifier") else None  # type: ignore[operator]
-
-
 def _drop_paths(network: nn.Module) -> list[tuple[nn.Module, str, float]]:
     """(parent, attribute, depth) of each of timm's DropPath modules in a network that was built with rate `PROBE`."""
     from timm.layers import DropPath  # type: ignore[attr-defined]
@@ -268,7 +265,7 @@ class _BeforeClassifier:
     def __init__(self, network: nn.Module, module: nn.Module) -> None:
         self.module = module
         network.add_module("before_classifier", module)
-        _classifier(network).register_forward_pre_hook(self)
+        classifiers(network)[0].register_forward_pre_hook(self)
 
     def __call__(self, classifier: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
         return (self.module(*inputs),)

@@ -12,6 +12,7 @@ import yaml
 from torch import Tensor, nn
 
 from assemble.errors import UserError
+from assemble.models.classifier import classifier_keys
 from assemble.models.from_timm import converted
 
 DAMAGED = "no weights file that can be read: it is damaged or of another kind, so take another copy of it"
@@ -107,7 +108,7 @@ def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False, 
         state = converted(model, read_weights(path))
     except UserError as error:
         raise UserError(f"model.checkpoint: {error}") from error
-    own, head = model.state_dict(), _head(model)
+    own, head = model.state_dict(), classifier_keys(model)
     if new_head and not head:
         raise UserError(f"model.new_head: {type(model).__name__} does not say which part is its classifier")
     kept = {
@@ -127,13 +128,6 @@ def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False, 
             "model.stem, model.width, classes and tricks"
         )
     model.load_state_dict(state)
-
-
-def _head(model: nn.Module) -> set[str]:
-    """The classifier's entries of the state_dict; empty where the model does not say (by timm's ``get_classifier``)."""
-    found = model.get_classifier() if hasattr(model, "get_classifier") else ()  # type: ignore[operator]
-    heads = found if isinstance(found, tuple) else (found,)  # some models of timm have two
-    return {f"{name}.{key}" for name, module in model.named_modules() if module in heads for key in module.state_dict()}
 
 
 def misfit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:

@@ -315,7 +315,7 @@ def _number(value: float | None, unit: float, digits: int) -> str:
 
 def write(rows: Sequence[Row], path: Path) -> None:
     """The numbers as JSON, or as CSV without those of the single rounds."""
-    from assemble.atomic import whole_file
+    from assemble.atomic import write_whole
     from assemble.runs.environment import describe_environment
 
     records = [asdict(row) for row in rows]
@@ -329,8 +329,7 @@ def write(rows: Sequence[Row], path: Path) -> None:
         writer.writerows(records)
         content = text.getvalue()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as file:
-        file.write(content.encode())
+    write_whole(path, content)
 
 
 def main() -> None:

@@ -59,6 +59,7 @@ def convert(options: Options, overrides: Sequence[str]) -> Path:
         UserError: the weights cannot be had, or are of another network; says which of them shows it.
     """
     from assemble.config.compose import compose
+    from assemble.models.classifier import output_count
     from assemble.models.convert import by_name, from_official
     from assemble.runs.identity import plain_config
     from assemble.scoring.rebuild import rebuild
@@ -70,12 +71,12 @@ def convert(options: Options, overrides: Sequence[str]) -> Path:
     elif data:
         overrides = [*(f"data.{key}={value}" for key, value in data.items()), *overrides]
     config = plain_config(compose(overrides))
-    classes = _classes(arrays or state)
+    classes = output_count(arrays or state)
     network = rebuild(config, classes)
     state = from_official(network, by_name(network, arrays)) if arrays else _fitting(state, network.state_dict())
     if options.background is Background.drop:
         state = _without_background(state, config)
-    config["model"]["num_classes"] = len(state[_head(state)])
+    config["model"]["num_classes"] = output_count(state)
     folder = Path(options.output or f"converted/{_name(config)}").expanduser()
     path = _write(folder, state, config)
 
@@ -156,22 +157,6 @@ def _torchvision(source: str) -> dict[str, Tensor]:
         ) from error
 
 
-def _head(state: Mapping[str, Any]) -> str:
-    """The last matrix, which is the classifier."""
-    from assemble.errors import UserError
-
-    matrices = [name for name, value in state.items() if value.ndim == 2]
-    if not matrices:
-        raise UserError("the weights have no classifier: give those of a whole network")
-    return matrices[-1]
-
-
-def _classes(weights: Mapping[str, Any]) -> int:
-    """Outputs of the network: TensorFlow's matrices are (in, out), PyTorch's (out, in)."""
-    shape = weights[_head(weights)].shape
-    return shape[1] if _head(weights).partition(":")[0].endswith("/kernel") else shape[0]
-
-
 def _fitting(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     from assemble.errors import UserError
     from assemble.models.weights import misfit
@@ -186,11 +171,12 @@ def _fitting(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, T
 def _without_background(state: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
     """Output 0 taken away, and labels counted from the first class again."""
     from assemble.errors import UserError
+    from assemble.models.classifier import classifier_weight
 
     if config["data"]["label_offset"] < 1:
         raise UserError("background=drop: data.label_offset=0 says that these weights have no background class")
     config["data"]["label_offset"] -= 1
-    head = _head(state)
+    head = classifier_weight(state)
     bias = head.replace("weight", "bias")
     return state | {name: state[name][1:].clone() for name in (head, bias) if name in state}
 
@@ -201,15 +187,13 @@ def _name(config: Mapping[str, Any]) -> str:
 
 def _write(folder: Path, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Path:
     """config.yaml, then model.safetensors: weights are never without their configuration."""
-    from assemble.atomic import whole_file
+    from assemble.atomic import write_whole
     from assemble.exporting.formats import configuration, safetensors
 
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / "config.yaml") as file:
-        file.write(configuration(config))
+    write_whole(folder / "config.yaml", configuration(config))
     path = folder / "model.safetensors"
-    with whole_file(path) as file:
-        file.write(safetensors(state))
+    write_whole(path, safetensors(state))
     return path
 
 

@@ -77,7 +77,7 @@ def export(options: Options) -> Path:
     check_installed(*names)
     import torch
 
-    from assemble.atomic import whole_file
+    from assemble.atomic import write_whole
     from assemble.exporting.card import card, repetitions
     from assemble.models.cost import measure
     from assemble.models.weights import read_config
@@ -88,13 +88,11 @@ def export(options: Options) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     about: dict[str, str] = {}
     for name, content, line in _files(trained, config, names, options):
-        with whole_file(folder / name) as file:
-            file.write(content)
+        write_whole(folder / name, content)
         about[name] = line
         print(f"{folder / name}: {line}", flush=True)
     cost = measure(trained.network, torch.empty(1, 3, trained.size, trained.size))
-    with whole_file(folder / "README.md") as file:
-        file.write(card(source.name, trained, config, cost, repetitions(source.parent), about).encode())
+    write_whole(folder / "README.md", card(source.name, trained, config, cost, repetitions(source.parent), about))
     print(f"{folder / 'README.md'}: the model card")
     return folder
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from assemble.atomic import whole_file
+from assemble.atomic import write_whole
 from assemble.errors import UserError
 from assemble.reporting.columns import METHOD, Column, columns
 from assemble.reporting.metrics import metric
@@ -77,8 +77,7 @@ def write(path: Path, content: str | bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+        write_whole(path, content)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}. Choose another place") from error
 

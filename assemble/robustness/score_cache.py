@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from assemble.atomic import whole_file
+from assemble.atomic import write_whole
 from assemble.errors import UserError
 
 
@@ -28,5 +28,4 @@ class Ledger:
 
     def add(self, name: str, value: Any) -> None:
         self.values[name] = value
-        with whole_file(self.path) as file:
-            file.write(json.dumps(self.values, indent=1).encode())
+        write_whole(self.path, json.dumps(self.values, indent=1))

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from assemble.atomic import remove_torn, write_whole
 from assemble.errors import UserError
 from assemble.ranks import secondary_rank
 from assemble.runs.identity import chosen_recipe, config_hash, plain_config, run_name
-from assemble.runs.result import has_asked_scores, read_result, write_json, write_text, yaml_text
+from assemble.runs.result import has_asked_scores, read_result, write_json, yaml_text
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -106,7 +107,8 @@ def open_run(cfg: DictConfig) -> Run:
         if not run.finished and damaged.exists():
             damaged.replace(damaged.with_suffix(".json.damaged"))
             print(f"{damaged} is damaged: moved aside, the run goes on", file=sys.stderr)
-        write_text(run.directory / "config.yaml", yaml_text(config))
+        remove_torn(run.directory)
+        write_whole(run.directory / "config.yaml", yaml_text(config))
     except OSError as error:
         run.close()
         reason = error.strerror or error

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assemble.atomic import whole_file
+from assemble.atomic import write_whole
 
 if TYPE_CHECKING:
     pass
@@ -52,13 +52,8 @@ def read_result(directory: Path, name: str = "result.json") -> dict[str, Any] | 
 
 def write_json(path: Path, content: dict[str, Any]) -> Path:
     """Write the whole file or none of it. Numbers that are not finite become null, which JSON can say."""
-    write_text(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
+    write_whole(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
     return path
-
-
-def write_text(path: Path, text: str) -> None:
-    with whole_file(path) as file:
-        file.write(text.encode())
 
 
 def yaml_text(config: Mapping[str, Any]) -> str:

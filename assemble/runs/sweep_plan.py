@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from assemble.atomic import whole_file
+from assemble.atomic import write_whole
 from assemble.runs.identity import run_id
 from assemble.runs.result import read_result
 
@@ -98,8 +98,7 @@ class SweepPlan:
         """Write ``plan.json``."""
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / FILE
-        with whole_file(path) as file:
-            file.write((json.dumps(asdict(self), indent=1) + "\n").encode())
+        write_whole(path, json.dumps(asdict(self), indent=1) + "\n")
         return path
 
     @classmethod

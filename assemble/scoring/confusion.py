@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from assemble.atomic import whole_file
+from assemble.atomic import write_whole
 
 READABLE = 40
 """Classes up to which an image of the matrix has their names on it."""
@@ -41,8 +41,7 @@ def write_tables(folder: Path, confusion: np.ndarray, names: Sequence[str]) -> N
 def _write(path: Path, rows: Sequence[Sequence[Any]]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
-    with whole_file(path) as file:
-        file.write(text.getvalue().encode())
+    write_whole(path, text.getvalue())
 
 
 def draw(path: Path, confusion: np.ndarray, names: Sequence[str]) -> bool:

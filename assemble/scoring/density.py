@@ -15,9 +15,10 @@ import numpy as np
 from assemble.data.sources import open_source
 from assemble.data.splits import TrainSet
 from assemble.data.train_share import left_out
+from assemble.devices import device_of
 from assemble.schema import Config
 from assemble.scoring.accuracy import score
-from assemble.scoring.predictor import Loading, Predictor, device_of
+from assemble.scoring.predictor import Loading, Predictor
 from assemble.scoring.trained import open_trained
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from assemble.data.crops import eval_crop
 from assemble.data.folders import load
 from assemble.data.sources import Scored, open_scored
 from assemble.data.splits import EvalSet
+from assemble.devices import device_of
 from assemble.errors import UserError, require
 from assemble.progress_bar import bar
 from assemble.robustness.choice import check_robustness
@@ -33,7 +34,7 @@ from assemble.scoring.accuracy import score
 from assemble.scoring.class_names import output_names, synsets
 from assemble.scoring.configuration import check_data, configure
 from assemble.scoring.predict import image_files, most_probable
-from assemble.scoring.predictor import Loading, Predictor, device_of
+from assemble.scoring.predictor import Loading, Predictor
 from assemble.scoring.trained import Trained, open_trained
 
 RESULT = "evaluation.json"

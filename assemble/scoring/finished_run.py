@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 
 from assemble.data.sources import open_scored
+from assemble.devices import device_beside
 from assemble.errors import UserError
 from assemble.models.throughput import measure
 from assemble.planning.batch import batch_of
@@ -19,7 +20,7 @@ from assemble.runs.directory import write_result
 from assemble.runs.loggers import log_later_result
 from assemble.runs.result import asked_robustness, lacks_robustness, lacks_throughput
 from assemble.schema import Config, ScoredSplit
-from assemble.scoring.predictor import ACCELERATORS, AUTOCAST, Loading, Predictor, device_of
+from assemble.scoring.predictor import AUTOCAST, Loading, Predictor
 from assemble.scoring.robustness import robustness, table, with_robustness
 from assemble.scoring.trained import Trained, open_trained
 
@@ -42,8 +43,7 @@ def score_run(cfg: Config, run: Run) -> None:
     if not checkpoint.is_file():
         raise UserError(f"{checkpoint} is missing, and its weights are to be scored: put it back")
     trained = open_trained(str(checkpoint), cfg.data.scored_size)
-    accelerator = cfg.trainer.accelerator
-    device = device_of(accelerator if accelerator in ACCELERATORS else "auto")
+    device = device_beside(cfg.trainer.accelerator)
     if lacks_throughput(result, run.config):
         speed = measure(trained.network.to(device), image_size=trained.size)
         result["throughput"] = round(speed.throughput, 2)

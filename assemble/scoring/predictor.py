@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Protocol
@@ -18,25 +17,6 @@ from assemble.suggest import suggest
 from lit_modules.datamodule import collate, cores
 
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-
-
-def device_of(accelerator: str) -> torch.device:
-    """The device that ``trainer.accelerator`` means here; of several GPUs this process's (LOCAL_RANK).
-
-    Raises:
-        UserError: there is none.
-    """
-    if accelerator not in ACCELERATORS:
-        raise UserError(suggest("trainer.accelerator", accelerator, ACCELERATORS))
-    if accelerator != "cpu":
-        if accelerator != "mps" and torch.cuda.is_available():
-            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-        if accelerator not in ("gpu", "cuda") and torch.backends.mps.is_available():
-            return torch.device("mps")
-        if accelerator != "auto":
-            raise UserError(f"trainer.accelerator={accelerator} cannot be had here: leave it out")
-    return torch.device("cpu")
 
 
 class Predictor:

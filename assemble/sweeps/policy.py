@@ -152,7 +152,7 @@ class PolicySweeper(SearchSweeper):
         ]
 
     def finish(self, ranked: Sequence[Candidate]) -> None:
-        from assemble.atomic import whole_file
+        from assemble.atomic import write_whole
 
         if not ranked:
             return
@@ -165,8 +165,7 @@ class PolicySweeper(SearchSweeper):
             *([f"{none.label}, which changes nothing: {none.value:.2f}"] if none else []),
             "The best of many are lucky, too: compare before you believe.",
         ]
-        with whole_file(self._file) as file:
-            file.write(space.policy_file([self.policies[c.number] for c in best], comments).encode())
+        write_whole(self._file, space.policy_file([self.policies[c.number] for c in best], comments))
         print(f"policy    {self._file}")
         for name, command in self._next().items():
             print(f"{name:9} {shlex.join(command)}")

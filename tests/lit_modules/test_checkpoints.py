@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ def test_a_checkpoint_is_written_beside_the_old_one(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(torch, "save", watched)
     for epoch in range(2):
         WholeFiles().save_checkpoint({"epoch": epoch}, path)
-    assert during == [[".last.ckpt.tmp"], [".last.ckpt.tmp", "last.ckpt"]]
+    torn = f".last.ckpt.{os.getpid()}.tmp"
+    assert during == [[torn], [torn, "last.ckpt"]]
     assert torch.load(path)["epoch"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 

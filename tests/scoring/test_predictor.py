@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from assemble.devices import device_of
 from assemble.errors import UserError
-from assemble.scoring.predictor import Loading, Predictor, device_of, frames_first
+from assemble.scoring.predictor import Loading, Predictor, frames_first
 from assemble.scoring.trained import Trained
 
 CPU = torch.device("cpu")
