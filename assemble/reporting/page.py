@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
-from string import Template
+from typing import NamedTuple
 
 from assemble.reporting.columns import METHOD, Column, columns
 from assemble.reporting.metrics import UNDECIDED
-from assemble.reporting.plots import plots
+from assemble.reporting.plots import Plot, plots
 from assemble.reporting.report import Report
 from assemble.reporting.svg import svg
 from assemble.reporting.table import Row, Table
@@ -21,16 +20,55 @@ HERE = Path(__file__).parent
 SIGN = "[+\N{MINUS SIGN}]"
 
 
+class Part(NamedTuple):
+    """A piece of a cell's text, and how it is set apart."""
+
+    text: str
+    kind: str = ""
+    tip: str = ""
+
+
+class Cell(NamedTuple):
+    """One cell of the table."""
+
+    parts: Sequence[Part]
+    kind: str
+    value: object
+    """What the column is sorted by."""
+    marks: Sequence[object]
+    """Footnotes."""
+
+
+class Section(NamedTuple):
+    """One table with its plots."""
+
+    title: str
+    best: tuple[str, str] | None
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str]
+    plots: Sequence[Plot]
+
+
 def page(report: Report, title: str = "Ablation report") -> str:
-    """The whole page."""
-    parts = {name: (HERE / f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
-    return Template(parts["html"]).substitute(
-        title=escape(title),
-        style=parts["css"],
-        script=parts["js"],
-        summary=escape(summary(report)),
-        sections="\n".join(_section(report, table) for table in report.tables),
-        footer=_footer(report),
+    """Return the whole page."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True)
+    left_out = report.sweep.skipped if report.sweep else ()
+    return environment.get_template("page.html").render(
+        title=title,
+        style=(HERE / "page.css").read_text(encoding="utf-8"),
+        script=(HERE / "page.js").read_text(encoding="utf-8"),
+        summary=summary(report),
+        sections=[_section(report, table) for table in report.tables],
+        draw=svg,
+        footer=list(_footer(report)),
+        lists=[
+            ("unfinished", [path.name for path in report.found.unfinished]),
+            ("passed over", report.found.problems),
+            ("left out of the sweep", left_out),
+        ],
     )
 
 
@@ -60,87 +98,53 @@ def verdict(table: Table) -> tuple[str, str] | None:
     return best.label, f"{score}; {over}{said}"
 
 
-def _section(report: Report, table: Table) -> str:
-    best = verdict(table)
-    lead = f"Best mean: <strong>{escape(best[0])}</strong>, {escape(best[1])}." if best else ""
-    notes = "".join(f"<li>{escape(line)}</li>" for line in footnotes(table))
-    figures = "".join(
-        f"<figure><h3>{escape(plot.title)}</h3>{svg(plot)}<figcaption>{escape(plot.caption)}</figcaption></figure>"
-        for plot in plots(table, report.gains.get(table.title, []))
-    )
-    return (
-        f'<section><div class="head"><div><h2>{escape(table.title)}</h2><p class="lead">{lead}</p></div>'
-        '<input type="search" placeholder="Filter rows" aria-label="Filter rows"></div>'
-        f"{_table(table)}"
-        f"{f'<ul class=notes>{notes}</ul>' if notes else ''}"
-        f'<div class="figures">{figures}</div></section>'
-    )
-
-
-def _table(table: Table) -> str:
+def _section(report: Report, table: Table) -> Section:
     shown = columns(table, in_order=False)
-    head = "".join(_head(column) for column in shown)
-    body = "\n".join(_row(table, number, row, shown) for number, row in enumerate(table.rows, 1))
-    return (
-        f'<div class="table" tabindex="0" role="region" aria-label="Results on {escape(table.title)}"><table>'
-        f'<thead><tr><th scope="col" class="place">#</th>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+    return Section(
+        table.title,
+        verdict(table),
+        shown,
+        [_row(table, row, shown) for row in table.rows],
+        footnotes(table),
+        plots(table, report.gains.get(table.title, [])),
     )
 
 
-def _head(column: Column) -> str:
-    kind = "" if column.numeric else ' class="text"'
-    tip = f' title="{escape(column.help)}"' if column.help else ""
-    return f'<th scope="col" aria-sort="none"{kind}{tip}><button type="button">{escape(column.title)}</button></th>'
-
-
-def _row(table: Table, number: int, row: Row, shown: Sequence[Column]) -> str:
+def _row(table: Table, row: Row, shown: Sequence[Column]) -> list[Cell]:
     cells = []
     for place, column in enumerate(shown):
-        value = column.sort(row)
-        kind = "" if column.numeric else " ".join(["text", *(["tricks"] if place else [])])
-        marks = "" if place else "".join(f"<sup>{mark}</sup>" for mark in table.marks(row))
-        given = f' data-value="{escape(str(value))}"' if value is not None else ""
-        of_kind = f' class="{kind}"' if kind else ""
-        cells.append(f"<td{of_kind}{given}>{_cell(column.cell(row))}{marks}</td>")
-    return f'<tr data-row="{number}"><td class="place">{number}</td>{"".join(cells)}</tr>'
+        kind = "" if column.numeric else "text tricks" if place else "text"
+        cells.append(Cell(parts_of(column.cell(row)), kind, column.sort(row), () if place else table.marks(row)))
+    return cells
 
 
-def _cell(text: str) -> str:
-    """A cell's text with its parts set apart: the spread, the interval, what is not told apart."""
+def parts_of(text: str) -> list[Part]:
+    """Set the parts of a cell's text apart: the spread, the interval, what is not told apart."""
     if text == "baseline":
-        return f'<span class="tag">{text}</span>'
+        return [Part(text, "tag")]
     interval = re.fullmatch(rf"({UNDECIDED})?({SIGN}\S+) (\[.*\])", text)
     if interval:
         undecided, mean, ends = interval.groups()
         kind = "undecided" if undecided else "up" if mean.startswith("+") else "down"
-        tip = ' title="the interval contains zero: not told apart"' if undecided else ""
-        return f'<span class="{kind}"{tip}>{undecided or ""}{mean}</span> <span class="soft ends">{ends}</span>'
+        tip = "the interval contains zero: not told apart" if undecided else ""
+        return [Part(f"{undecided or ''}{mean}", kind, tip), Part(ends, "soft ends")]
     published = re.fullmatch(rf"(\S+) (\({SIGN}\S+\))", text)
     if published:
-        return f'{published[1]} <span class="soft ends">{published[2]}</span>'
+        return [Part(published[1]), Part(published[2], "soft ends")]
     mean, sign, sd = text.partition(" ± ")
-    return f'{escape(mean)} <span class="soft">± {escape(sd)}</span>' if sign else escape(text)
+    return [Part(mean), Part(f"± {sd}", "soft")] if sign else [Part(text)]
 
 
-def _footer(report: Report) -> str:
-    parts = [f"<p>{escape(METHOD)} Grey bars and gains are not told apart from zero. Click a column to sort.</p>"]
+def _footer(report: Report) -> Iterator[str]:
+    yield f"{METHOD} Grey bars and gains are not told apart from zero. Click a column to sort."
     if report.sweep:
-        parts.append(
-            f"<p>Gains by trick are of the sweep {escape(report.sweep.folder.name)} ({report.sweep.mode}).</p>"
-        )
+        yield f"Gains by trick are of the sweep {report.sweep.folder.name} ({report.sweep.mode})."
     commits = sorted({str(run.result.get("git_commit") or "")[:7] for run in report.runs} - {""})
     machines = sorted({_machine(run.result.get("hardware") or {}) for run in report.runs} - {""})
     made = [f"commits {', '.join(commits)}"] if commits else []
     made += [f"machines: {', '.join(machines)}"] if machines else []
-    parts += [f"<p>{escape('; '.join(made))}.</p>"] if made else []
-    unfinished = [path.name for path in report.found.unfinished]
-    left_out = report.sweep.skipped if report.sweep else ()
-    found = (("unfinished", unfinished), ("passed over", report.found.problems), ("left out of the sweep", left_out))
-    for title, lines in found:
-        if lines:
-            items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-            parts.append(f"<details><summary>{len(lines)} {title}</summary><ul>{items}</ul></details>")
-    return "".join(parts)
+    if made:
+        yield f"{'; '.join(made)}."
 
 
 def _machine(hardware: dict[str, object]) -> str:
