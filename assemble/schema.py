@@ -252,6 +252,8 @@ class TrainerConfig:
     """Use deterministic algorithms alone."""
     log_every_n_steps: int = bounded(20, least=1)
     """Optimizer steps between two logged rows."""
+    checkpoint_minutes: float | None = bounded(10.0, above=0)
+    """Minutes until a checkpoint is written in mid-epoch: what a kill loses at most; None: at epochs' ends alone."""
     limit_train_batches: float = bounded(1.0, above=0, most=1)
     """Share of an epoch's steps, for a quick try."""
     progress_bar: bool = True

@@ -64,6 +64,9 @@ class History(Callback):
         """The median over the epochs: the first one warms up."""
         return median(self.seconds)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._began, self._step = time.perf_counter(), trainer.global_step  # perhaps in mid-epoch
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._began, self._step = time.perf_counter(), trainer.global_step
 

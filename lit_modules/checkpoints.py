@@ -17,6 +17,8 @@ from assemble.atomic import whole_file
 from assemble.errors import UserError
 from assemble.models.weights import misfit
 
+LAST = "last.ckpt"
+"""What a run goes on from."""
 NEEDED = ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops", "epoch", "global_step")
 """Entries of a checkpoint without which Lightning cannot go on from it."""
 
@@ -64,7 +66,7 @@ def read_checkpoint(path: Path, module: LightningModule) -> Mapping[str, Any]:
     Raises:
         UserError: it is missing, damaged, something else, or of another model.
     """
-    remedy = f"remove {path.with_name('last.ckpt')}, and the same command begins the run again"
+    remedy = f"remove {path.with_name(LAST)}, and the same command begins the run again"
     if not path.is_file():
         raise UserError(f"{path} is missing: put it back, or {remedy}")
     try:

@@ -99,9 +99,21 @@ class Classifier(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self._counted = -1
-        # All randomness of an epoch follows from (seed, epoch, rank), so a resumed run repeats what it would have done.
-        state = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank]).generate_state(1, np.uint64)
-        torch.manual_seed(int(state[0]) >> 1)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        # All randomness of a step follows from these four numbers, so a resumed run repeats what it would have done.
+        key = [self.seed, self.current_epoch, batch_idx, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        sums = {"loss": self._loss.state(), "top1": self._top1.state()}
+        checkpoint["logging"] = {**sums, "step": self._logged_step, "lr": self._lr, "last_loss": self.last_loss}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if logging := checkpoint.get("logging"):  # one of an earlier version has none, and is of an epoch's end
+            self._loss.restore(logging["loss"])
+            self._top1.restore(logging["top1"])
+            self._logged_step, self._lr, self.last_loss = (logging[key] for key in ("step", "lr", "last_loss"))
 
     @property
     def progress(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
@@ -22,6 +23,15 @@ class RunningMean:
         """The sum over ``count`` things."""
         self._sum = value if self._sum is None else self._sum + value
         self._count += count
+
+    def state(self) -> tuple[float, int]:
+        """The sum so far, and over how many things: for a checkpoint. Waits for the device."""
+        return 0.0 if self._sum is None else float(self._sum), self._count
+
+    def restore(self, state: tuple[float, int]) -> None:
+        """Go on from a `state`."""
+        total, self._count = state
+        self._sum = torch.tensor(total) if self._count else None
 
     def take(self) -> float:
         """The mean since the last time, NaN of nothing; begins anew."""

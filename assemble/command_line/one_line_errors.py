@@ -1,17 +1,20 @@
 """The one error handler of every command line program here: what the user can mend becomes one line.
 
-A mistake: ``error: ...``, exit code 2, no traceback (unless the user set HYDRA_FULL_ERROR=1). Ctrl-C: exit code 130.
+A mistake: ``error: ...``, exit code 2, no traceback (unless the user set HYDRA_FULL_ERROR=1). Ctrl-C: exit code 130
+(another signal: 128 + its number).
 Anything else is a fault of the program and keeps its traceback, exit code 1.
 """
 
 from __future__ import annotations
 
 # Nothing slow at the top: until `one_line_errors` is entered, Ctrl-C is answered with a traceback.
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from assemble.complaints import explanation, wants_traceback
+from assemble.interrupts import INTERRUPTS
 from assemble.ranks import first_rank_ends, secondary_rank
 
 
@@ -30,7 +33,7 @@ def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
         if _began_with_an_interrupt(exception):
             if not secondary_rank():
                 print(interrupted, file=sys.stderr)
-            raise SystemExit(130) from None
+            raise SystemExit(128 + (INTERRUPTS.received or signal.SIGINT)) from None
         message = explanation(exception)
         if secondary_rank() and first_rank_ends():
             raise SystemExit(1 if message is None else 2) from None

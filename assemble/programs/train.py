@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from assemble.command_line.one_line_errors import one_line_errors
 from assemble.complaints import GOES_ON, raise_through_hydra
+from assemble.interrupts import INTERRUPTS, requeued
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -97,7 +98,8 @@ def _uncollected() -> Iterator[None]:
 
 def main() -> None:
     """The command line."""
-    with one_line_errors(GOES_ON):
+    INTERRUPTS.listen()
+    with one_line_errors(GOES_ON), requeued():
         from assemble.command_line.check import check
 
         sweep = check(sys.argv[1:])

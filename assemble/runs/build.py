@@ -18,11 +18,12 @@ from assemble.models.weights import load_weights
 from assemble.planning.plan import Plan
 from assemble.schema import TrainerConfig
 from lit_modules.callbacks import History, MovingStrengths
-from lit_modules.checkpoints import ConfigInCheckpoint, RunCheckpoint, WholeFiles
+from lit_modules.checkpoints import LAST, ConfigInCheckpoint, RunCheckpoint, WholeFiles
 from lit_modules.classifier import Classifier
 from lit_modules.freezing import freeze
 from lit_modules.loss_scale import StaticLossScale
 from lit_modules.progress import Progress
+from lit_modules.stopping import StoppableTraining, take_signals
 from tricks.base import BatchTrick, CallbackTrick, Companion, DataTrick, LossTrick, ModelTrick, OptimTrick
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
             f"trainer.accelerator={cfg.accelerator} trainer.devices={cfg.devices} trainer.strategy={cfg.strategy} "
             f"trainer.precision={cfg.precision} cannot be had here: {reason}"
         ) from error
+    take_signals(trainer)
     half = cfg.precision in {"16", "16-mixed"}
     if half and trainer.strategy.root_device.type == "cpu":  # Lightning would take bf16-mixed instead
         raise UserError(f"trainer.precision={cfg.precision} needs a GPU: on a CPU take bf16-mixed or 32-true")
@@ -139,6 +141,7 @@ def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any]) -> list
         MovingStrengths(plan.recipe.of(ModelTrick)),
         *([Progress()] if plan.cfg.trainer.progress_bar else []),
         *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
+        StoppableTraining(directory / LAST, plan.cfg.trainer.checkpoint_minutes),
         RunCheckpoint(directory, "best", monitor="val/top1", mode="max", enable_version_counter=False),
         # Not save_last=True of the first: that follows the best epoch, so a stopped run would lose all since then.
         RunCheckpoint(directory, "last", enable_version_counter=False),

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import torch.distributed as dist
 from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import CUDAAccelerator
 from pytorch_lightning.callbacks import Timer
@@ -15,6 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from assemble.errors import UserError
+from assemble.interrupts import INTERRUPTS, Stopped
 from assemble.models.cost import cost_of
 from assemble.planning.explain import summary
 from assemble.planning.plan import Plan
@@ -54,7 +60,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
             logger=loggers,
             callbacks=callbacks,
             enable_progress_bar=cfg.trainer.progress_bar,
-            default_root_dir=run.directory,
+            default_root_dir=run.directory / "lightning",  # it looks for checkpoints of its own there, none of ours
         )
         on_gpu = isinstance(trainer.accelerator, CUDAAccelerator)
         if cfg.trainer.sync_batchnorm and plan.batch.devices > 1 and not on_gpu:
@@ -69,7 +75,9 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
         _train(trainer, module, plan, run)
         if chosen:
             read_checkpoint(chosen, module)
-        scores = trainer.test(module, datamodule=plan.data, ckpt_path=chosen, verbose=False, weights_only=True)[0]
+        with _leaving():
+            test = partial(trainer.test, module, datamodule=plan.data, verbose=False, weights_only=True)
+            scores = test(ckpt_path=chosen)[0]
         result = _result(plan, run, scores, timer.time_elapsed("train"), history)
         if trainer.is_global_zero:
             write_result(run, result)
@@ -82,18 +90,25 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
 
 
 def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
-    """`Trainer.fit`, whose own answer to Ctrl-C is to leave with exit code 1."""
+    """`Trainer.fit`, from the run's checkpoint where it has one."""
     checkpoint = run.checkpoint
     step = read_checkpoint(checkpoint, module)["global_step"] if checkpoint else 0
     for logger in trainer.loggers:
         if isinstance(logger, CsvLogger):
             logger.go_on_from(step)
-    try:
+    with _leaving():
         trainer.fit(module, datamodule=plan.data, ckpt_path=checkpoint, weights_only=True)
+
+
+@contextmanager
+def _leaving() -> Iterator[None]:
+    """Around what Lightning does, whose own answer to an interrupt is to leave with exit code 1."""
+    try:
+        yield
     except SystemExit:
-        raise KeyboardInterrupt from None
+        raise Stopped(INTERRUPTS.received or signal.SIGINT) from None
     except RuntimeError as error:
-        if trainer.world_size > 1 and re.search(GONE, str(error)):
+        if dist.is_initialized() and re.search(GONE, str(error)):
             raise UserError(
                 "another process of this job has ended before its time (killed, or out of memory?). The same command "
                 "goes on from the last checkpoint"

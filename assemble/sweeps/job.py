@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from assemble.complaints import as_the_user_had_it
 from assemble.errors import UserError
+from assemble.interrupts import IN_SWEEP, STOPPED
 from assemble.paths import make_importable
 from assemble.runs.directory import trained_by
 from assemble.runs.identity import plain_config, run_directory
@@ -106,6 +107,7 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
     as_the_user_had_it(kept)
     make_importable(kept)
+    kept[IN_SWEEP] = "1"
     return kept
 
 
@@ -130,7 +132,7 @@ def _run(command: Sequence[str], cwd: str) -> int:
             return child.wait()
         except BaseException as reason:
             _stop(child)
-            if isinstance(reason, KeyboardInterrupt) and child.returncode == INTERRUPTED:
+            if isinstance(reason, KeyboardInterrupt) and child.returncode in STOPPED:
                 raise SystemExit(INTERRUPTED) from None
             raise  # the way in which submitit has a job that was preempted come back, for one
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hydra.experimental.callback import Callback
 
 from assemble.errors import UserError
+from assemble.interrupts import STOPPED
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -66,14 +67,14 @@ class Outcome:
         """In words. Whatever became of this job: with a result, the run is finished."""
         from assemble.runs.directory import trained_by
         from assemble.runs.result import read_result
-        from assemble.sweeps.job import BUSY, INTERRUPTED
+        from assemble.sweeps.job import BUSY
 
         if self.directory and read_result(self.directory):
             return "finished before" if self.code is None else "ok"
         if self.code == BUSY:
             process = trained_by(self.directory) if self.directory else None
             return f"being trained by process {process}" if process else "stopped in another process"
-        names = {None: "not run", 0: "ok", INTERRUPTED: "interrupted"}
+        names = {None: "not run", 0: "ok", **dict.fromkeys(STOPPED, "interrupted")}
         return names.get(self.code, f"failed ({self.code})")
 
 
