@@ -3,7 +3,7 @@
 import pytest
 
 from assemble.config.groups import recipe_names
-from assemble.paths import RECIPES
+from assemble.paths import RECIPES, ROOT
 from docs.tables import DOCS, PAGES, header, part, write
 from tricks import trick_names
 
@@ -31,3 +31,10 @@ def test_a_header_has_its_parts():
     parts = header(RECIPES / "assemble_e06.yaml")
     assert parts[""].startswith("E6: ")
     assert parts["Cost"] == "38.8 M parameters, 6.18 G multiply-adds at 224 pixels"
+
+
+def test_the_readme_is_short_and_counts_them_right():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"[{len(trick_names())} in all](docs/tricks.md)" in text
+    assert f"[{len(recipe_names())} published recipes](docs/recipes.md)" in text
+    assert len(text.splitlines()) <= 150
