@@ -26,6 +26,8 @@ from lit_modules.schedule import Schedule
 from tricks.base import hooks_of
 
 if TYPE_CHECKING:
+    from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+
     from tricks.base import BatchTrick, Companion, DataTrick, LossTrick, OptimTrick
 
 
@@ -235,7 +237,7 @@ class Classifier(LightningModule):
 
     # --- optimization
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = build_optimizer(self.model, self.optim)
         for trick in self.optim_tricks:
             optimizer = trick.wrap(optimizer, self.model)

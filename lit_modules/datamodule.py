@@ -38,11 +38,11 @@ def collate(items: Sequence[tuple[Any, ...]]) -> tuple[Tensor, ...]:
     return torch.from_numpy(np.stack(images)).movedim(-1, -3), *map(torch.tensor, numbers)
 
 
-class TrainLoader(DataLoader):
+class TrainLoader(DataLoader[Any]):
     """A loader that goes on in mid-epoch where a checkpoint was written (Lightning saves and restores its state)."""
 
-    sampler: EpochSampler
-    batch_size: int
+    sampler: EpochSampler  # type: ignore[override]
+    batch_size: int  # type: ignore[override]
     resume = (-1, 0)  # epoch and batch of a checkpoint to go on from
     delivered = 0  # batches of this epoch so far
 
@@ -140,13 +140,13 @@ class ClassifierData(LightningDataModule):
         batch = self.images_per_target * self.micro_batch
         return TrainLoader(self.train_set, batch_size=batch, sampler=sampler, drop_last=True, **self._loading())  # type: ignore[arg-type]
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[Any]:
         return self._eval_loader("val", self.source.val)
 
-    def test_dataloader(self) -> DataLoader:
+    def test_dataloader(self) -> DataLoader[Any]:
         return self._eval_loader("test", self.source.test)
 
-    def _eval_loader(self, name: str, split: Split) -> DataLoader:
+    def _eval_loader(self, name: str, split: Split) -> DataLoader[Any]:
         rank, world = self._place()
         if len(split.labels) < world:
             raise UserError(f"the {name} set has {len(split.labels)} images for {world} devices: use fewer devices")
@@ -157,7 +157,7 @@ class ClassifierData(LightningDataModule):
         """Positions stay on the host: what is stored by position is then found without waiting for the device."""
         return *super().transfer_batch_to_device(tuple(batch[:2]), device, dataloader_idx), *batch[2:]
 
-    def loader(self, images: EvalSet, batches: Sequence[Sequence[int]]) -> DataLoader:
+    def loader(self, images: EvalSet, batches: Sequence[Sequence[int]]) -> DataLoader[Any]:
         """Batches (images, labels) of the given positions, in the given order."""
         return DataLoader(images, batch_sampler=batches, **self._loading())  # type: ignore[arg-type]
 

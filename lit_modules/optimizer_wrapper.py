@@ -30,7 +30,7 @@ class Wrapped(Optimizer):
         return self.inner.state
 
     @property
-    def defaults(self) -> dict[str, Any]:  # type: ignore[override]
+    def defaults(self) -> dict[str, Any]:
         return self.inner.defaults
 
     def state_dict(self) -> dict[str, Any]:

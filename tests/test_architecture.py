@@ -85,6 +85,13 @@ def test_imports_run_down():
     assert upward == UPWARD
 
 
+def test_the_design_page_has_these_floors():
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (`.*?`) \|", text, re.MULTILINE)
+    assert {room: int(level) for level, rooms in rows for room in re.findall(r"`(.*?)`", rooms)} == FLOORS
+    assert {file for file, _ in UPWARD} == set(re.findall(r"one exception: `(.*?)`", text))
+
+
 def test_no_circles():
     """Those of late and type-only imports included: `graphlib.CycleError` would name the files."""
     below = {file: {MODULES[module] for module in imports(file)} for file in SOURCES - {"assemble/__init__.py"}}

@@ -28,7 +28,7 @@ class AGC(Wrapped):
         self.spared = set(spared.parameters()) if spared else set()
         self.clip_factor, self.eps = clip_factor, eps
 
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
         from timm.utils.agc import adaptive_clip_grad
 
         loss = closure() if closure else None

@@ -75,7 +75,7 @@ class Distillation(LossTrick):
     """T: the higher, the softer the probabilities of both."""
     weight: Strength = strength(1.0, neutral=0.0, least=0)
     """Factor of the term."""
-    label_weight: Strength = strength(1.0, least=0)
+    label_weight: Strength = strength(1.0, least=0)  # type: ignore[override] - a property of LossTrick
     """Factor of the loss against the labels; 0: the teacher alone."""
     form: Form = Form.ce
     """ce or kl (see above)."""

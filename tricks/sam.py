@@ -35,7 +35,7 @@ class SAM(Wrapped):
         self.network, self.rho, self.every = network, rho, every
         self.steps = 0
 
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor:  # type: ignore[override]
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor:
         assert closure is not None, "the gradient is needed at two points"
         self.steps += 1
         if self.steps % self.every:

@@ -77,7 +77,7 @@ def _arguments(argv: Sequence[str]) -> Namespace:
         raise UserError(f"{message}{hint}. See --help")
 
     parser = get_args_parser()
-    parser.error = refuse  # type: ignore[method-assign]
+    parser.error = refuse
     return parser.parse_args(list(argv))
 
 

@@ -52,7 +52,7 @@ class ImageFile:
             try:
                 height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
             except ValueError:
-                colours = None
+                height, width, colours = 0, 0, None
             if colours in ("Gray", "YCbCr", "RGB"):
                 self.fast, self.width, self.height = True, int(width), int(height)
         if not self.fast:

@@ -27,7 +27,7 @@ class Deployed(nn.Module):
         super().__init__()
         folded = fold(trained.network, trained.size)
         # Layouts are the runtime's business: a program traced in channels-last would copy back and forth.
-        self.network = folded.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        self.network = folded.to(memory_format=torch.contiguous_format)
         self.register_buffer("mean", trained.mean)
         self.register_buffer("std", trained.std)
 

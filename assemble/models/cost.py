@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,7 @@ def measure(model: nn.Module, images: Tensor) -> Cost:
     macs = 0
 
     class Counter(TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             nonlocal macs
             if func is torch.ops.aten.native_batch_norm.default and args[0].is_meta:
                 # Keeps the shape; PyTorch finds that out in Python, for longer than all the other layers together.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ class _Uses(TorchDispatchMode):
         super().__init__()
         self.count: dict[int, int] = {}
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for value in (*args, *(kwargs or {}).values()):
             for tensor in value if isinstance(value, list | tuple) else (value,):
                 if id(tensor) in self.count:
@@ -95,9 +96,8 @@ def fold(network: nn.Module, image_size: int = 224) -> nn.Module:
 
 def _fused(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Iterable[nn.Parameter]:
     """Weight and bias of the two in one, computed in float64."""
-    numbers = (conv.weight, conv.bias, norm.running_mean, norm.running_var)
-    weight, bias, mean, var = (None if value is None else value.double() for value in numbers)
-    gamma, beta = (None if value is None else value.double() for value in (norm.weight, norm.bias))
+    numbers = (conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    weight, bias, mean, var, gamma, beta = (None if value is None else value.double() for value in numbers)
     fused = fuse_conv_bn_weights(weight, bias, mean, var, norm.eps, gamma, beta)  # type: ignore[arg-type]
     return (nn.Parameter(value.to(conv.weight.dtype), requires_grad=False) for value in fused)
 

@@ -48,7 +48,9 @@ class PaddedNetwork(nn.Module):
             if module is not self and hasattr(module, "tf_padding"):
                 module.tf_padding = tensorflow  # type: ignore[assignment]
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(  # type: ignore[override] - the others are handed on as they come
+        self, state_dict: dict[str, Any], prefix: str, *args: Any
+    ) -> None:
         self.set_padding(prefix + "tf_padding" in state_dict)
         super()._load_from_state_dict(state_dict, prefix, *args)
 

@@ -65,11 +65,11 @@ class StridedConv3x3(nn.Conv2d):
         super().__init__(in_channels, channels, 3, 2, padding=1, groups=groups, bias=False)
         self.tf_padding = False
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         if not self.tf_padding:
-            return super().forward(x)
-        near_h, near_w = x.shape[-2] % 2, x.shape[-1] % 2
-        x = F.pad(x, (near_w, 1, near_h, 1))
+            return super().forward(input)
+        near_h, near_w = input.shape[-2] % 2, input.shape[-1] % 2
+        x = F.pad(input, (near_w, 1, near_h, 1))
         return F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
 
 

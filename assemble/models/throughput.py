@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +56,7 @@ def training_pass(
 ) -> Callable[[], object]:
     """One forward and backward pass with cross-entropy; another ``dtype`` than float32 is autocast's."""
     images = _noise(network, batch_size, image_size)
-    network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    network = network.to(memory_format=torch.channels_last).train()
     labels = torch.zeros(batch_size, dtype=torch.long, device=images.device)
 
     def step() -> None:
@@ -73,8 +74,8 @@ def timed(run: Callable[[], object], device: torch.device, least: float = 0.2) -
     Warms up first: libraries choose their algorithms in the first passes. On a CPU with one thread it is the time that
     this process had the processor, so that other programs do not count.
     """
-    for _ in range(2):
-        once = _seconds(run, device, 1)
+    _seconds(run, device, 1)
+    once = _seconds(run, device, 1)
     repeats = max(1, round(least / once))
     return lambda: _seconds(run, device, repeats)
 
@@ -139,7 +140,7 @@ class _Alive(TorchDispatchMode):
         for tensor in tensors:
             self._watch(tensor.untyped_storage())
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for value in result if isinstance(result, tuple | list) else (result,):
             if isinstance(value, Tensor):

@@ -214,7 +214,7 @@ class _Corrupted:
     """Evaluation images under one corruption, made one at a time.
 
     Batches of them would take longer at 224 pixels, since maps of one image stay in the cache, and at 32 pixels a
-    third of the time at best (LOG.md); each image draws from a generator of its own anyway.
+    third of the time at best (docs/log/2026-11.md); each image draws from a generator of its own anyway.
     """
 
     def __init__(self, images: EvalSet, name: str, severity: int, options: Mapping[str, Any]) -> None:

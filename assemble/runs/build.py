@@ -49,7 +49,7 @@ def build_module(plan: Plan) -> Classifier:
     if cfg.model.freeze is not None:
         freeze(network, cfg.model.freeze)
     if cfg.trainer.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)
     if cfg.trainer.compile:
         network.compile()
     return build_classifier(plan, network, build_companions(plan))

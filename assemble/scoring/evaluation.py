@@ -81,11 +81,11 @@ def evaluate(values: Mapping[str, Any]) -> None:
 
 def _predict(cfg: EvaluateConfig, predict: Predictor, source: str) -> None:
     """Print the most probable classes of each image; with ``eval.cam`` draw where they are seen."""
+    from assemble.scoring import cam
+
     files, crop, trained = image_files(cfg.eval.predict), eval_crop(cfg.data), predict.trained
     names = output_names(trained.classes, _trained_classes(cfg, trained), cfg.data.label_offset)
     if cfg.eval.cam:
-        from assemble.scoring import cam
-
         cam.check()
     table = Table(title=escape(source), title_justify="left")
     for column in ("image", "class", "probability %"):

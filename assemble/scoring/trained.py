@@ -60,7 +60,7 @@ class Trained:
         cls, name: str, network: nn.Module, classes: int, size: int, mean: Sequence[float], std: Sequence[float]
     ) -> Trained:
         """In evaluation mode, without gradients, channels last."""
-        network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         shift, scale = (torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in (mean, std))
         view = {"image_size": size, "mean": list(mean), "std": list(std)}
         return cls(name, network, classes, size, shift, scale, view)

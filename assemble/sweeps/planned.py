@@ -42,7 +42,7 @@ class PlannedSweeper(Sweeper):
 
         self.configs: ConfigLoader = hydra_context.config_loader
         self.whole: DictConfig = config
-        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(  # type: ignore[override] - never None here
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 

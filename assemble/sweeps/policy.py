@@ -127,7 +127,7 @@ class PolicySweeper(SearchSweeper):
             candidate = Candidate(trial.number, self.propose(trial))
             policy = self.policies[candidate.number]
             (trick,) = create({self.mode: {"policy": policy, "strengths": self.strengths}})
-            candidate.value = fmean(child.top1(trick, self.seed) for child in children)  # type: ignore[arg-type]
+            candidate.value = fmean(child.top1(trick, self.seed) for child in children)
             study.tell(trial, candidate.value)
             candidates.append(candidate)
             report(candidates, [candidate], self.unit)

@@ -1,16 +1,13 @@
-"""The README's table of tricks by family is what the code does."""
-
-from pathlib import Path
+"""The table of tricks by family in docs/tricks.md is what the code does."""
 
 from docs.families import FAMILIES, refusal, rows, table
+from docs.tables import part
 from tricks import trick_names
 from tricks.base import TRICKS, ModelTrick
 
-README = Path(__file__).resolve().parents[2] / "README.md"
 
-
-def test_the_readme_has_the_table():
-    assert table() in README.read_text(encoding="utf-8")
+def test_the_page_has_the_table():
+    assert part("tricks.md", "families") == table()
 
 
 def test_every_trick_that_is_not_in_the_table_goes_with_every_network():
