@@ -34,7 +34,7 @@ def take_signals(trainer: Trainer) -> None:
     """Leave the signals of this process to `StoppableTraining`."""
     trainer._signal_connector = OurSignals(trainer)
     # It asks rank 0 at every batch whether Lightning's handler was called, and waits for the device.
-    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
 
 
 class StoppableTraining(Callback):
@@ -77,7 +77,15 @@ class StoppableTraining(Callback):
         dist.all_reduce(known, dist.ReduceOp.MAX, group=self._group)
         return int(known[0]), bool(known[1])
 
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         received = self.interrupts.received
         if received and time.monotonic() - self.interrupts.since > PATIENCE:
             raise Stopped(received)
