@@ -152,6 +152,10 @@ class DataConfig:
     """Share of each class that is trained on, at least one image; scored are all."""
     train_share_seed: int = bounded(0, least=0)
     """Seed by which the share is drawn."""
+    val_share: float | None = bounded(None, above=0, below=1)
+    """Validate on this share of each class of train/, so that what is scored is not chosen on (imagefolder)."""
+    val_share_seed: int = bounded(0, least=0)
+    """Seed by which that share is drawn."""
     flip: float = bounded(0.5, least=0, most=1)
     """Probability of a horizontal flip in training."""
     crop_scale: tuple[float, float] = bounded((0.08, 1.0), count=2, rising=True, above=0, most=1)
@@ -252,6 +256,8 @@ class TrainerConfig:
     """Use deterministic algorithms alone."""
     log_every_n_steps: int = bounded(20, least=1)
     """Optimizer steps between two logged rows."""
+    allow_other_micro_batch: bool = False
+    """Go on with other micro-batches than the run began with, though batch norm then sees other batches."""
     checkpoint_minutes: float | None = bounded(10.0, above=0)
     """Minutes until a checkpoint is written in mid-epoch: what a kill loses at most; None: at epochs' ends alone."""
     limit_train_batches: float = bounded(1.0, above=0, most=1)

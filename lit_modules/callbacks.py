@@ -84,3 +84,21 @@ class History(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.scores, self.seconds = list(state_dict["scores"]), list(state_dict["seconds"])
+
+
+class Stretches(Callback):
+    """On what each part of the training ran: one that was stopped may go on elsewhere. Kept in the checkpoints."""
+
+    def __init__(self, batch: object, hardware: dict[str, Any]) -> None:
+        self.here = {"batch": str(batch), "hardware": hardware}
+        self.all: list[dict[str, Any]] = []
+        """Of each: the step it began at, how the batch was split, and the hardware."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.all.append({"step": trainer.global_step, **self.here})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"all": self.all}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.all = list(state_dict["all"])

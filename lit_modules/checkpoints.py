@@ -51,13 +51,19 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 class ConfigInCheckpoint(Callback):
-    """Puts the resolved configuration into every checkpoint, so that weights say how they came about."""
+    """Puts the resolved configuration into every checkpoint, so that weights say how they came about.
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
+    Args:
+        config: the configuration, with the names of the classes.
+        data: hex digits of the data that is trained on.
+        micro_batch: images of one forward pass on one device.
+    """
+
+    def __init__(self, config: dict[str, Any], data: str, micro_batch: int) -> None:
+        self.config, self.about = config, {"data": data, "micro_batch": micro_batch}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint["config"] = self.config
+        checkpoint["config"], checkpoint["about"] = self.config, self.about
 
 
 def read_checkpoint(path: Path, module: LightningModule) -> Mapping[str, Any]:

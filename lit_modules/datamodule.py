@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +22,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from assemble.bounds import check_bounds
+from assemble.data.class_map import with_classes
 from assemble.data.crops import EVAL_CROP
+from assemble.data.identity import DataIdentity
 from assemble.data.sampler import EpochSampler, eval_batches
 from assemble.data.sources import open_source
 from assemble.data.splits import EvalSet, Split, TrainSet
+from assemble.data.train_share import whole
 from assemble.errors import UserError
 from assemble.schema import DataConfig, Interpolation
 
@@ -77,6 +81,7 @@ class ClassifierData(LightningDataModule):
         epochs: the length of the training, which their moving strengths go by.
         seed: with the epoch it fixes the order and every augmentation, whatever the number of workers.
         eval_batch: images per device in evaluation; None: ``micro_batch``.
+        classes: names in the order of the labels, of which the data may lack some; None: the data's own.
 
     Attributes:
         num_classes, classes, train_size: known before a Trainer is attached.
@@ -96,6 +101,7 @@ class ClassifierData(LightningDataModule):
         epochs: int = 1,
         seed: int = 0,
         eval_batch: int | None = None,
+        classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         check_bounds(cfg, "data.")
@@ -105,7 +111,8 @@ class ClassifierData(LightningDataModule):
         self.images_per_target = images_per_target
         self.seed = seed
         self.eval_batch = micro_batch if eval_batch is None else eval_batch
-        self.source = open_source(cfg)
+        source = self._as_it_lies = open_source(cfg)
+        self.source = with_classes(source, classes, "the network that training starts from") if classes else source
         self.tricks = tricks
         self.train_set = TrainSet(
             self.source.train, self.source.train_crop, cfg.image_size, tricks=tricks, epochs=epochs, seed=seed
@@ -113,6 +120,11 @@ class ClassifierData(LightningDataModule):
         self.classes = self.source.classes
         self.num_classes = len(self.classes)
         self.train_size = len(self.train_set)
+
+    @cached_property
+    def identity(self) -> DataIdentity:
+        """Which data this is. Looks at the size of every file, so not before somebody asks."""
+        return DataIdentity.of(whole(self._as_it_lies, self.cfg))
 
     def steps_per_epoch(self, world: int = 1) -> int:
         """Optimizer steps per epoch on ``world`` devices."""

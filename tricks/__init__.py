@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,16 @@ def node(trick: type[Trick]) -> DictConfig:
     # OmegaConf takes a frozen dataclass for a read-only node, which would refuse tricks.<name>.<parameter>=...
     OmegaConf.set_readonly(config, None)
     return config
+
+
+def node_of(name: str) -> DictConfig:
+    """`node` of the trick of that name."""
+    return node(_class_of(name))
+
+
+def places_of(name: str) -> set[str]:
+    """Parameters of the trick that say where something lies, and not what it is."""
+    return {own.name for own in fields(_class_of(name)) if own.metadata.get("place")}
 
 
 def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any] | None]) -> list[Trick]:

@@ -15,7 +15,7 @@ half of the labels another partner than the teacher's answers: a mistake not fol
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from assemble.bounds import bounded
+from assemble.data.class_map import positions_of
 from assemble.devices import device_beside
 from assemble.errors import UserError
 from tricks.base import Companion, LossTrick, PlannedRun, Strength, register, strength
@@ -69,7 +70,7 @@ class Distillation(LossTrick):
 
     teacher: str | None = None
     """A run's checkpoint, timm:NAME, timm:NAME@WEIGHTS or efficientnet_lite0. May be left out for a complete cache."""
-    cache: str | None = None
+    cache: str | None = field(default=None, metadata={"place": True})
     """Folder of the teacher's logits, once an image on the evaluation crop; computed if not there. null: online."""
     temperature: float = bounded(1.0, above=0)
     """T: the higher, the softer the probabilities of both."""
@@ -87,8 +88,14 @@ class Distillation(LossTrick):
             from assemble.scoring.trained import SOURCES
 
             raise UserError(f"distillation needs a teacher: set tricks.distillation.teacher to {SOURCES}")
-        source = Stored(self._stored(run)) if self.cache else Online(self._open(), run.cfg.data.mean, run.cfg.data.std)
-        return Softened(source, _background(source.classes, run), self.temperature)
+        teacher = self._open() if self.teacher else None
+        order = _order(teacher, run) if teacher else None
+        if self.cache:
+            source: Online | Stored = Stored(self._stored(run, teacher))
+        else:
+            assert teacher is not None
+            source = Online(teacher, run.cfg.data.mean, run.cfg.data.std)
+        return Softened(source, _background(source.classes, run), self.temperature, order)
 
     def term(self, logits: Tensor, companion: Tensor | None) -> Tensor:
         assert companion is not None
@@ -100,7 +107,7 @@ class Distillation(LossTrick):
         assert self.teacher is not None
         return open_trained(self.teacher, self.size)
 
-    def _stored(self, run: PlannedRun) -> StoredLogits:
+    def _stored(self, run: PlannedRun, teacher: Trained | None) -> StoredLogits:
         """The rows of ``cache``, of this data and this teacher; what is missing is computed first."""
         from assemble.data.logit_store import LogitStore
 
@@ -108,7 +115,6 @@ class Distillation(LossTrick):
         assert self.cache is not None
         folder, data = Path(self.cache).expanduser(), run.data
         about = {"images": data.source.train.digest(), "view": data.view_as_scored}
-        teacher = self._open() if self.teacher else None
         if teacher:
             about |= {"teacher": teacher.digest(), "size": f"{teacher.size} pixels"}
         store = LogitStore.open(folder)
@@ -163,9 +169,28 @@ class Softened:
     background: int
     """Outputs before the teacher's first."""
     temperature: float
+    order: list[int] | None = None
+    """For each class of the data the teacher's output; None: the same."""
 
     def __call__(self, images: Tensor, index: Tensor) -> Tensor:
-        return soften(F.pad(self.source(images, index), (self.background, 0)), self.temperature)
+        logits = self.source(images, index)
+        logits = logits if self.order is None else logits[:, self.order]
+        return soften(F.pad(logits, (self.background, 0)), self.temperature)
+
+
+def _order(teacher: Trained, run: PlannedRun) -> list[int] | None:
+    """For each class of the data the output of a teacher that knows the names of its classes; None: the same order.
+
+    Raises:
+        UserError: the teacher does not know a class.
+    """
+    assert run.data is not None
+    names, classes = list(teacher.class_names or ()), list(run.data.source.classes)
+    if not names or names == classes:
+        return None
+    offset = teacher.classes - len(names)  # of a background class
+    order = [int(place) + offset for place in positions_of(classes, names, "the teacher")]
+    return [*range(offset if teacher.classes == run.num_classes else 0), *order]
 
 
 def _background(classes: int, run: PlannedRun) -> int:

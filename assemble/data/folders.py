@@ -11,12 +11,18 @@ from PIL import UnidentifiedImageError
 
 from assemble.data.crops import crops
 from assemble.data.decode import ImageFile
-from assemble.data.splits import Crop, Source, digest_of
+from assemble.data.splits import Crop, Source, Split, digest_of
+from assemble.data.train_share import Subset, share_of_each_class
 from assemble.errors import UserError
 from assemble.schema import DataConfig
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm")
-LAYOUT = "expected DIR/train/<class>/*.jpg and DIR/val/<class>/*.jpg (test/ is optional)"
+LAYOUT = (
+    "expected DIR/train/<class>/*.jpg and DIR/val/<class>/*.jpg (test/ is optional; data.val_share=0.1 takes the "
+    "validation images from train/)"
+)
+COUNTED = 100_000
+"""Images of a split up to which their sizes are in its digest: on a network disk a million takes minutes."""
 
 
 class ImageFiles:
@@ -36,8 +42,10 @@ class ImageFiles:
         return load(self.path(index), crop)
 
     def digest(self) -> str:
-        """Of names and labels: reading every image would take as long as an epoch."""
-        return digest_of(self.files, self.labels)
+        """Of names, labels and, where they are not very many, sizes: to read them would take as long as an epoch."""
+        paths = map(self.path, range(len(self.files) if len(self.files) <= COUNTED else 0))
+        sizes = [os.stat(path).st_size for path in paths]  # noqa: PTH116 - pathlib takes ten times as long
+        return digest_of(self.files, self.labels, np.array(sizes, np.int64))
 
 
 class ImageFolder(ImageFiles):
@@ -107,24 +115,34 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def imagefolder(cfg: DataConfig) -> Source:
-    """Your own images: one folder a class, under train/, val/ and perhaps test/ (without it, test is val)."""
+    """Your own images: one folder a class, under train/, val/ and perhaps test/ (without it, test is val).
+
+    With ``data.val_share`` the validation images are that share of train/'s; what is scored is test/, or val/, and
+    where there is neither, the same share. A folder of class folders alone is train/ then.
+    """
     if not cfg.root:
         raise UserError(f"data={cfg.name} needs data.root=DIR: {LAYOUT}")
     root = Path(cfg.root).expanduser()
     if not root.is_dir():
         raise UserError(f"data.root={cfg.root} is not a folder: {LAYOUT}")
-    classes = class_folders(root / "train")
-    class_folders(root / "val")  # before the long scan of train/
+    parts = {name: root / name for name in ("train", "val", "test") if (root / name).is_dir()}
+    if cfg.val_share is not None and not parts:
+        parts["train"] = root
+    classes = class_folders(parts.get("train", root / "train"))
+    if cfg.val_share is None:
+        class_folders(root / "val")  # before the long scan of train/
+    images = {name: ImageFolder(folder, classes) for name, folder in parts.items()}
+    train: Split = images["train"]
+    if cfg.val_share is None:
+        val: Split = images["val"]
+        test: Split = images.get("test", val)
+    else:
+        held_out = share_of_each_class(train.labels, cfg.val_share, cfg.val_share_seed)
+        val = Subset(train, held_out)
+        train = Subset(train, np.setdiff1d(np.arange(len(train.labels)), held_out))
+        test = images.get("test") or images.get("val") or val
     train_crop, scored_crop = crops(cfg)
-    train, val = ImageFolder(root / "train", classes), ImageFolder(root / "val", classes)
-    return Source(
-        classes=classes,
-        train=train,
-        val=val,
-        test=ImageFolder(root / "test", classes) if (root / "test").is_dir() else val,
-        train_crop=train_crop,
-        eval_crop=scored_crop,
-    )
+    return Source(classes, train, val, test, train_crop, scored_crop)
 
 
 def imagenet(cfg: DataConfig) -> Source:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from assemble.data.class_map import with_classes
 from assemble.data.crops import eval_crop
 from assemble.data.digits import digits
 from assemble.data.folders import ImageFolder, check_imagenet, class_folders, imagefolder, imagenet
@@ -22,6 +23,8 @@ class Scored:
     classes: list[str]
     images: Split
     crop: Crop
+    split: str = "test"
+    """Which images these are: without a test/, those of val/ are scored as test."""
 
 
 def open_scored(cfg: DataConfig, split: ScoredSplit, classes: list[str] | None = None) -> Scored:
@@ -30,22 +33,41 @@ def open_scored(cfg: DataConfig, split: ScoredSplit, classes: list[str] | None =
     Args:
         cfg: the ``data`` part of the configuration.
         split: test or val.
-        classes: names of folders in the order of the labels; None: those of train/ where it is, else the split's own.
+        classes: names in the order of the labels, of which the images may lack some; None: those of train/ where it
+            is, else the split's own.
 
     Raises:
         UserError: as `open_source`.
     """
-    if SOURCES.get(cfg.name) in (imagefolder, imagenet) and cfg.root and Path(cfg.root).expanduser().is_dir():
-        root = Path(cfg.root).expanduser()
-        folder = root / ("test" if split is ScoredSplit.test and (root / "test").is_dir() else "val")
-        # Labels are positions among the classes that were trained, where those can be seen.
-        named = root / "train" if (root / "train").is_dir() else folder
-        classes = classes or class_folders(named)
+    folder = _scored_folder(cfg, split)
+    if folder:
+        named = folder.parent / "train"  # labels are positions among the classes that were trained, where known
+        classes = classes or class_folders(named if named.is_dir() else folder)
         if cfg.name == "imagenet":
-            check_imagenet(named, classes)
-        return Scored(classes, ImageFolder(folder, classes), eval_crop(cfg))
+            check_imagenet(named if named.is_dir() else folder, classes)
+        return Scored(classes, ImageFolder(folder, classes), eval_crop(cfg), _called(folder, cfg))
     source = open_source(cfg)
-    return Scored(source.classes, source.test if split is ScoredSplit.test else source.val, source.eval_crop)
+    source = with_classes(source, classes, "the network") if classes else source
+    if split is ScoredSplit.test:
+        return Scored(source.classes, source.test, source.eval_crop, source.scored_split)
+    return Scored(source.classes, source.val, source.eval_crop, "val")
+
+
+def _called(folder: Path, cfg: DataConfig) -> str:
+    """What the images of a folder are: with ``data.val_share`` nothing is chosen on those of val/."""
+    return "val" if folder.name == "val" and cfg.val_share is None else "test"
+
+
+def _scored_folder(cfg: DataConfig, split: ScoredSplit) -> Path | None:
+    """The folder that has the images of one split, if there is one for it alone."""
+    if SOURCES.get(cfg.name) not in (imagefolder, imagenet) or not cfg.root:
+        return None
+    root = Path(cfg.root).expanduser()
+    names = ["test", "val"] if split is ScoredSplit.test else ["val"] if cfg.val_share is None else []
+    found = [root / name for name in names if (root / name).is_dir()]
+    if not found and cfg.val_share is None and root.is_dir():
+        return root / "val"  # whose absence is told
+    return found[0] if found else None
 
 
 def cifar10(cfg: DataConfig) -> Source:
@@ -74,12 +96,13 @@ SOURCES: dict[str, Callable[[DataConfig], Source]] = {
 FOLDERS = frozenset(
     {"root", "preprocessing", "crop_scale", "crop_ratio", "eval_crop", "eval_resize", "eval_interpolation"}
 )
+HELD_OUT = frozenset({"val_share", "val_share_seed"})
 OWN_KEYS = {
     "digits": frozenset({"crop_pad"}),
     "cifar10": frozenset({"root", "crop_pad"}),
-    "imagefolder": FOLDERS,
-    "imagenet": FOLDERS,
-    "imagenet21k": FOLDERS,
+    "imagefolder": FOLDERS | HELD_OUT,
+    "imagenet": FOLDERS | HELD_OUT,
+    "imagenet21k": FOLDERS | HELD_OUT,
     **dict.fromkeys(FGVC, FOLDERS | {"download"}),
 }
 """Keys of `DataConfig` that only some data sets read, by data set; the others are for all of them."""

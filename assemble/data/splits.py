@@ -49,6 +49,11 @@ class Source:
     train_crop: RandomCrop
     eval_crop: Crop
 
+    @property
+    def scored_split(self) -> str:
+        """What is scored as ``test`` in the end: a set of its own, or the images that choices were made on."""
+        return "val" if self.test is self.val else "test"
+
 
 class TrainSet:
     """Augmented images, by (epoch, draw, index): crop and flip, then tricks -> (uint8 (H, W, 3), label, index).

@@ -42,6 +42,15 @@ def reduced(source: Source, cfg: DataConfig) -> Source:
     return replace(source, train=Subset(source.train, _chosen(source, cfg)))
 
 
+def whole(source: Source, cfg: DataConfig) -> Source:
+    """The data set that `reduced` was given."""
+    return (
+        replace(source, train=source.train.split)
+        if isinstance(source.train, Subset) and cfg.train_share != 1
+        else source
+    )
+
+
 def left_out(source: Source, cfg: DataConfig) -> Subset:
     """Of the whole data set, those images to train on that ``cfg.train_share`` does not choose."""
     return Subset(source.train, np.setdiff1d(np.arange(len(source.train.labels)), _chosen(source, cfg)))

@@ -56,6 +56,15 @@ def read_config(path: str | Path) -> dict[str, Any]:
     )
 
 
+def classes_of(path: str | Path) -> list[str] | None:
+    """Return the names of a trained network's classes in the order of its outputs; None where its weights say none."""
+    try:
+        found = read_config(path).get("classes")
+    except UserError:
+        return None
+    return [str(name) for name in found] if isinstance(found, list) else None
+
+
 def _kept(content: Any, path: str | Path) -> Mapping[str, dict[str, Tensor]]:
     """The two kinds of weights of a checkpoint, ``average`` and ``weights``."""
     callbacks = content.get("callbacks") if isinstance(content, dict) else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assemble.errors import UserError
 from assemble.planning.batch import Batch
-from assemble.schema import Config, DataConfig
+from assemble.schema import Config, DataConfig, ModelConfig
 
 if TYPE_CHECKING:
     from lit_modules.datamodule import ClassifierData
@@ -44,6 +44,7 @@ def open_data(cfg: Config, batch: Batch, tricks: Sequence[Trick], *, needed: boo
             epochs=cfg.trainer.max_epochs,
             seed=cfg.seed,
             eval_batch=cfg.eval.batch_size,
+            classes=_known_classes(cfg.model),
         )
     except UserError:
         if needed or cfg.data.root is not None:
@@ -54,6 +55,15 @@ def open_data(cfg: Config, batch: Batch, tricks: Sequence[Trick], *, needed: boo
     if cfg.eval.corruptions:  # what cannot be scored at the end is told at the beginning
         open_set(cfg.eval, cfg.data, Scored(data.classes, data.source.test, data.source.eval_crop))
     return data
+
+
+def _known_classes(cfg: ModelConfig) -> list[str] | None:
+    """The classes of the network that training starts from, where its classifier stays; None where none are known."""
+    if cfg.checkpoint is None or cfg.new_head:
+        return None
+    from assemble.models.weights import classes_of
+
+    return classes_of(cfg.checkpoint)
 
 
 def outputs(cfg: Config, data: ClassifierData | None) -> int:

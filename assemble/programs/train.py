@@ -36,6 +36,7 @@ def task(cfg: DictConfig) -> float | None:
 
         from assemble.ranks import secondary_rank
         from assemble.runs.directory import describe_result, open_run
+        from assemble.runs.processes import check_processes
 
         if cfg.explain:
             with _uncollected():
@@ -52,6 +53,7 @@ def task(cfg: DictConfig) -> float | None:
             build_companions(plan)
             print("all that training needs first is there")
             return None
+        check_processes(cfg.trainer.devices, cfg.trainer.num_nodes)
         with open_run(cfg) as run:
             if run.complete:
                 print(describe_result(run))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -82,6 +81,8 @@ class Table:
     """What all rows have changed of their recipes."""
     lines: dict[str, list[Row]] = field(default_factory=dict)
     """Rows that a plot joins, by the line's name."""
+    chosen_on_scored: bool = False
+    """Whether some run had no test set, so that the images are scored that its best epoch is chosen on."""
 
     @property
     def metrics(self) -> list[str]:
@@ -125,13 +126,15 @@ def tables(
     by_task: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         by_task.setdefault(_task(run), []).append(run)
-    titles = _titles(list(by_task))
+    titles = _titles(by_task)
     made = []
     for task, of_task in sorted(by_task.items()):
         rows = _pooled(told_apart(of_task))
         common = describe(rows, plans)
         rows.sort(key=lambda row: _order(row, plans))
-        made.append(Table(titles[task], rows, metric, rows[0], common, _lines(rows, plans)))
+        table = Table(titles[task], rows, metric, rows[0], common, _lines(rows, plans))
+        table.chosen_on_scored = any(run.result.get("scored_split") == "val" for run in of_task)
+        made.append(table)
     if not any(row.values(metric.key) for table in made for row in table.rows):
         known = sorted({key for table in made for key in table.metrics})
         raise UserError(suggest("metric", metric.key, known))
@@ -208,17 +211,28 @@ def find_row(made: Sequence[Table], name: str) -> tuple[Table, Row]:
     return found[0]
 
 
-def _task(run: Run) -> tuple[str, str]:
-    """What must be equal for two rows to be compared: the data."""
+def _data(run: Run) -> tuple[str, str]:
+    """The data set's name, and where it lay."""
     data = run.config.get("data") or {}
     return str(run.result.get("data") or data.get("name") or "unknown data"), str(data.get("root") or "")
 
 
-def _titles(tasks: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """The data set's name, with as much of its folder as is needed."""
-    short = {task: " ".join(part for part in (task[0], Path(task[1]).name) if part) for task in tasks}
-    counts = Counter(short.values())
-    return {task: title if counts[title] == 1 else " ".join(task) for task, title in short.items()}
+def _task(run: Run) -> tuple[str, str]:
+    """What must be equal for two rows to be compared: the data, by its digest (runs of earlier versions: its folder)."""
+    name, root = _data(run)
+    return name, str(run.result.get("data_digest") or root)
+
+
+def _titles(by_task: Mapping[tuple[str, str], Sequence[Run]]) -> dict[tuple[str, str], str]:
+    """The data set's name, with as much of its folder, or of its digest, as is needed."""
+    places = {task: _data(runs[0]) for task, runs in by_task.items()}
+    short = {task: " ".join(part for part in (name, Path(root).name) if part) for task, (name, root) in places.items()}
+    whole = {task: " ".join(part for part in place if part) for task, place in places.items()}
+    titles = {}
+    for task in by_task:
+        alone = [list(named.values()).count(named[task]) == 1 for named in (short, whole)]
+        titles[task] = short[task] if alone[0] else whole[task] if alone[1] else f"{whole[task]} ({task[1][:8]})"
+    return titles
 
 
 def _order(row: Row, plans: Sequence[SweepFolder]) -> tuple[Any, ...]:

@@ -16,8 +16,9 @@ from torch import nn
 from assemble.errors import UserError
 from assemble.models.weights import load_weights
 from assemble.planning.plan import Plan
+from assemble.runs.environment import hardware
 from assemble.schema import TrainerConfig
-from lit_modules.callbacks import History, MovingStrengths
+from lit_modules.callbacks import History, MovingStrengths, Stretches
 from lit_modules.checkpoints import LAST, ConfigInCheckpoint, RunCheckpoint, WholeFiles
 from lit_modules.classifier import Classifier
 from lit_modules.freezing import freeze
@@ -134,10 +135,12 @@ def loss_scaling(cfg: TrainerConfig) -> list[MixedPrecision]:
 
 def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any]) -> list[Callback]:
     """All of a run's callbacks, those of its tricks included; checkpoints go to ``directory``."""
+    assert plan.data is not None
     return [
         Timer(),
         History(),
-        ConfigInCheckpoint(config),
+        ConfigInCheckpoint(config, plan.data.identity.digest, plan.batch.micro),
+        Stretches(plan.batch, hardware()),
         MovingStrengths(plan.recipe.of(ModelTrick)),
         *([Progress()] if plan.cfg.trainer.progress_bar else []),
         *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),

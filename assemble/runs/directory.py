@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from assemble.atomic import remove_torn, write_whole
 from assemble.errors import UserError
 from assemble.ranks import secondary_rank
-from assemble.runs.identity import chosen_recipe, config_hash, plain_config, run_name
+from assemble.runs.identity import chosen_recipe, locate, plain_config
 from assemble.runs.result import has_asked_scores, read_result, write_json, yaml_text
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ class Run:
         """Is the run finished, with the scores that the configuration asks for?"""
         return has_asked_scores(self.result, self.config)
 
+    def name_classes(self, classes: list[str]) -> None:
+        """Put the names of the classes, in the order of the outputs, into the configuration and its config.yaml."""
+        self.config["classes"] = list(classes)
+        if self._lock is not None:
+            write_whole(self.directory / "config.yaml", yaml_text(self.config))
+
     def take(self) -> None:
         """Hold the run for this process, unless it is held already.
 
@@ -94,9 +100,8 @@ def open_run(cfg: DictConfig) -> Run:
         UserError: the directory cannot be written, or another process is training this run.
     """
     config = plain_config(cfg)
-    digest = config_hash(config)
-    run_id = run_name(config, digest)
-    run = Run(Path(cfg.output_dir).expanduser() / run_id, run_id, digest, chosen_recipe(), config)
+    directory, digest = locate(config)
+    run = Run(directory, directory.name, digest, chosen_recipe(), config)
     if run.finished or secondary_rank():
         return run
     try:

@@ -17,13 +17,13 @@ def describe_environment() -> dict[str, Any]:
     """The part of result.json which says what the run was made with: hardware, versions, git_commit."""
     packages = {"torch": "torch", "pytorch_lightning": "pytorch-lightning", "timm": "timm", "hydra": "hydra-core"}
     return {
-        "hardware": _hardware(),
+        "hardware": hardware(),
         "versions": {"python": platform.python_version(), **{k: _version(v) for k, v in packages.items()}},
         "git_commit": _git_commit(),
     }
 
 
-def _hardware() -> dict[str, Any]:
+def hardware() -> dict[str, Any]:
     """The processors that this process may use."""
     hardware: dict[str, Any] = {"cpu": _cpu_name(), "cpu_count": os.cpu_count(), "gpu": None, "gpu_count": 0}
     if hasattr(os, "sched_getaffinity"):

@@ -27,10 +27,11 @@ from assemble.planning.plan import Plan
 from assemble.runs.build import build_callbacks, build_module, build_trainer
 from assemble.runs.directory import write_result
 from assemble.runs.environment import describe_environment
-from assemble.runs.identity import command
+from assemble.runs.going_on import check_same_run
+from assemble.runs.identity import RULE, command
 from assemble.runs.loggers import build_loggers, close_loggers, log_result
 from assemble.schema import Weights
-from lit_modules.callbacks import History
+from lit_modules.callbacks import History, Stretches
 from lit_modules.checkpoints import read_checkpoint
 from lit_modules.classifier import Classifier
 from lit_modules.csv_logger import CsvLogger
@@ -47,11 +48,13 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
     _quiet()
     assert plan.data is not None
     cfg, console = plan.cfg, Console()
+    run.name_classes(plan.data.classes)
     module = build_module(plan)
     loggers = build_loggers(run.config, run, plan.recipe.names, run.recipe)
     callbacks = build_callbacks(plan, run.directory, run.config)
     timer = next(callback for callback in callbacks if isinstance(callback, Timer))
     history = next(callback for callback in callbacks if isinstance(callback, History))
+    stretches = next(callback for callback in callbacks if isinstance(callback, Stretches))
     exit_code = 1
     try:
         trainer = build_trainer(
@@ -62,6 +65,11 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
             enable_progress_bar=cfg.trainer.progress_bar,
             default_root_dir=run.directory / "lightning",  # it looks for checkpoints of its own there, none of ours
         )
+        if trainer.world_size != plan.batch.devices:
+            raise UserError(
+                f"Lightning would train on {trainer.world_size} devices, and the batch is planned for "
+                f"{plan.batch.devices}: leave trainer.strategy out, or check how the processes are started"
+            )
         on_gpu = isinstance(trainer.accelerator, CUDAAccelerator)
         if cfg.trainer.sync_batchnorm and plan.batch.devices > 1 and not on_gpu:
             raise UserError("trainer.sync_batchnorm=true needs GPUs: leave it out, or set trainer.accelerator=gpu")
@@ -78,7 +86,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
         with _leaving():
             test = partial(trainer.test, module, datamodule=plan.data, verbose=False, weights_only=True)
             scores = test(ckpt_path=chosen)[0]
-        result = _result(plan, run, scores, timer.time_elapsed("train"), history)
+        result = _result(plan, run, scores, timer.time_elapsed("train"), history, stretches)
         if trainer.is_global_zero:
             write_result(run, result)
             log_result(loggers, result)
@@ -92,7 +100,11 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
 def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
     """`Trainer.fit`, from the run's checkpoint where it has one."""
     checkpoint = run.checkpoint
-    step = read_checkpoint(checkpoint, module)["global_step"] if checkpoint else 0
+    step = 0
+    if checkpoint:
+        content = read_checkpoint(checkpoint, module)
+        check_same_run(content, plan, checkpoint)
+        step = content["global_step"]
     for logger in trainer.loggers:
         if isinstance(logger, CsvLogger):
             logger.go_on_from(step)
@@ -116,7 +128,10 @@ def _leaving() -> Iterator[None]:
         raise
 
 
-def _result(plan: Plan, run: Run, scores: Any, seconds: float, history: History) -> dict[str, Any]:
+def _result(
+    plan: Plan, run: Run, scores: Any, seconds: float, history: History, stretches: Stretches
+) -> dict[str, Any]:
+    assert plan.data is not None
     best = plan.cfg.eval.weights is Weights.best
     cost = cost_of(plan.recipe.spec, plan.cfg.data.scored_size)
     return {
@@ -125,6 +140,9 @@ def _result(plan: Plan, run: Run, scores: Any, seconds: float, history: History)
         "tricks": plan.recipe.names,
         "model": plan.recipe.spec.name,
         "data": plan.cfg.data.name,
+        "data_digest": plan.data.identity.digest,
+        "classes": plan.data.classes,
+        "scored_split": plan.data.source.scored_split,
         "seed": plan.cfg.seed,
         "metrics": {name: float(scores[f"test/{name}"]) for name in ("top1", "top5", "loss", "ece")},
         "validation": history.best if best else history.scores[-1],
@@ -135,6 +153,8 @@ def _result(plan: Plan, run: Run, scores: Any, seconds: float, history: History)
         "train_seconds": round(seconds, 2),
         "step_seconds": history.step_seconds,
         "config_hash": run.config_hash,
+        "hash_rule": RULE,
+        "stretches": stretches.all,
         "command": command(),
         **describe_environment(),
     }
@@ -156,7 +176,8 @@ def result_table(result: dict[str, Any], run: Run) -> Table:
         str(result["epochs"]),
         f"{result['train_seconds']:.0f}",
     )
-    table.caption = f"one run, seed {result['seed']}; {escape(str(run.directory / 'result.json'))}"
+    on = ", scored on the images of val/, since there is no test/" if result["scored_split"] == "val" else ""
+    table.caption = f"one run, seed {result['seed']}{on}; {escape(str(run.directory / 'result.json'))}"
     return table
 
 

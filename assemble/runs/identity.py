@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assemble.config.selection import active_tricks
+from assemble.data.identity import data_digest
+from assemble.schema import Config, DataConfig
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -27,7 +29,13 @@ EXCLUDED = (
     "data.download",
     "trainer.log_every_n_steps",
     "trainer.progress_bar",
-    # What is scored of a network that is trained already: a finished run is asked for it later (core/later.py).
+    "trainer.checkpoint_minutes",
+    # What only moves the work: the global batch stays.
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.accumulate_grad_batches",
+    "trainer.allow_other_micro_batch",
+    # What is scored of a network that is trained already: a finished run is asked for it later (finished_run.py).
     "eval.corruptions",
     "eval.corruptions_root",
     "eval.corruptions_extra",
@@ -37,21 +45,30 @@ EXCLUDED = (
     "eval.throughput",
     # Stands in the run's name by itself: repetitions with other seeds share their hash.
     "seed",
+    "classes",
 )
 """Keys that are not in the hash. ``drop`` is applied before: a dropped trick is as good as one never listed."""
+RULE = 2
+"""Which rule makes the hash; in result.json."""
 LONGEST = 48
 """Characters that the tricks' names may take in a run's name before they are abbreviated."""
 
 
 def run_id(cfg: DictConfig) -> str:
-    """The run's name: model, tricks, seed, and a hash of all that matters to the result."""
-    config = plain_config(cfg)
-    return run_name(config, config_hash(config))
+    """Return the run's name: model, tricks, seed, and a hash of all that matters to the result."""
+    return locate(plain_config(cfg))[0].name
 
 
 def run_directory(cfg: DictConfig) -> Path:
-    """Where the run of a configuration is or will be."""
-    return Path(cfg.output_dir).expanduser() / run_id(cfg)
+    """Return where the run of a configuration is or will be."""
+    return locate(plain_config(cfg))[0]
+
+
+def locate(config: dict[str, Any]) -> tuple[Path, str]:
+    """Return the directory of a configuration's run, and its hash: by today's rule, or an earlier one's."""
+    folder, digest, earlier = Path(config["output_dir"]).expanduser(), config_hash(config), first_hash(config)
+    directory, before = (folder / run_name(config, d) for d in (digest, earlier))
+    return (before, earlier) if before.is_dir() and not directory.is_dir() else (directory, digest)
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
@@ -65,16 +82,74 @@ def plain_config(cfg: DictConfig) -> dict[str, Any]:
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """Eight hex digits of the configuration; the order in which tricks were listed does not matter.
+    """Return eight hex digits of all that matters to the result, by rule `RULE`.
 
-    Of the weights that a run starts from, and of the files that tricks read, it is the content that counts, wherever
-    the file lies.
+    That is what differs from the defaults, so that a key which a later version adds changes no name. Of the data, of
+    weights that a run starts from and of files that tricks read it is the content that counts, wherever they lie.
     """
-    kept = json.loads(json.dumps(config, default=str))
+    import tricks
+
+    config = _plain(config)
+    defaults = _defaults()
+    kept = {
+        group: _difference(config[group], defaults[group]) for group in ("model", "data", "optim", "trainer", "eval")
+    }
+    for key in EXCLUDED:
+        group, _, name = key.partition(".")
+        kept.get(group, {}).pop(name, None)
+    data = data_digest(_data_config(config))
+    kept["data"] |= {"root": config["data"]["root"]} if data is None else {"root": None, "digest": data}
+    if "checkpoint" in kept["model"]:
+        kept["model"]["checkpoint"] = _content(config["model"]["checkpoint"])
+    kept["tricks"] = {}
+    for name, parameters in config["tricks"].items():
+        own = _difference(parameters, _plain_node(tricks.node_of(name)))
+        places = tricks.places_of(name)
+        kept["tricks"][name] = {key: bool(v) if key in places else _content(v) for key, v in own.items()}
+    return hex_digits({"rule": RULE, **kept})
+
+
+def _defaults() -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    return _plain_node(OmegaConf.structured(Config))
+
+
+def _plain_node(node: Any) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    return _plain(OmegaConf.to_container(node, enum_to_str=True))
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """What JSON can say: tuples are lists then, as they are in a configuration that was read."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def _difference(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in defaults or value != defaults[key]}
+
+
+def _data_config(config: Mapping[str, Any]) -> DataConfig:
+    from omegaconf import OmegaConf
+
+    data: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(DataConfig), config["data"]))
+    return data
+
+
+ADDED = ("trainer.checkpoint_minutes", "trainer.allow_other_micro_batch", "data.val_share", "data.val_share_seed")
+"""Keys that came after the first rule, by which every key was hashed."""
+MOVED = ("trainer.devices", "trainer.num_nodes", "trainer.accumulate_grad_batches")
+"""Keys that the first rule hashed and the second does not."""
+
+
+def first_hash(config: dict[str, Any]) -> str:
+    """Return the hash by the first rule, for runs of earlier versions."""
+    kept = _plain(config)
     kept["model"]["checkpoint"] = _content(kept["model"]["checkpoint"])
     for parameters in kept["tricks"].values():
         parameters |= {key: _content(value) for key, value in parameters.items() if isinstance(value, str)}
-    for key in EXCLUDED:
+    for key in {*EXCLUDED, *ADDED} - {*MOVED}:
         *parents, last = key.split(".")
         node = kept
         for parent in parents:
@@ -88,10 +163,10 @@ def hex_digits(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _content(path: str | None) -> str | None:
+def _content(path: Any) -> Any:
     """SHA-256 of a file. As it came where there is none: who wants to read it says so."""
-    if path is None:
-        return None
+    if not isinstance(path, str):
+        return path
     try:
         with Path(path).expanduser().open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

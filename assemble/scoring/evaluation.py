@@ -84,7 +84,7 @@ def _predict(cfg: EvaluateConfig, predict: Predictor, source: str) -> None:
     from assemble.scoring import cam
 
     files, crop, trained = image_files(cfg.eval.predict), eval_crop(cfg.data), predict.trained
-    names = output_names(trained.classes, _trained_classes(cfg, trained), cfg.data.label_offset)
+    names = output_names(trained.classes, trained.class_names or _folder_names(cfg, trained), cfg.data.label_offset)
     if cfg.eval.cam:
         cam.check()
     table = Table(title=escape(source), title_justify="left")
@@ -101,8 +101,8 @@ def _predict(cfg: EvaluateConfig, predict: Predictor, source: str) -> None:
     _console().print(table, *map(str, drawn), sep="\n")
 
 
-def _trained_classes(cfg: EvaluateConfig, trained: Trained) -> list[str] | None:
-    """The names of the classes that a run was trained on, if its images are still there."""
+def _folder_names(cfg: EvaluateConfig, trained: Trained) -> list[str] | None:
+    """The classes of a run of an earlier version, which kept no names, if its images are still there."""
     try:
         return open_scored(cfg.data, cfg.eval.split).classes if trained.config else None
     except UserError:
@@ -132,6 +132,7 @@ def _score(cfg: EvaluateConfig, plain: dict[str, Any], predict: Predictor, loadi
         "data": {key: value for key, value in plain["data"].items() if key not in UNSEEN},
         "images": scored.images.digest(),
         "split": plain["eval"]["split"],
+        "scored_split": scored.split,
         "flip": cfg.eval.flip,
         "precision": cfg.trainer.precision,
     }
@@ -166,6 +167,8 @@ def _open(cfg: EvaluateConfig, trained: Trained) -> Scored:
     Raises:
         UserError: the network tells other classes apart than the data has.
     """
+    if trained.class_names:  # by name, whatever place a class has among today's folders
+        return open_scored(cfg.data, cfg.eval.split, list(trained.class_names))
     scored = open_scored(cfg.data, cfg.eval.split)
     outputs = trained.classes - cfg.data.label_offset
     if outputs == 1000 > len(scored.classes) and set(scored.classes) <= set(synsets()):

@@ -55,6 +55,11 @@ class Trained:
     config: Mapping[str, Any] | None = None
     """The resolved configuration of the run that trained it, if it was one of ours."""
 
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """Its classes in the order of its outputs, from ``label_offset`` on, where its run has kept their names."""
+        return (self.config or {}).get("classes")
+
     @classmethod
     def of(
         cls, name: str, network: nn.Module, classes: int, size: int, mean: Sequence[float], std: Sequence[float]
