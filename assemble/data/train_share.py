@@ -44,11 +44,9 @@ def reduced(source: Source, cfg: DataConfig) -> Source:
 
 def whole(source: Source, cfg: DataConfig) -> Source:
     """The data set that `reduced` was given."""
-    return (
-        replace(source, train=source.train.split)
-        if isinstance(source.train, Subset) and cfg.train_share != 1
-        else source
-    )
+    if cfg.train_share == 1 or not isinstance(source.train, Subset):
+        return source
+    return replace(source, train=source.train.split)
 
 
 def left_out(source: Source, cfg: DataConfig) -> Subset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -218,7 +219,7 @@ def _data(run: Run) -> tuple[str, str]:
 
 
 def _task(run: Run) -> tuple[str, str]:
-    """What must be equal for two rows to be compared: the data, by its digest (runs of earlier versions: its folder)."""
+    """What must be equal for two rows to be compared: the data, by its digest (earlier versions: its folder)."""
     name, root = _data(run)
     return name, str(run.result.get("data_digest") or root)
 
