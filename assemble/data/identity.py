@@ -54,4 +54,6 @@ def _folder_times(root: str | None) -> list[object]:
     if root is None:
         return []
     folder = Path(root).expanduser().resolve()
+    if not folder.is_dir():
+        return [folder]
     return [folder, *(path.stat().st_mtime_ns for path in [folder, *folder.glob("*/"), *folder.glob("*/*/")])]

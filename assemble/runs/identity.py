@@ -45,7 +45,6 @@ EXCLUDED = (
     "eval.throughput",
     # Stands in the run's name by itself: repetitions with other seeds share their hash.
     "seed",
-    "classes",
 )
 """Keys that are not in the hash. ``drop`` is applied before: a dropped trick is as good as one never listed."""
 RULE = 2
@@ -137,7 +136,13 @@ def _data_config(config: Mapping[str, Any]) -> DataConfig:
     return data
 
 
-ADDED = ("trainer.checkpoint_minutes", "trainer.allow_other_micro_batch", "data.val_share", "data.val_share_seed")
+ADDED = (
+    "classes",
+    "trainer.checkpoint_minutes",
+    "trainer.allow_other_micro_batch",
+    "data.val_share",
+    "data.val_share_seed",
+)
 """Keys that came after the first rule, by which every key was hashed."""
 MOVED = ("trainer.devices", "trainer.num_nodes", "trainer.accumulate_grad_batches")
 """Keys that the first rule hashed and the second does not."""
