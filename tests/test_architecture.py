@@ -183,7 +183,7 @@ def test_a_program_is_ten_lines_and_a_body(name):
     assert len(script.splitlines()) <= 10
     assert f"from assemble.programs.{name} import main\n" in script
     file = f"assemble/programs/{name}.py"
-    late = {"assemble.command_line.one_line_errors", "assemble.complaints", "assemble.errors"}
+    late = {"assemble.command_line.one_line_errors", "assemble.complaints", "assemble.errors", "assemble.interrupts"}
     top = {
         node.module
         for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body

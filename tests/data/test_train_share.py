@@ -68,5 +68,5 @@ def test_explained() -> None:
 
 @pytest.mark.parametrize("keys", [{"train_share": 0.0}, {"train_share": 1.01}, {"train_share_seed": -1}])
 def test_refused(keys: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=f"data.{next(iter(keys))}="):
+    with pytest.raises(UserError, match=f"data.{next(iter(keys))} must be"):
         ClassifierData(replace(DataConfig(), **keys), micro_batch=16)  # type: ignore[arg-type]

@@ -20,7 +20,8 @@ from assemble.schema import Config
 from assemble.sweeper_options import SWEEPERS
 from assemble.sweeps import job
 from assemble.config.launchers import register_launchers
-from assemble.command_line.one_line_errors import GOES_ON, one_line_errors, raise_through_hydra
+from assemble.command_line.one_line_errors import one_line_errors
+from assemble.complaints import GOES_ON, raise_through_hydra
 from assemble.sweeps.summary import summarised
 
 def task(cfg):

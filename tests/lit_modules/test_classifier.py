@@ -132,6 +132,7 @@ def test_batch_and_loss_tricks_are_applied_in_training_only():
 class Spy(LossTrick):
     """Brings targets of its own, and adds a term that shows all it was given."""
 
+    name = "spy"
     seen: tuple[torch.Tensor, torch.Tensor]
 
     def companion(self, plan):

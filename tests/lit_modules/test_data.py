@@ -15,6 +15,7 @@ from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from assemble.bounds import check_bounds
 from assemble.data import crops, digits, sources
 from assemble.data.decode import ImageFile
 from assemble.data.sampler import EpochSampler, eval_batches, rng_of
@@ -367,14 +368,22 @@ def make(*parts: str):
             {"name": "imagefoldr"},
             r"unknown data set 'imagefoldr'\. Did you mean 'imagefolder'\? Available",
         ),
-        (break_nothing, {"image_size": 0}, r"data\.image_size=0 must be at least 1"),
-        (break_nothing, {"num_workers": -1}, r"data\.num_workers=-1 must be 0 or more"),
-        (break_nothing, {"flip": 50.0}, r"data\.flip=50\.0 is a probability"),
-        (break_nothing, {"crop_scale": (0.5, 0.1)}, r"data\.crop_scale=\[0\.5,0\.1\] must be rising"),
-        (break_nothing, {"crop_ratio": (0.0, 1.0)}, r"data\.crop_ratio=\[0\.0,1\.0\] must be two rising"),
-        (break_nothing, {"crop_pad": -2}, r"data\.crop_pad=-2 must be 0 or more"),
-        (break_nothing, {"eval_crop": 0.0}, r"data\.eval_crop=0\.0 must be above 0"),
-        (break_nothing, {"eval_size": 0}, r"data\.eval_size=0 must be at least 1"),
+        (break_nothing, {"image_size": 0}, r"data\.image_size must be at least 1, not 0"),
+        (break_nothing, {"num_workers": -1}, r"data\.num_workers must be at least 0, not -1"),
+        (break_nothing, {"flip": 50.0}, r"data\.flip must be at least 0 and at most 1, not 50"),
+        (
+            break_nothing,
+            {"crop_scale": (0.5, 0.1)},
+            r"data\.crop_scale must be 2 rising numbers, .* not \[0\.5, 0\.1\]",
+        ),
+        (
+            break_nothing,
+            {"crop_ratio": (0.0, 1.0)},
+            r"data\.crop_ratio must be 2 rising numbers, each above 0, not \[0\.0, 1\.0\]",
+        ),
+        (break_nothing, {"crop_pad": -2}, r"data\.crop_pad must be at least 0, not -2"),
+        (break_nothing, {"eval_crop": 0.0}, r"data\.eval_crop must be above 0 and at most 1, or null, not 0"),
+        (break_nothing, {"eval_size": 0}, r"data\.eval_size must be at least 1, or null, not 0"),
         (break_nothing, {"eval_crop": 0.9, "eval_resize": 20}, r"eval_crop=0\.9 and data\.eval_resize=20 both say"),
         (break_nothing, {"eval_size": 24, "eval_resize": 20}, r"eval_resize=20 is smaller than the crop of 24 pixels"),
     ],
@@ -425,7 +434,7 @@ def test_configs_merge_onto_the_schema_and_name_a_source():
         assert isinstance(cfg, DataConfig)
         assert cfg.name == file.stem
         assert cfg.name in sources.SOURCES
-        datamodule.check(cfg)
+        check_bounds(cfg)
         assert file.read_text().startswith("# ")
 
 
@@ -488,6 +497,8 @@ def test_evaluation_gives_every_image_once_and_unchanged(tmp_path):
 class Noise(DataTrick):
     """An augmentation that shows every difference of the generator."""
 
+    name = "noise"
+
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return (image.astype(int) + rng.integers(0, 20, image.shape)).clip(0, 255).astype(np.uint8)
 
@@ -502,6 +513,8 @@ def test_augment_comes_after_crop_and_flip_and_draws_from_the_images_generator(t
 
 class Drawn(DataTrick):
     """Writes the first number that its generator gives into the image's first bytes."""
+
+    name = "drawn"
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         image = np.ascontiguousarray(image)

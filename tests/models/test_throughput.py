@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from assemble import create_model, throughput
+from assemble import create_model
+from assemble.models import throughput
 from assemble.models.throughput import (
     Speed,
     inference_pass,

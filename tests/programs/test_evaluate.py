@@ -192,8 +192,8 @@ def test_cifar_c_and_a_baseline(larger: str) -> None:
         (["eval.corruptions_jpeg=true"], "changes nothing without eval.corruptions"),
         (["eval.baseline=a.ckpt"], "eval.baseline compares robustness"),
         (["data.mean=[1,2]"], r"data\.mean must be 3 numbers"),
-        (["data.label_offset=-1"], r"data\.label_offset must be 0 or above"),
-        (["data.eval_size=0"], r"data\.eval_size=0 must be at least 1"),
+        (["data.label_offset=-1"], r"data\.label_offset must be at least 0"),
+        (["data.eval_size=0"], r"data\.eval_size must be at least 1"),
         (["output_dir=a.ckpt"], "Choose another place"),
     ],
 )

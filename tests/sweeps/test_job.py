@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from assemble.interrupts import IN_SWEEP
 from assemble.runs.directory import lock
 from assemble.sweeps.job import _stop, child_environment
 from tests.helpers.small_sweep import finish, small_sweep, wait_for
@@ -59,7 +60,7 @@ def test_jobs_of_their_own(sweep: list[str], tmp_path: Path) -> None:
         "HYDRA_FULL_ERROR",
     ):
         assert name not in seen["env"]
-    assert not [name for name in seen["env"] if name.startswith("ASSEMBLE_")]
+    assert [name for name in seen["env"] if name.startswith("ASSEMBLE_")] == [IN_SWEEP]
     assert seen["env"]["WANDB_RUN_GROUP"] == "sweep"  # its directory's name
     assert seen["env"]["SLURM_JOB_ID"] == "5"
 
@@ -127,8 +128,13 @@ def test_stopping(sweep: list[str], tmp_path: Path, way: str) -> None:
 
 
 def test_the_users_own_full_error_reaches_the_jobs() -> None:
-    assert child_environment({"HYDRA_FULL_ERROR": "1"}) == {"HYDRA_FULL_ERROR": "1"}
-    assert child_environment({"HYDRA_FULL_ERROR": "1", "ASSEMBLE_SET_HYDRA_FULL_ERROR": "1", "A": "b"}) == {"A": "b"}
+    ours = {IN_SWEEP, "PYTHONPATH"}
+
+    def theirs(**environment: str) -> dict[str, str]:
+        return {name: value for name, value in child_environment(environment).items() if name not in ours}
+
+    assert theirs(HYDRA_FULL_ERROR="1") == {"HYDRA_FULL_ERROR": "1"}
+    assert theirs(HYDRA_FULL_ERROR="1", ASSEMBLE_SET_HYDRA_FULL_ERROR="1", A="b") == {"A": "b"}
 
 
 def test_killed_and_run_again(sweep: list[str], tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_form_before_does_not_cost_the_stride():
 
 @pytest.mark.parametrize("size", [0, 8])
 def test_filter_sizes_out_of_range(size):
-    with pytest.raises(UserError, match="1 to 7"):
+    with pytest.raises(UserError, match="filter_size must be at least 1 and at most 7"):
         AntiAlias(filter_size=size)
 
 

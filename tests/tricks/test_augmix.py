@@ -13,7 +13,7 @@ from tricks.augmix import ALL, BOTH_WAYS, OPERATIONS, AugMix, draw_chain, jensen
 
 V = np.load(official.REFERENCE / "augmix.npz")
 CASES = json.loads(str(V["cases"]))
-IMAGE = V["image"]
+IMAGE = V["picture"]
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -50,7 +50,7 @@ def test_a_trick_at_a_moment_has_plain_numbers_and_the_trick_keeps_its_ramp():
         ({"from": 0, "to": "x"}, "tricks.mixup.alpha.to: 'x' is not a number"),
         ({"from": 0, "to": 1, "begin": 0.5, "end": 0.5}, "rising shares"),
         ({"from": 0, "to": 1, "stages": 1.5}, "whole number"),
-        ({"from": 0, "to": -1}, "must be 0 or above"),
+        ({"from": 0, "to": -1}, "must be at least 0"),
         ({"from": 0, "to": 0}, "does nothing"),
         (0, "does nothing"),
     ],

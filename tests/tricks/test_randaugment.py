@@ -140,7 +140,7 @@ def test_every_magnitude_works_and_follows_from_the_generator_alone(space):
         ({"magnitude": 11}, "magnitude of timm_increasing lies between 0 and 10"),
         ({"magnitude": -1}, "between 0 and 10"),
         ({"magnitude": {"from": 5, "to": 31}, "space": "efficientnetv2"}, "between 0 and 30"),
-        ({"magnitude_std": -0.5}, "magnitude_std must be 0 or above"),
+        ({"magnitude_std": -0.5}, "magnitude_std must be at least 0"),
         ({"probability": 0.0}, "probability must be above 0"),
         ({"probability": 1.5}, "probability must be above 0"),
         ({"space": "tims"}, "tims"),
