@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
     """Every combination of the values of ``key=a,b``, as ``-m`` of train.py makes them."""
-    with _hydra() as configs:
+    with _hydra(overrides) as configs:
         return grid(overrides, configs)
 
 
@@ -33,17 +33,20 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     """The configuration that train.py would make of these arguments. Imports torch, through the tricks."""
     import hydra
 
-    with _hydra():
+    with _hydra(overrides):
         return hydra.compose("config", overrides=list(overrides))
 
 
 @contextmanager
-def _hydra() -> Iterator[ConfigLoader]:
-    """Hydra with all that train.py knows."""
+def _hydra(overrides: Sequence[str]) -> Iterator[ConfigLoader]:
+    """Hydra with all that train.py knows, but of the recipes only those that the overrides can mean."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
+    from assemble.config.register import meant, register_recipes
+
     _register_once()
+    register_recipes(meant(overrides))
     GlobalHydra.instance().clear()  # of a sweep in this process, whose report asks
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         yield GlobalHydra.instance().config_loader()
@@ -51,7 +54,7 @@ def _hydra() -> Iterator[ConfigLoader]:
 
 @cache
 def _register_once() -> None:
-    """All recipes take half a second, and many configurations may be composed."""
+    """All but the recipes, which would take half a second, and as much again of each configuration composed."""
     from assemble.config.register import register
 
-    register()
+    register(())

@@ -6,7 +6,7 @@ shell completion and ``glob(*)``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from assemble.config.groups import model_names, recipe_names
@@ -15,12 +15,22 @@ from assemble.config.recipes import flatten
 from assemble.errors import UserError
 
 
-def _meant(arguments: Sequence[str]) -> list[str]:
+def meant(arguments: Sequence[str]) -> list[str]:
     """The recipes that a command line names; all where it names a pattern, or gives an option of Hydra's."""
     line = " ".join(arguments)
     if "glob(" in line or any(a.startswith("-") and a not in {"-m", "--multirun"} for a in arguments):
         return list(recipe_names())
     return [name for name in recipe_names() if name in line]
+
+
+def register_recipes(names: Iterable[str]) -> None:
+    """Register these recipes. Hydra copies all that is registered whenever it composes: fewer are composed sooner."""
+    from hydra.core.config_store import ConfigStore
+
+    for name in names:
+        with suppress(UserError):  # a broken one, which is told of where it is asked for
+            node = flatten(name).node()
+            ConfigStore.instance().store(group="recipe", name=name, node=node, package="_global_", provider="recipes")
 
 
 def register(arguments: Sequence[str] | None = None) -> None:
@@ -41,9 +51,7 @@ def register(arguments: Sequence[str] | None = None) -> None:
     schema = OmegaConf.structured(Config)
     OmegaConf.set_struct(schema.optim.args, False)  # its keys depend on the optimizer, which checks them
     store.store(name="schema", node=schema)
-    for name in recipe_names() if arguments is None else _meant(arguments):
-        with suppress(UserError):  # a broken one, which is told of where it is asked for
-            store.store(group="recipe", name=name, node=flatten(name).node(), package="_global_", provider="recipes")
+    register_recipes(recipe_names() if arguments is None else meant(arguments))
     for name in model_names():
         node = {"name": "", "library": "timm"} if name == "timm" else {"name": name, "library": "catalogue"}
         store.store(group="model", name=name, node=node, provider="models")

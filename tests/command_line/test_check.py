@@ -8,12 +8,9 @@ import sys
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from assemble import complaints
@@ -23,13 +20,14 @@ from assemble.command_line.one_line_errors import one_line_errors
 from assemble.complaints import as_the_user_had_it, explanation, raise_through_hydra
 from assemble.config.groups import recipe_names
 from assemble.config.recipes import FlatRecipe, flatten
-from assemble.config.register import _meant, register
+from assemble.config.register import meant, register
 from assemble.config.selection import active_tricks, check_used, selected_tricks
 from assemble.data.sources import OWN_KEYS, SOURCES
 from assemble.errors import UserError
 from assemble.paths import ROOT
 from assemble.schema import DataConfig
 from assemble.suggest import suggest
+from tests.helpers.composing import composed
 from tricks import trick_names
 
 RECIPES = {
@@ -55,16 +53,6 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     for name in ("RANK", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
-
-
-def composed(*overrides: str) -> DictConfig:
-    """What Hydra makes of the arguments."""
-    register()
-    for name in RECIPES:
-        ConfigStore.instance().store(group="recipe", name=name, node=flatten(name).node(), package="_global_")
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("config", overrides=list(overrides))
 
 
 def mistake(*overrides: str) -> str:
@@ -292,11 +280,11 @@ def test_help_lists_recipes_by_family(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_only_the_recipes_that_a_command_line_can_mean_are_registered() -> None:
-    assert _meant(["recipe=middle", "seed=1"]) == ["middle"]
-    assert _meant(["-m", "recipe=base,top"]) == ["base", "top"]
-    assert _meant(["seed=1"]) == []
+    assert meant(["recipe=middle", "seed=1"]) == ["middle"]
+    assert meant(["-m", "recipe=base,top"]) == ["base", "top"]
+    assert meant(["seed=1"]) == []
     for arguments in (["-m", "recipe=glob(t*)"], ["--config-dir", "x", "seed=1"], ["--info", "searchpath"]):
-        assert _meant(arguments) == list(RECIPES)
+        assert meant(arguments) == list(RECIPES)
 
 
 def test_an_optimizer_of_which_a_recipe_would_keep_half_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
