@@ -6,33 +6,29 @@ import gc
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
 from PIL import Image
 
 from assemble.config.groups import recipe_names
-from assemble.config.register import register
-from assemble.config.selection import selected_tricks
 from assemble.data.torchvision_crops import random_crop_box
 from assemble.errors import UserError
 from assemble.models.families import spec_of
 from assemble.models.weights import read_weights
-from assemble.paths import RECIPES, ROOT
+from assemble.paths import RECIPES
 from assemble.planning.plan import Plan, make_plan
 from assemble.runs.build import build_module
 from assemble.schema import Config, Library, Stem
 from lit_modules.schedule import Schedule
+from tests.helpers.composing import configured
 from tests.helpers.fgvc_layouts import LAYOUTS, accept_other_flowers
+from tests.helpers.loops import named
 from tests.helpers.small_run import train
-from tricks.base import Ramp, Trick
+from tricks.base import Ramp
 from tricks.random_erasing import Mode, draw_rectangle
 
 FOOD = [f"food101_f{row}" for row in range(14)]
@@ -47,22 +43,11 @@ NAMES = [*FOOD, "finetune_food101", *OTHERS]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def registered() -> Iterator[None]:
+def no_garbage() -> Iterator[None]:
     """Looking for garbage takes longer than composing: the libraries have made a million objects."""
-    register()
     gc.disable()
     yield
     gc.enable()
-
-
-@cache
-def configured(name: str) -> tuple[Config, tuple[Trick, ...]]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        cfg = compose("config", [f"recipe={name}"])
-    tricks = tuple(selected_tricks(cfg).values())
-    config: Any = OmegaConf.to_object(cfg)
-    return config, tricks
 
 
 def starts_from(name: str) -> str:
@@ -127,9 +112,14 @@ def test_the_other_data_sets(name, top1, epochs):
     assert starts_from(name) == "assemble_e11"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_what_the_official_scripts_set(name):
+def test_what_the_official_scripts_set():
     """scripts/finetuning_*_on_food101.sh; batch norm's momentum by the rule of the paper's authors."""
+    for name in NAMES:
+        with named(name):
+            check_what_the_official_scripts_set(name)
+
+
+def check_what_the_official_scripts_set(name: str) -> None:
     cfg, tricks = configured(name)
     optim, data, model = cfg.optim, cfg.data, cfg.model
     assert (optim.name, optim.lr, optim.momentum, optim.nesterov) == ("sgd", 0.01, 0.9, False)

@@ -13,15 +13,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from PIL import Image
 from rich.console import Console
 
 from assemble.config.groups import recipe_content, recipe_names
 from assemble.config.recipes import FlatRecipe, flatten
-from assemble.config.register import register
 from assemble.config.selection import selected_tricks
 from assemble.errors import UserError
 from assemble.models.catalogue import CATALOGUE
@@ -31,8 +28,10 @@ from assemble.paths import RECIPES, ROOT
 from assemble.planning import explain
 from assemble.planning.plan import Plan, make_plan
 from assemble.runs.build import build_classifier
-from assemble.schema import Config, Stem
+from assemble.schema import Stem
 from lit_modules.schedule import Schedule
+from tests.helpers.composing import composed, configured
+from tests.helpers.loops import named
 from tricks import load
 from tricks.base import TRICKS, CallbackTrick, LossTrick, Trick
 
@@ -48,18 +47,6 @@ def no_garbage() -> Iterator[None]:
     yield
     gc.freeze()
     gc.enable()
-
-
-@cache
-def configured(name: str) -> tuple[Config, tuple[Trick, ...]]:
-    """What `train.py recipe=NAME` makes of its configuration."""
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        cfg = compose("config", [f"recipe={name}"])
-    tricks = tuple(selected_tricks(cfg).values())
-    config: Any = OmegaConf.to_object(cfg)
-    return config, tricks
 
 
 @cache
@@ -96,29 +83,34 @@ def header(name: str) -> dict[str, str]:
     return parts
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_header_says_where_it_comes_from_and_how_to_run_it(name):
-    parts = header(name)
-    assert 10 < len(parts[""]) < 110, "the first line is the one shown by --help"
-    assert {"Paper", "Official", "Command", "Reported"} <= set(parts)
-    assert re.search(r"arXiv \d{4}\.\d{4,5}|^none; ", parts["Paper"]), "the paper, or what takes its place"
-    assert f"recipe={name} data.root=DIR" in parts["Command"]
+def test_the_header_says_where_it_comes_from_and_how_to_run_it():
+    for name in NAMES:
+        with named(name):
+            parts = header(name)
+            assert 10 < len(parts[""]) < 110, "the first line is the one shown by --help"
+            assert {"Paper", "Official", "Command", "Reported"} <= set(parts)
+            assert re.search(r"arXiv \d{4}\.\d{4,5}|^none; ", parts["Paper"]), "the paper, or what takes its place"
+            assert f"recipe={name} data.root=DIR" in parts["Command"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_reported_numbers_are_those_of_the_header(name):
-    assert planned(name).cfg.reported
-    content = recipe_content(name)
-    said = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", header(name)["Reported"])}
-    assert {float(value) for key, value in content.get("reported", {}).items() if key != "note"} <= said
+@pytest.mark.timeout(900)
+def test_the_reported_numbers_are_those_of_the_header():
+    for name in NAMES:
+        with named(name):
+            assert configured(name)[0].reported
+            content = recipe_content(name)
+            said = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", header(name)["Reported"])}
+            assert {float(value) for key, value in content.get("reported", {}).items() if key != "note"} <= said
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_header_says_what_it_costs(name):
-    plan = planned(name)
-    found = cost(plan.recipe.spec, plan.cfg.data.scored_size)
-    line = f"{found.params / 1e6:.1f} M parameters, {found.macs / 1e9:.2f} G multiply-adds"
-    assert header(name).get("Cost", line).startswith(line)
+@pytest.mark.timeout(900)
+def test_the_header_says_what_it_costs():
+    for name in NAMES:
+        with named(name):
+            plan = planned(name)
+            found = cost(plan.recipe.spec, plan.cfg.data.scored_size)
+            line = f"{found.params / 1e6:.1f} M parameters, {found.macs / 1e9:.2f} G multiply-adds"
+            assert header(name).get("Cost", line).startswith(line)
 
 
 def leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -157,8 +149,13 @@ def defaults(kind: type[Trick]) -> dict[str, Any]:
     return {key: list(v) if isinstance(v, tuple) else v for key, v in {**plain, **raw}.items()}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_value_is_written_twice(name):
+def test_no_value_is_written_twice():
+    for name in NAMES:
+        with named(name):
+            check_no_value_is_written_twice(name)
+
+
+def check_no_value_is_written_twice(name: str) -> None:
     content = recipe_content(name)
     before = given(name)
     old = dict(leaves(before.body))
@@ -188,26 +185,27 @@ def test_a_value_that_a_parent_has_would_be_found(monkeypatch):
     monkeypatch.setattr("assemble.config.recipes.recipe_names", lambda: dict.fromkeys(files, ""))
     for module in ("assemble.config.recipes", __name__):
         monkeypatch.setattr(f"{module}.recipe_content", lambda name: yaml.safe_load(files[name]))
-    test_no_value_is_written_twice("base")
+    check_no_value_is_written_twice("base")
     for name in ("child", "group", "trick", "twice"):
         with pytest.raises(AssertionError):
-            test_no_value_is_written_twice(name)
+            check_no_value_is_written_twice(name)
 
 
 # --- what it makes
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_it_is_explained(name, capsys):
-    plan = planned(name)
-    for place, filling, owner in explain.places(plan):
-        assert place
-        assert filling
-        assert owner
-    Console(width=160).print(explain.summary(plan))
-    text = capsys.readouterr().out
-    assert str(plan.batch) in text
-    assert all(trick in text for trick in plan.recipe.names)
+def test_it_is_explained(capsys):
+    for name in NAMES:
+        with named(name):
+            plan = planned(name)
+            for place, filling, owner in explain.places(plan):
+                assert place
+                assert filling
+                assert owner
+            Console(width=160).print(explain.summary(plan))
+            text = capsys.readouterr().out
+            assert str(plan.batch) in text
+            assert all(trick in text for trick in plan.recipe.names)
 
 
 @pytest.fixture(scope="module")
@@ -305,10 +303,10 @@ PARAMETERS = dict(
 )
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_parameters_of_assemble(name):
-    plan = planned(name)
-    assert cost(plan.recipe.spec, plan.cfg.data.scored_size).params == PARAMETERS[name]
+def test_parameters_of_assemble():
+    plans = {name: planned(name) for name in PARAMETERS}
+    found = {name: cost(plan.recipe.spec, plan.cfg.data.scored_size).params for name, plan in plans.items()}
+    assert found == PARAMETERS
 
 
 MULTIPLY_ADDS = {  # arXiv 2001.06268, Table 12, with the size at which it holds; SE costs next to nothing
@@ -323,14 +321,15 @@ FURTHER_OFF = {"assemble_e10": 0.04, "assemble_e11": 0.04}
 """We count 7.48 G: parameters and logits agree with the official code, so it is a matter of what the table counted."""
 
 
-@pytest.mark.parametrize("name", ASSEMBLE)
-def test_multiply_adds_of_assemble(name):
+def test_multiply_adds_of_assemble():
     """E12 is evaluated at 256 pixels, as E9 to E11; the table has its number at 224."""
-    plan = planned(name)
-    published, size = MULTIPLY_ADDS[name]
-    assert plan.cfg.data.scored_size == size or name == "assemble_e12"
-    found = cost(plan.recipe.spec, size).macs / 1e9
-    assert found == pytest.approx(published, rel=FURTHER_OFF.get(name, 0.03))
+    for name in ASSEMBLE:
+        with named(name):
+            plan = planned(name)
+            published, size = MULTIPLY_ADDS[name]
+            assert plan.cfg.data.scored_size == size or name == "assemble_e12"
+            found = cost(plan.recipe.spec, size).macs / 1e9
+            assert found == pytest.approx(published, rel=FURTHER_OFF.get(name, 0.03))
 
 
 def test_who_fills_which_place_in_assemble():
@@ -361,34 +360,31 @@ def test_who_fills_which_place_in_assemble():
         assert {place: "+".join(sorted(names)) for place, names in owners.items()} == expected, name
 
 
-@pytest.mark.parametrize("name", ASSEMBLE)
-def test_the_whole_explanation_of_assemble(name, capsys, monkeypatch):
+def test_the_whole_explanation_of_assemble(capsys, monkeypatch):
     monkeypatch.setattr(explain, "cost_of", cost)
-    Console(width=160).print(explain.explain(planned(name)))
-    text = capsys.readouterr().out
-    assert "1024 = 1 device x 1024 images" in text
-    assert f"{cost(planned(name).recipe.spec, planned(name).cfg.data.scored_size).params:,}" in text
-    assert ("resnet_d yields to big_little" in " ".join(text.split())) == (name >= "assemble_e09")
+    for name in ASSEMBLE:
+        with named(name):
+            Console(width=160).print(explain.explain(planned(name)))
+            text = capsys.readouterr().out
+            assert "1024 = 1 device x 1024 images" in text
+            assert f"{cost(planned(name).recipe.spec, planned(name).cfg.data.scored_size).params:,}" in text
+            assert ("resnet_d yields to big_little" in " ".join(text.split())) == (name >= "assemble_e09")
 
 
-STEPS = [150136] * 3 + [250227] * 2 + [337807] * 3 + [750683] * 5
-
-
-@pytest.mark.parametrize(("name", "steps"), list(zip(ASSEMBLE, STEPS, strict=True)))
-def test_the_steps_of_assemble(name, steps):
+def test_the_steps_of_assemble():
     """int(epochs x 1281167 / 1024), 6,255 of them warm-up; the learning rate is 0.4 at its peak and ends at 0."""
-    cfg = configured(name)[0]
-    schedule = Schedule.of(cfg.optim, 1281167 / cfg.data.batch_size, cfg.trainer.max_epochs)
-    assert (schedule.total_steps, schedule.warmup_steps) == (steps, 6255)
-    assert [cfg.optim.lr * schedule(step) for step in (0, 6255, steps)] == pytest.approx([0, 0.4, 0])
+    published = [150136] * 3 + [250227] * 2 + [337807] * 3 + [750683] * 5
+    for name, steps in zip(ASSEMBLE, published, strict=True):
+        with named(name):
+            cfg = configured(name)[0]
+            schedule = Schedule.of(cfg.optim, 1281167 / cfg.data.batch_size, cfg.trainer.max_epochs)
+            assert (schedule.total_steps, schedule.warmup_steps) == (steps, 6255)
+            assert [cfg.optim.lr * schedule(step) for step in (0, 6255, steps)] == pytest.approx([0, 0.4, 0])
 
 
 @pytest.mark.parametrize("name", ["assemble_e06", "efficientnetv2_s", "rsb_a2", "resnet20"])
 def test_a_quick_try_is_one_short_epoch_whatever_the_recipe_says(name: str) -> None:
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        cfg = compose("config", [f"recipe={name}", "trainer=smoke", "data=digits"])
+    cfg = composed(f"recipe={name}", "trainer=smoke", "data=digits")
     config: Any = OmegaConf.to_object(cfg)
     assert (config.trainer.max_epochs, config.trainer.limit_train_batches) == (1, 0.1)
     assert configured(name)[0].trainer.max_epochs > 1
