@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
     """Every combination of the values of ``key=a,b``, as ``-m`` of train.py makes them."""
-    with _hydra(overrides) as configs:
+    with hydra_for(overrides) as configs:
         return grid(overrides, configs)
 
 
@@ -33,12 +33,12 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     """The configuration that train.py would make of these arguments. Imports torch, through the tricks."""
     import hydra
 
-    with _hydra(overrides):
+    with hydra_for(overrides):
         return hydra.compose("config", overrides=list(overrides))
 
 
 @contextmanager
-def _hydra(overrides: Sequence[str]) -> Iterator[ConfigLoader]:
+def hydra_for(overrides: Sequence[str]) -> Iterator[ConfigLoader]:
     """Hydra with all that train.py knows, but of the recipes only those that the overrides can mean."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra

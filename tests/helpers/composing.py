@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from assemble.config.compose import compose
+from assemble.config.compose import compose, hydra_for
 from assemble.config.selection import selected_tricks
 from assemble.schema import Config
 from tricks.base import Trick
 
 
 def composed(*overrides: str) -> DictConfig:
-    """Compose with Hydra knowing no recipe but those that the overrides name, since it copies all that it knows."""
+    """Compose with the recipes as they are now: those of a test before it may have had other content."""
+    forget_recipes()
+    return compose(overrides)
+
+
+def forget_recipes() -> None:
+    """Take back all recipes that were registered in this process."""
     recipes: Any = ConfigStore.instance().repo.get("recipe", {})
     recipes.clear()
-    return compose(overrides)
+
+
+@contextmanager
+def composing(*arguments: str) -> Iterator[None]:
+    """Hydra, ready to compose configurations of this project, with those recipes that the arguments name."""
+    forget_recipes()
+    with hydra_for(arguments):
+        yield
 
 
 @cache

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext
 
-from assemble.config.register import register
-from assemble.paths import ROOT
 from assemble.runs.identity import run_directory
 from assemble.sweeps.search import SearchSweeper
 
 S = TypeVar("S", bound=SearchSweeper)
-
-
-@contextmanager
-def composing(*arguments: str) -> Iterator[None]:
-    """Hydra, ready to compose configurations of this project, with those recipes that the arguments name."""
-    register(arguments)
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        yield
 
 
 class Launcher:

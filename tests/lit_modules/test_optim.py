@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
 from assemble import create_model
 from assemble.config.groups import group_names
-from assemble.config.register import register
 from assemble.errors import UserError
 from assemble.schema import Config, DecayRule, OptimConfig
 from lit_modules.classifier import Classifier
 from lit_modules.optim import build_optimizer, check_optimizer, optimizer_arguments, parameter_groups
 from lit_modules.schedule import Schedule
+from tests.helpers.composing import composed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -230,9 +229,7 @@ def test_layer_decay_needs_an_order_of_layers():
 
 
 def configured(*overrides: str) -> OptimConfig:
-    register()
-    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        cfg = OmegaConf.to_object(compose("config", overrides=list(overrides)))
+    cfg = OmegaConf.to_object(composed(*overrides))
     assert isinstance(cfg, Config)
     return cfg.optim
 

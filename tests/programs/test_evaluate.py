@@ -21,6 +21,7 @@ from assemble.robustness.corruptions import CORRUPTIONS
 from assemble.robustness.score_cache import Ledger
 from assemble.scoring.evaluation import evaluate
 from lit_modules.averaging import WeightAverage
+from tests.helpers import forked
 from tests.helpers.small_run import small_config, small_plan, train
 from tests.helpers.teachers import checkpoint, small
 
@@ -70,7 +71,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert right / 3 == pytest.approx(result["metrics"]["top1"], abs=1e-3)
     assert (folder / "confusion.png").is_file()
 
-    mistake = subprocess.run([*command[:2], "checkpoint=b.ckpt"], cwd=tmp_path, capture_output=True, text=True)
+    mistake = forked.run("evaluate.py", tmp_path, "checkpoint=b.ckpt")
     assert mistake.returncode == 2
     assert mistake.stderr.splitlines()[-1].startswith("error: there is no trained network 'b.ckpt'")
     assert "Traceback" not in mistake.stderr

@@ -1,4 +1,7 @@
-"""The whole way, as a user goes it: the command line, Ctrl-C, kill -9, and mistakes that show only in training."""
+"""The whole way, as a user goes it: the command line, Ctrl-C, kill -9, and mistakes that show only in training.
+
+Commands are the user's own, `train`, or, where the start is not what is tested, processes that began by a fork.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+
+from tests.helpers import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ("data.image_size=16", "trainer.limit_train_batches=0.3", "trainer.log_every_n_steps=1")
@@ -69,7 +74,7 @@ def test_from_the_command_line_to_a_result(tmp_path: Path) -> None:
     assert torch.load(run / "last.ckpt", weights_only=True)["config"]["tricks"]["sk"]["reduction"] == 2
 
     written = (run / "result.json").stat().st_mtime_ns
-    again = train(tmp_path, *overrides)
+    again = forked.train(tmp_path, *overrides)
     assert again.returncode == 0
     assert "finished already" in again.stdout
     assert (run / "result.json").stat().st_mtime_ns == written
@@ -78,7 +83,7 @@ def test_from_the_command_line_to_a_result(tmp_path: Path) -> None:
 def test_killed_and_run_again_it_ends_where_it_would_have_ended(tmp_path: Path) -> None:
     overrides = ("+tricks=[mixup,dropblock]", "trainer.max_epochs=4", *QUICK)
     (tmp_path / "whole").mkdir()
-    assert train(tmp_path / "whole", *overrides).returncode == 0
+    assert forked.train(tmp_path / "whole", *overrides).returncode == 0
 
     (tmp_path / "killed").mkdir()
     process = subprocess.Popen(
@@ -103,12 +108,12 @@ def test_killed_and_run_again_it_ends_where_it_would_have_ended(tmp_path: Path) 
 
 def test_a_damaged_checkpoint_is_named_and_kept(tmp_path: Path) -> None:
     overrides = ("trainer.max_epochs=1", *QUICK)
-    assert train(tmp_path, *overrides).returncode == 0
+    assert forked.train(tmp_path, *overrides).returncode == 0
     run = only_run(tmp_path)
     (run / "result.json").unlink()
     half = (run / "last.ckpt").read_bytes()[:1000]
     (run / "last.ckpt").write_bytes(half)
-    assert_mistake(train(tmp_path, *overrides), "last.ckpt is damaged", "remove")
+    assert_mistake(forked.train(tmp_path, *overrides), "last.ckpt is damaged", "remove")
     assert (run / "last.ckpt").read_bytes() == half
 
 
@@ -143,7 +148,7 @@ def _wait_for_checkpoint(tmp_path: Path, process: subprocess.Popen[Any]) -> None
 
 def test_a_sweep_as_shipped(tmp_path: Path) -> None:
     sweep = ("-m", "hydra/sweeper=ablation", "+tricks=[se]", "tricks.se.reduction=4")
-    done = train(tmp_path, *sweep, "trainer.max_epochs=1", *QUICK)
+    done = forked.train(tmp_path, *sweep, "trainer.max_epochs=1", *QUICK)
     assert done.returncode == 0, done.stderr
     results = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/result.json")]
     assert sorted(result["tricks"] for result in results) == [[], ["se"]]
@@ -167,14 +172,14 @@ def test_two_sweeps_at_once(tmp_path: Path) -> None:
 
 
 def test_explain_writes_nothing(tmp_path: Path) -> None:
-    done = train(tmp_path, "recipe=assemble_e06", "explain=true")
+    done = forked.train(tmp_path, "recipe=assemble_e06", "explain=true")
     assert done.returncode == 0, done.stderr
     assert "SelectiveKernel(reduction=2" in done.stdout
     assert not list(tmp_path.iterdir())
 
 
 def test_nan_loss_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
-    done = train(tmp_path, "optim.lr=1e12", "optim.warmup_epochs=0", "trainer.max_epochs=2", *QUICK)
+    done = forked.train(tmp_path, "optim.lr=1e12", "optim.warmup_epochs=0", "trainer.max_epochs=2", *QUICK)
     assert_mistake(done, "the training loss is nan", "lower optim.lr")
     assert not list(tmp_path.glob("runs/*/*.ckpt"))
 
@@ -194,18 +199,18 @@ def images(tmp_path: Path) -> Path:
 def test_own_images_and_an_unreadable_one(tmp_path: Path, images: Path) -> None:
     overrides = ("data=imagefolder", f"data.root={images}", "data.image_size=32", "data.batch_size=8")
     overrides += ("trainer.max_epochs=1", "data.num_workers=1")
-    done = train(tmp_path, *overrides)
+    done = forked.train(tmp_path, *overrides)
     assert done.returncode == 0, done.stderr
     assert json.loads((only_run(tmp_path) / "result.json").read_text())["data"] == "imagefolder"
 
     (images / "train" / "class1" / "3.png").write_bytes(b"no image")
-    assert_mistake(train(tmp_path, *overrides, "seed=1"), "class1/3.png", "replace it, or remove it")
+    assert_mistake(forked.train(tmp_path, *overrides, "seed=1"), "class1/3.png", "replace it, or remove it")
 
 
 def test_devices_that_do_not_exist(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    assert_mistake(train(tmp_path, "trainer.accelerator=gpu", *QUICK), "trainer.accelerator=gpu")
+    assert_mistake(forked.train(tmp_path, "trainer.accelerator=gpu", *QUICK), "trainer.accelerator=gpu")
     assert not list(tmp_path.glob("runs/*"))
 
 
@@ -219,7 +224,7 @@ def test_two_devices(tmp_path: Path) -> None:
 
 def test_of_two_devices_one_tells_the_mistake(tmp_path: Path) -> None:
     overrides = ("trainer.devices=2", "trainer.accelerator=cpu", "optim.lr=1e12", "optim.warmup_epochs=0")
-    assert_mistake(train(tmp_path, *overrides, *QUICK), "the training loss is")
+    assert_mistake(forked.train(tmp_path, *overrides, *QUICK), "the training loss is")
 
 
 @pytest.mark.slow
@@ -230,16 +235,16 @@ def test_compiled(tmp_path: Path) -> None:
 
 def test_a_student_learns_from_a_run_before_it(tmp_path: Path) -> None:
     """A run's checkpoint as the teacher; its logits stored first, then enough by themselves."""
-    assert train(tmp_path, "trainer.max_epochs=1", *QUICK).returncode == 0
+    assert forked.train(tmp_path, "trainer.max_epochs=1", *QUICK).returncode == 0
     teacher = f"tricks.distillation.teacher={only_run(tmp_path) / 'best.ckpt'}"
     stored = ("+tricks=[resnet_d,sk,label_smoothing,mixup,dropblock,distillation]", "tricks.distillation.cache=logits")
-    prepared = train(tmp_path, *stored, teacher, "prepare=true", *QUICK)
+    prepared = forked.train(tmp_path, *stored, teacher, "prepare=true", *QUICK)
     assert prepared.returncode == 0, prepared.stderr
     assert (tmp_path / "logits" / "logits-00000.npy").is_file()
     only_run(tmp_path)  # nothing was trained
-    done = train(tmp_path, *stored, "trainer.max_epochs=1", *QUICK)
+    done = forked.train(tmp_path, *stored, "trainer.max_epochs=1", *QUICK)
     assert done.returncode == 0, done.stderr
     (result,) = (json.loads(f.read_text()) for f in tmp_path.glob("runs/*/result.json") if "plain" not in f.parent.name)
     assert "distillation" in result["tricks"]
     online = ("+tricks=[distillation]", teacher, "model.num_classes=12")
-    assert_mistake(train(tmp_path, *online, *QUICK), "teacher has 10 classes and the network 12")
+    assert_mistake(forked.train(tmp_path, *online, *QUICK), "teacher has 10 classes and the network 12")

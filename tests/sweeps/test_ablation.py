@@ -14,7 +14,7 @@ from hydra.types import HydraContext
 from assemble.errors import UserError
 from assemble.paths import ROOT
 from assemble.runs.sweep_plan import Job, SweepPlan
-from tests.helpers.small_search import composing
+from tests.helpers.composing import composing
 
 
 @pytest.fixture(autouse=True)

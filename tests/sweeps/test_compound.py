@@ -15,7 +15,7 @@ from hydra.types import HydraContext
 
 from assemble.errors import UserError
 from assemble.runs.sweep_plan import SweepPlan
-from tests.helpers.small_search import composing
+from tests.helpers.composing import composing
 
 TRICK = "+tricks=[compound_scaling]"
 GRID = {"alpha": "[1,1.5,2]", "beta": "[1,1.25]", "gamma": "[1,1.125,1.25]", "tolerance": 0.2}

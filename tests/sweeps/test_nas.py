@@ -17,7 +17,7 @@ from hydra.types import HydraContext, RunMode
 from assemble.errors import UserError
 from assemble.planning.network import base_spec
 from assemble.runs.identity import run_directory
-from tests.helpers.small_search import composing
+from tests.helpers.composing import composing
 
 SMALL = ("++hydra.sweeper.channels=[8,16]", "++hydra.sweeper.strides=[1,2]")
 

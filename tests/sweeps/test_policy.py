@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 
 from assemble.errors import UserError
 from assemble.sweeps.policy import PolicySweeper, with_trick
-from tests.helpers.small_search import Launcher, composing, set_up
+from tests.helpers.composing import composing
+from tests.helpers.small_search import Launcher, set_up
 from tricks import create
 from tricks.autoaugment import read_policy
 

@@ -10,7 +10,8 @@ import pytest
 
 from assemble.errors import UserError
 from assemble.sweeps.search import Candidate, SearchSweeper
-from tests.helpers.small_search import Launcher, composing, set_up
+from tests.helpers.composing import composing
+from tests.helpers.small_search import Launcher, set_up
 
 
 class Lr(SearchSweeper):
