@@ -163,6 +163,7 @@ def modules_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.process
 def test_names_are_known_without_torch():
     loaded = modules_after(
         "import assemble, assemble.models.catalogue, assemble.schema, assemble.config.groups as groups\n"
@@ -193,11 +194,13 @@ def test_a_program_is_ten_lines_and_a_body(name):
         assert top <= late
 
 
+@pytest.mark.process
 def test_errors_are_caught_before_anything_slow_is_imported():
     loaded = modules_after("import assemble.programs.train, assemble.programs.evaluate")
     assert not loaded & {"yaml", "hydra", "omegaconf", "dataclasses", "torch"}
 
 
+@pytest.mark.process
 def test_a_network_of_ours_needs_torch_alone():
     """Lightning too (it imports torchvision) only where a trick brings a callback."""
     loaded = modules_after(
@@ -208,6 +211,7 @@ def test_a_network_of_ours_needs_torch_alone():
     assert not loaded & {"timm", "torchvision", "pytorch_lightning", "sklearn", "wandb"}
 
 
+@pytest.mark.process
 def test_importing_the_tricks_does_not_import_what_they_need_not():
     loaded = modules_after("import tricks; tricks.load()")
     assert "torch" in loaded

@@ -296,6 +296,7 @@ def test_an_optimizer_of_which_a_recipe_would_keep_half_is_refused(monkeypatch: 
     check(["optim=lamb"])
 
 
+@pytest.mark.process
 def test_answers_without_torch() -> None:
     """The real program, from another directory: nothing heavy is imported for a typo or the help."""
     program = (

@@ -48,6 +48,7 @@ def test_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", [*map(installed, ["local", "joblib", "submitit_local", "ray"])])
+@pytest.mark.process
 def test_run(name: str, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -81,6 +82,7 @@ def test_run(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*map(installed, ["joblib", "submitit_local", "ray"])])
+@pytest.mark.process
 def test_interrupted(name: str, tmp_path: Path) -> None:
     command = [*small_sweep(tmp_path), f"hydra/launcher={name}", "seed=9,1"]
     log = (tmp_path / "log").open("w")

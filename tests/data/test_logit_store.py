@@ -68,6 +68,7 @@ LogitStore.begin(Path(sys.argv[1]), 20, ABOUT, shard=4).fill(dying)
 """
 
 
+@pytest.mark.process
 def test_goes_on_after_kill_9(tmp_path):
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr

@@ -287,6 +287,7 @@ def test_mistakes(cfg, line):
         check_optimizer(OptimConfig(**cfg))
 
 
+@pytest.mark.process
 def test_plain_sgd_does_not_wait_for_timm():
     code = (
         "from torch import nn; from assemble.schema import OptimConfig; from lit_modules.optim import build_optimizer\n"

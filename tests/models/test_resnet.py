@@ -346,6 +346,7 @@ for _ in range(20):
 """
 
 
+@pytest.mark.process
 def test_three_images_of_the_default_model():
     """A segmentation fault of oneDNN on CPUs with AVX-512 and two threads; in its own process, because of that."""
     patient = os.environ | {"OMP_WAIT_POLICY": "passive"}  # spinning takes a minute on busy cores

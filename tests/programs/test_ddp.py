@@ -16,7 +16,10 @@ import torch
 from tests.helpers.ranks import run
 from tests.programs.test_train import QUICK, command
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 with torch 2.14
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),  # Lightning 2.6 with torch 2.14
+]
 
 
 @pytest.fixture(scope="module")

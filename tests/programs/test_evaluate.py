@@ -46,6 +46,7 @@ def run(*arguments: str) -> dict[str, Any]:
     return json.loads(changed[0].read_text()) if changed else {}
 
 
+@pytest.mark.process
 def test_the_command(tmp_path: Path) -> None:
     """Scores of a checkpoint are those that its run gave, with tables and an image beside them."""
     plan = small_plan()

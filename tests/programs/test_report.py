@@ -63,6 +63,7 @@ def test_mistakes_get_one_line(
     assert lines[0].startswith(f"error: {message}")
 
 
+@pytest.mark.process
 def test_as_a_program(runs: Path) -> None:
     """From another directory, with runs as the default folder; without importing torch."""
     command = [sys.executable, "-X", "importtime", str(ROOT / "report.py")]

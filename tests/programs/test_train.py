@@ -20,6 +20,8 @@ from PIL import Image
 
 from tests.helpers import forked
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ("data.image_size=16", "trainer.limit_train_batches=0.3", "trainer.log_every_n_steps=1")
 

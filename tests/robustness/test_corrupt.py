@@ -61,6 +61,7 @@ def test_views_of_any_strides():
             assert np.array_equal(a, corrupt(np.ascontiguousarray(view), name, 3, np.random.default_rng(0)))
 
 
+@pytest.mark.process
 def test_the_same_generator_gives_the_same_image_in_any_process_and_order():
     x = photograph(64)
     state = np.random.get_state()[1].copy()
@@ -109,6 +110,7 @@ def test_mistakes_get_one_line(arguments, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.process
 def test_names_are_known_without_heavy_libraries():
     code = "import assemble.robustness.corruptions, sys; print({'numpy', 'cv2', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -219,6 +219,7 @@ with open_run(cfg) as run:
 """
 
 
+@pytest.mark.process
 def test_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = [sys.executable, "-c", HOLDER, str(ROOT), str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
@@ -244,6 +245,7 @@ def test_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert run.checkpoint is not None
 
 
+@pytest.mark.process
 def test_looking_at_a_run_does_not_take_it(tmp_path: Path) -> None:
     def elsewhere(code: str) -> subprocess.Popen[str]:
         imports = (

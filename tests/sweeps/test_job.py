@@ -14,6 +14,8 @@ from assemble.runs.directory import lock
 from assemble.sweeps.job import _stop, child_environment
 from tests.helpers.small_sweep import finish, small_sweep, wait_for
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> list[str]:
