@@ -1,4 +1,4 @@
-"""What all tests run with: one thread, no search through the libraries for garbage, one store of configurations."""
+"""What all tests share: one thread, one store of configurations, no search through libraries for garbage, an order."""
 
 import gc
 from typing import Any
@@ -9,6 +9,14 @@ from hydra.core.config_store import ConfigStore
 
 # On tiny networks two threads gain nothing, and spin for seconds where the cores are shared.
 torch.set_num_threads(1)
+
+
+LONG = ("recipes/test_recipes.py", "programs/test_train.py", "tricks/test_pairs.py", "programs/test_ddp.py")
+"""Files that take half a minute begin first, so that no worker is left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not str(item.path).endswith(LONG))
 
 
 @pytest.hookimpl(trylast=True)
