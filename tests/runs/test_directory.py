@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 
 import tricks
 from assemble.errors import UserError
 from assemble.paths import ROOT
 from assemble.runs.directory import describe_result, lock, open_run, trained_by, write_result
-from assemble.runs.identity import EXCLUDED, plain_config, run_id
+from assemble.runs.identity import EXCLUDED, config_hash, first_hash, plain_config, run_id, run_name
 from assemble.schema import Config
 
 RESULT = {"metrics": {"top1": 97.5, "loss": 0.125}}
@@ -68,11 +70,10 @@ def test_a_dropped_trick_is_as_good_as_none() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"trainer__devices": 2},
         {"trainer__max_epochs": 3},
         {"optim__lr": 0.2},
         {"model__width": 8},
-        {"data__root": "elsewhere"},
+        {"data__name": "imagefolder", "data__root": "elsewhere"},
         {"data__train_share": 0.5},
         {"data__train_share_seed": 1},
         {"seed": 1},
@@ -117,7 +118,7 @@ def test_of_a_file_that_a_trick_reads_the_content_is_in_the_name(tmp_path: Path)
 def test_what_does_not_matter_is_not(key: str) -> None:
     cfg = config()
     value = OmegaConf.select(cfg, key)
-    others = {bool: not value, int: 5, str: "elsewhere", type(None): "elsewhere", dict: {"top1": 80.4}}
+    others = {bool: not value, int: 5, float: 0.5, str: "elsewhere", type(None): "elsewhere", dict: {"top1": 80.4}}
     named = {"eval.corruptions": "on_the_fly", "eval.corruptions_preset": "tiny"}
     other = named.get(key) or others[dict if OmegaConf.is_dict(value) else type(value)]
     OmegaConf.update(cfg, key, other)
@@ -269,3 +270,72 @@ def test_looking_at_a_run_does_not_take_it(tmp_path: Path) -> None:
         assert process.stdout
         assert process.stdout.readline() == "looking\n"
         lock(tmp_path).close()
+
+
+def folders(root: Path, *classes: str, images: int = 2) -> Path:
+    for split in ("train", "val"):
+        for name in classes:
+            (root / split / name).mkdir(parents=True)
+            for i in range(images):
+                Image.new("RGB", (8, 8), (i, 0, 0)).save(root / split / name / f"{i}.png")
+    return root
+
+
+def on(root: Path | str) -> str:
+    return run_id(config(data__name="imagefolder", data__root=str(root)))
+
+
+def test_the_same_data_is_the_same_run_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = on(folders(tmp_path / "a", "cat", "dog"))
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    assert {on(root) for root in (tmp_path / "b", tmp_path / "link", "a", "./b/", "a/../b")} == {first}
+
+
+@pytest.mark.parametrize("change", ["renamed class", "another image", "other content", "one less"])
+def test_other_data_is_another_run(tmp_path: Path, change: str) -> None:
+    root = folders(tmp_path / "a", "cat", "dog")
+    first = on(root)
+    if change == "renamed class":
+        for split in ("train", "val"):
+            (root / split / "cat").rename(root / split / "elk")
+    elif change == "another image":
+        shutil.copy(root / "train" / "cat" / "0.png", root / "train" / "cat" / "9.png")
+    elif change == "other content":
+        Image.new("RGB", (99, 99)).save(root / "train" / "cat" / "0.png")
+        os.utime(root / "train" / "cat")  # asked again within one process, the times of folders are looked at
+    else:
+        (root / "val" / "dog" / "1.png").unlink()
+    assert on(root) != first
+
+
+def test_a_cache_elsewhere_is_the_same_run() -> None:
+    names = set()
+    for cache in ("logits", "/elsewhere/logits"):
+        cfg = config()
+        cfg.tricks = {"distillation": OmegaConf.structured(tricks.load()["distillation"](teacher="t", cache=cache))}
+        names.add(run_id(cfg))
+    assert len(names) == 1
+
+
+def test_a_new_key_at_its_default_changes_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = plain_config(config(chosen=("sk",), optim__lr=0.2))
+    less = {**whole, "trainer": {k: v for k, v in whole["trainer"].items() if k != "checkpoint_minutes"}}
+    assert config_hash(whole) == config_hash(less)
+
+
+def test_a_run_of_the_first_rule_is_found(tmp_path: Path) -> None:
+    plain = plain_config(config(tmp_path, seed=3))
+    old = tmp_path / run_name(plain, first_hash(plain))
+    old.mkdir(parents=True)
+    (old / "result.json").write_text(json.dumps(RESULT))
+    assert first_hash(plain) != config_hash(plain)
+    with open_run(config(tmp_path, seed=3)) as run:
+        assert run.finished
+        assert run.directory == old
+
+
+def test_the_hash_of_the_first_rule_is_as_it_was() -> None:
+    """Computed by the last version that had it alone, for its default configuration."""
+    assert first_hash(plain_config(config(optim__lr=0.2, model__width=8))) == "b95fdfdd"
