@@ -30,9 +30,10 @@ from assemble.runs.environment import describe_environment
 from assemble.runs.going_on import check_same_run
 from assemble.runs.identity import RULE, command
 from assemble.runs.loggers import build_loggers, close_loggers, log_result
+from assemble.runs.nodes import agree_on_checkpoint
 from assemble.schema import Weights
 from lit_modules.callbacks import History, Stretches
-from lit_modules.checkpoints import read_checkpoint
+from lit_modules.checkpoints import LAST, read_checkpoint
 from lit_modules.classifier import Classifier
 from lit_modules.csv_logger import CsvLogger
 
@@ -99,7 +100,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
 
 def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
     """`Trainer.fit`, from the run's checkpoint where it has one."""
-    checkpoint = run.checkpoint
+    checkpoint = agree_on_checkpoint(trainer, run.checkpoint, run.directory / LAST)
     step = 0
     if checkpoint:
         content = read_checkpoint(checkpoint, module)
