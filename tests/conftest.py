@@ -11,6 +11,15 @@ from hydra.core.config_store import ConfigStore
 torch.set_num_threads(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", type=int, default=3, help="interrupted runs of each kind in tests/faults (slow)")
+
+
+@pytest.fixture
+def soak(request: pytest.FixtureRequest) -> int:
+    return request.config.getoption("--soak")
+
+
 LONG = ("recipes/test_recipes.py", "programs/test_train.py", "tricks/test_pairs.py", "programs/test_ddp.py")
 """Files that take half a minute begin first, so that no worker is left with one of them at the end."""
 
