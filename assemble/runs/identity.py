@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assemble.config.selection import active_tricks
-from assemble.data.identity import data_digest
 from assemble.schema import Config, DataConfig
 
 if TYPE_CHECKING:
@@ -87,6 +86,7 @@ def config_hash(config: dict[str, Any]) -> str:
     weights that a run starts from and of files that tricks read it is the content that counts, wherever they lie.
     """
     import tricks
+    from assemble.data.identity import data_digest  # needs torch, which a report does without
 
     config = _plain(config)
     defaults = _defaults()
