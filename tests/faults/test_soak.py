@@ -113,6 +113,7 @@ def test_one_of_each(tmp_path: Path, whole: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("kind", KINDS)
 def test_soak(tmp_path: Path, whole: Any, kind: str, soak: int) -> None:
     for number in range(soak):
