@@ -27,7 +27,7 @@ from assemble.planning.plan import Plan
 from assemble.runs.build import build_callbacks, build_module, build_trainer
 from assemble.runs.directory import write_result
 from assemble.runs.environment import describe_environment
-from assemble.runs.going_on import check_same_run
+from assemble.runs.going_on import check_same_run, near_matches
 from assemble.runs.identity import RULE, command
 from assemble.runs.loggers import build_loggers, close_loggers, log_result
 from assemble.runs.nodes import agree_on_checkpoint
@@ -78,6 +78,8 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
             console.print(summary(plan))
             going_on = " (going on)" if run.checkpoint else ""
             console.print(f"[bold]run[/bold]            {escape(str(run.directory))}{going_on}")
+            for line in [] if run.checkpoint else near_matches(run.config, run.directory):
+                console.print(f"[bold]beside it[/bold]      {escape(line)}", highlight=False, soft_wrap=True)
         chosen = run.directory / "best.ckpt" if cfg.eval.weights is Weights.best else None
         if run.checkpoint and chosen:
             read_checkpoint(chosen, module)  # not found out after days of training

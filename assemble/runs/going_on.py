@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from torch import nn
 
 from assemble.errors import UserError
 from assemble.planning.plan import Plan
+from assemble.runs.identity import differing_keys
+from assemble.yaml_files import read_yaml
+
+NEAR = 2
+"""Keys in which a run may differ from a new one and still be named to it."""
 
 
 def check_same_run(checkpoint: Mapping[str, Any], plan: Plan, path: Path) -> None:
@@ -31,6 +37,27 @@ def check_same_run(checkpoint: Mapping[str, Any], plan: Plan, path: Path) -> Non
             f"{path} was trained in micro-batches of {before} images, and batch norm would now see {now}: take devices "
             "and trainer.accumulate_grad_batches that give the same, or say trainer.allow_other_micro_batch=true"
         )
+
+
+def near_matches(config: Mapping[str, Any], directory: Path) -> list[str]:
+    """Name the runs beside a new one that differ from it in one or two keys: perhaps one of them was meant.
+
+    Args:
+        config: the new run's resolved configuration.
+        directory: its directory.
+    """
+    prefix = directory.name.rpartition("-")[0]
+    found = []
+    for other in sorted(directory.parent.glob(f"{prefix}-*/config.yaml")):
+        if other.parent == directory:
+            continue
+        try:
+            keys = differing_keys(config, read_yaml(other))
+        except (OSError, ValueError, AttributeError, yaml.YAMLError):
+            continue  # damaged: no concern of this run
+        if len(keys) <= NEAR:
+            found.append(f"{other.parent} differs only in {' and '.join(keys) or 'its data'}")
+    return found
 
 
 def _what_changed(checkpoint: Mapping[str, Any], classes: tuple[str, ...]) -> str:

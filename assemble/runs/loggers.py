@@ -69,7 +69,10 @@ def _build(name: str, given: dict[str, Any], run: Run, tags: Sequence[str], grou
     arguments = _of_run(name, run, tags, group) | {key: value for key, value in given.items() if value is not None}
     module, _, kind = str(target).rpartition(".")
     try:
-        return getattr(import_module(module), kind)(**arguments)
+        made = getattr(import_module(module), kind)
+        if not (isinstance(made, type) and issubclass(made, Logger)):  # whoever writes a recipe may not run anything
+            raise UserError(f"logger {name}: {target} is no logger of Lightning's")
+        return made(**arguments)
     except ModuleNotFoundError as error:
         package = f"-e '.[{name}]'" if name in EXTRAS else name
         raise UserError(f"logger {name} needs the package {name}: pip install {package}") from error

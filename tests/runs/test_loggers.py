@@ -187,3 +187,11 @@ def test_mlflow_keeps_its_runs_beside_ours(run: Run, monkeypatch: pytest.MonkeyP
     assert (told["run_name"], told["tags"]) == (run.run_id, {"tricks": "sk", "group": "assemble_e06"})
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
     assert "tracking_uri" not in _of_run("mlflow", run, [], None)  # MLflow reads it itself
+
+
+def test_only_loggers_are_made(tmp_path: Path) -> None:
+    """A recipe of somebody else's must not run what it likes."""
+    config = {"logger": {"x": {"_target_": "os.mkdir", "path": str(tmp_path / "made")}}}
+    with pytest.raises(UserError, match=r"logger x: os\.mkdir is no logger of Lightning's"):
+        build_loggers(config, Run(tmp_path, "a", "b"), [], None)
+    assert not (tmp_path / "made").exists()
