@@ -69,6 +69,11 @@ class StoppableTraining(Callback):
         if signal:
             raise Stopped(signal)
 
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """What was logged before a checkpoint is on the disk before it: a run that goes on logs it no more."""
+        for logger in trainer.loggers:
+            logger.save()
+
     def _agreed(self, signal: int, due: bool) -> tuple[int, bool]:
         """The signal and the need for a checkpoint that any rank knows of."""
         if self._group is None:
