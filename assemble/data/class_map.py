@@ -55,5 +55,6 @@ def with_classes(source: Source, classes: Sequence[str], whose: str) -> Source:
     if list(source.classes) == list(classes):
         return source
     positions = positions_of(source.classes, classes, whose)
-    splits = {name: Relabelled(getattr(source, name), positions) for name in ("train", "val", "test")}
-    return replace(source, classes=list(classes), **splits)
+    train, val = Relabelled(source.train, positions), Relabelled(source.val, positions)
+    test = val if source.test is source.val else Relabelled(source.test, positions)
+    return replace(source, classes=list(classes), train=train, val=val, test=test)

@@ -179,7 +179,7 @@ def result_table(result: dict[str, Any], run: Run) -> Table:
         str(result["epochs"]),
         f"{result['train_seconds']:.0f}",
     )
-    on = ", scored on the images of val/, since there is no test/" if result["scored_split"] == "val" else ""
+    on = ", scored on the validation images, since there is no test set" if result["scored_split"] == "val" else ""
     table.caption = f"one run, seed {result['seed']}{on}; {escape(str(run.directory / 'result.json'))}"
     return table
 

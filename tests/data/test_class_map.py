@@ -32,6 +32,7 @@ def test_labels_are_places_among_the_trained_classes(tmp_path):
     assert np.array_equal(mapped.train.load(0, lambda image: image.decode()), np.full((8, 8, 3), 0, np.uint8))
     assert with_classes(source, ["cat", "dog"], "the network") is source
     assert mapped.train.digest() != source.train.digest()
+    assert mapped.scored_split == source.scored_split == "val"
 
 
 def test_an_unknown_class_is_named():
