@@ -18,7 +18,7 @@ def create_model(
     num_classes: int = 1000,
     **fields: Any,
 ) -> nn.Module:
-    """A network with tricks: images (B, 3, H, W) -> logits (B, num_classes).
+    """Build a network with tricks: images (B, 3, H, W) -> logits (B, num_classes).
 
     >>> create_model("resnet50", tricks={"resnet_d": {}, "sk": {"reduction": 4}}, num_classes=10)  # doctest: +SKIP
 

@@ -24,7 +24,7 @@ class Bounds:
     """Whether each number must be at least as large as the one before it."""
 
     def hold(self, value: float | Sequence[float]) -> bool:
-        """True where the value is allowed."""
+        """Return True where the value is allowed."""
         numbers = list(value) if isinstance(value, Sequence) else [value]
         ordered = not self.rising or numbers == sorted(numbers)
         return (self.count is None or len(numbers) == self.count) and ordered and all(map(self._holds, numbers))
@@ -39,7 +39,7 @@ class Bounds:
         )
 
     def __str__(self) -> str:
-        """``at least 0 and below 1``."""
+        """Return the range in words, as ``at least 0 and below 1``."""
         words = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
         limits = " and ".join(f"{word} {limit:g}" for word, limit in words.items() if limit is not None)
         if self.count is None:

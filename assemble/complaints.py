@@ -35,12 +35,12 @@ def as_the_user_had_it(environment: MutableMapping[str, str]) -> None:
 
 
 def wants_traceback() -> bool:
-    """Did the user ask for tracebacks?"""
+    """Return True where the user asked for tracebacks."""
     return os.environ.get(FULL_ERROR) == "1" and OURS not in os.environ
 
 
 def explanation(exception: BaseException) -> str | None:
-    """One line about a user's mistake, or None where the exception is something else."""
+    """Return one line about a user's mistake, or None where the exception is something else."""
     chain = list(_chain(exception))
     for link in chain:
         if isinstance(link, UserError):
@@ -61,7 +61,7 @@ def explanation(exception: BaseException) -> str | None:
 
 
 def _chain(exception: BaseException | None) -> Iterator[BaseException]:
-    """The exception, and those that led to it."""
+    """Yield the exception, then those that led to it."""
     seen: set[int] = set()
     while exception is not None and id(exception) not in seen:
         seen.add(id(exception))
@@ -70,7 +70,7 @@ def _chain(exception: BaseException | None) -> Iterator[BaseException]:
 
 
 def _raised_by(exception: BaseException) -> str:
-    """The module in which the exception was raised."""
+    """Return the name of the module in which the exception was raised."""
     place = exception.__traceback__
     while place and place.tb_next:
         place = place.tb_next
@@ -82,7 +82,7 @@ def _one_line(text: str) -> str:
 
 
 def quoted(argument: str) -> str:
-    """``key=value`` as it is typed in a shell when the value has characters which mean something to Hydra."""
+    """Return ``key=value`` as it is typed in a shell when the value has characters which mean something to Hydra."""
     import shlex
 
     key, _, value = argument.partition("=")
@@ -91,7 +91,7 @@ def quoted(argument: str) -> str:
 
 
 def _hydra(exception: BaseException) -> str:
-    """Hydra's own complaint."""
+    """Put Hydra's own complaint into one line."""
     import re
 
     if type(exception).__name__ == "OverrideParseException":
@@ -112,13 +112,13 @@ def _hydra(exception: BaseException) -> str:
 
 
 def _recipe(exception: BaseException) -> str:
-    """Of a recipe, if the mistake is in one."""
+    """Return the words that name the recipe with the mistake; empty where it is in none."""
     start, _, rest = str(exception).partition("In 'recipe/")
     return f"recipe {rest.partition(chr(39))[0]}: " if rest and not start else ""
 
 
 def _configuration(exception: BaseException) -> str:
-    """OmegaConf's complaint about one key, in terms of the command line."""
+    """Put OmegaConf's complaint about one key into terms of the command line."""
     import re
 
     key = str(getattr(exception, "full_key", None) or "")
@@ -146,7 +146,7 @@ def _configuration(exception: BaseException) -> str:
 
 
 def _unknown_key(key: str, node: object, message: str) -> str:
-    """A key that is not there: of a trick, of a group, or of something that is not selected."""
+    """Explain a key that is not there: of a trick, of a group, or of something that is not selected."""
     import dataclasses
 
     from assemble.suggest import suggest

@@ -36,5 +36,8 @@ def device_of(accelerator: str) -> torch.device:
 
 
 def device_beside(accelerator: str) -> torch.device:
-    """`device_of` for what is computed beside a training, whose accelerator may be one that Lightning alone knows."""
+    """Return `device_of` for what is computed beside a training.
+
+    The accelerator of the training may be one that Lightning alone knows.
+    """
     return device_of(accelerator if accelerator in ACCELERATORS else "auto")

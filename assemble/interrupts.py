@@ -69,7 +69,7 @@ INTERRUPTS = Interrupts()
 
 @contextmanager
 def requeued() -> Iterator[None]:
-    """Around a program: SLURM begins its job again where SIGUSR1 or SIGUSR2 said that its time is nearly over.
+    """Ask SLURM to requeue a program's job where SIGUSR1 or SIGUSR2 said that its time is nearly over.
 
     As Lightning does it, for jobs with ``#SBATCH --signal=SIGUSR1@90``. submitit does it by itself, and a job within a
     sweep leaves it to the sweep.

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 
 def bar(what: str, unit: str, over: Iterable[Any] | None = None, *, shown: bool = True, **more: Any) -> Any:
-    """A bar of tqdm's, over batches or, with ``total``, to be updated by hand. ``more`` is for tqdm."""
+    """Return a bar of tqdm's, over batches or, with ``total``, to be updated by hand. ``more`` is for tqdm."""
     interactive = sys.stderr.isatty()
     return tqdm(
         over,

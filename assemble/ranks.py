@@ -13,13 +13,13 @@ _PARENT = os.getppid()
 
 
 def secondary_rank() -> bool:
-    """Is this one of the processes that the first one, which holds the run and speaks for all, was joined by?"""
+    """Return True on every rank except rank 0, which owns the run directory and prints."""
     ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
     return any(rank not in {"", "0"} for rank in ranks)
 
 
 def first_rank_ends() -> bool:
-    """Wait for the first rank to end as well (or be ended by it, or by torchrun); False if it does not.
+    """Wait for the first rank to end as well (or be ended by it, or by torchrun); return False if it does not.
 
     A failure on all ranks, or one that came from the first, is then told once. A failure of this rank alone leaves the
     first one waiting for it, and must be told here.

@@ -31,7 +31,7 @@ LISTS = {"tricks", "logger", "drop"}
 
 
 def check(argv: Sequence[str]) -> bool:
-    """Check the arguments (without the program's name); returns whether they ask for a sweep.
+    """Check the arguments (without the program's name), and return whether they ask for a sweep.
 
     Prints the help and exits where that was asked for.
 
@@ -69,7 +69,7 @@ def check(argv: Sequence[str]) -> bool:
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
-    """What Hydra's own parser makes of the arguments."""
+    """Return what Hydra's own parser makes of the arguments."""
     from hydra._internal.utils import get_args_parser
 
     def refuse(message: str) -> NoReturn:
@@ -82,7 +82,7 @@ def _arguments(argv: Sequence[str]) -> Namespace:
 
 
 def parse(overrides: list[str]) -> list[Override]:
-    """The arguments as Hydra's grammar reads them. Raises `UserError` for one that is no key=value."""
+    """Return the arguments as Hydra's grammar reads them. Raises `UserError` for one that is no key=value."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     parser = OverridesParser.create()
@@ -93,7 +93,7 @@ def parse(overrides: list[str]) -> list[Override]:
 
 
 def _check_hydra(overrides: Sequence[Override], sweep: bool) -> None:
-    """The sweeper, its keys, and the launcher."""
+    """Check the sweeper, its keys, and the launcher."""
     from omegaconf import OmegaConf
 
     from assemble.config.launchers import check_launcher
@@ -121,7 +121,7 @@ def _check_hydra(overrides: Sequence[Override], sweep: bool) -> None:
 
 
 def _options(config_dir: str | None) -> dict[str, list[str]]:
-    """Group -> options, those of ``--config-dir`` included."""
+    """Return group -> options, those of ``--config-dir`` included."""
     options = {group: list(names) for group, names in group_names().items()}
     for file in sorted(Path(config_dir).glob("*/*.yaml")) if config_dir else []:
         options.setdefault(file.parent.name, []).append(file.stem)
@@ -129,7 +129,7 @@ def _options(config_dir: str | None) -> dict[str, list[str]]:
 
 
 def _values(override: Override, options: Mapping[str, list[str]]) -> list[Any]:
-    """What the key is set to: one value, or one for each job of a sweep. Empty for ranges of numbers."""
+    """Return what the key is set to: one value, or one for each job of a sweep. Empty for ranges of numbers."""
     from hydra.core.override_parser.types import ChoiceSweep, Glob, RangeSweep
 
     if override.is_delete():
@@ -150,7 +150,7 @@ def _values(override: Override, options: Mapping[str, list[str]]) -> list[Any]:
 
 
 def _names(element: Any) -> list[str]:
-    """A group's value as a list of option names."""
+    """Return a group's value as a list of option names."""
     return [str(name) for name in element] if isinstance(element, list) else [str(element)]
 
 
@@ -159,7 +159,7 @@ def _kind(group: str) -> str:
 
 
 def _check_once(overrides: Sequence[Override]) -> None:
-    """Of a key that stands there twice, Hydra would take the last without a word."""
+    """Refuse a key that stands there twice: Hydra would take the last without a word."""
     first: dict[str, Override] = {}
     for override in overrides:
         key = override.key_or_group
@@ -169,7 +169,7 @@ def _check_once(overrides: Sequence[Override]) -> None:
 
 
 def _check_key(override: Override, options: Mapping[str, list[str]]) -> None:
-    """The group or the key must exist."""
+    """Check that the group or the key exists."""
     key = override.key_or_group
     if key in options:
         return
@@ -204,7 +204,7 @@ def check_schema(parts: list[str], root: type, groups: Iterable[str] = ()) -> No
 
 
 def _unknown_key(key: str, known: Iterable[str], root: type) -> NoReturn:
-    """An unknown key; one which exists a level deeper is pointed at."""
+    """Raise `UserError` for an unknown key, and point at one which exists a level deeper."""
     deeper = {
         inner.name: f"{outer.name}.{inner.name}"
         for outer in dataclasses.fields(root)
@@ -217,7 +217,10 @@ def _unknown_key(key: str, known: Iterable[str], root: type) -> NoReturn:
 
 
 def _check_sweep(override: Override, sweep: bool) -> None:
-    """Several values need -m; a list of names without brackets, or a comma in a path, is the usual cause."""
+    """Refuse several values without -m.
+
+    A list of names without brackets, or a comma in a path, is the usual cause.
+    """
     if override.is_sweep_override() and not sweep:
         key, _, value = str(override.input_line).partition("=")
         hint = f" For one value with a comma in it write {quoted(str(override.input_line))}"
@@ -227,7 +230,7 @@ def _check_sweep(override: Override, sweep: bool) -> None:
 
 
 def _check_elements(override: Override, elements: list[Any], options: Mapping[str, list[str]]) -> None:
-    """Every value must have the form that its key takes, and every named option must exist."""
+    """Check that every value has the form that its key takes, and that every named option exists."""
     key, line = override.key_or_group, override.input_line
     group = "tricks" if key == "drop" else key
     head, _, name = key.partition(".")
@@ -249,7 +252,7 @@ def _check_elements(override: Override, elements: list[Any], options: Mapping[st
 
 
 def _check_selection(values: list[tuple[Override, list[Any]]]) -> None:
-    """What is said about tricks must agree with which tricks are selected."""
+    """Check that what is said about tricks agrees with which tricks are selected."""
     of_tricks = [(o, elements) for o, elements in values if o.key_or_group == "tricks"]
     added = [[_names(e) for e in elements] for o, elements in of_tricks if o.is_add()]
     replaced = [[_names(e) for e in elements] for o, elements in of_tricks if not o.is_add() and not o.is_delete()]
@@ -284,7 +287,10 @@ def _check_selection(values: list[tuple[Override, list[Any]]]) -> None:
 
 
 def _check_optimizer(recipe: str) -> None:
-    """A recipe's values win over those of a group, so half of each optimizer's settings would be taken."""
+    """Refuse ``optim=..`` beside a recipe that sets keys of ``optim``.
+
+    A recipe's values win over those of a group, so half of each optimizer's settings would be taken.
+    """
     from assemble.config.recipes import flatten
 
     keys = flatten(recipe).body.get("optim")
@@ -306,5 +312,5 @@ def _union(lists: Iterable[Iterable[str]]) -> set[str]:
 
 
 def _common(lists: list[list[str]]) -> set[str]:
-    """What all the lists have."""
+    """Return what all the lists have."""
     return set.intersection(*map(set, lists)) if lists else set()

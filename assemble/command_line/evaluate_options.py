@@ -35,7 +35,7 @@ def read(argv: Sequence[str]) -> dict[str, Any]:
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    """What the keys say together."""
+    """Check what the keys say together."""
     options = group_names()["data"]
     if "data" in values and str(values["data"]) not in options:
         raise UserError(suggest("data", values["data"], options))

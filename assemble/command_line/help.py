@@ -47,7 +47,7 @@ The same command again goes on where it was stopped; what is finished is not com
 
 
 def help_text(groups: list[str]) -> str:
-    """The help of train.py, or the part about the named groups."""
+    """Return the help of train.py, or the part about the named groups."""
     from assemble.schema import Config
 
     known = dict(group_names())
@@ -66,7 +66,7 @@ def help_text(groups: list[str]) -> str:
 
 
 def evaluate_help() -> str:
-    """The help of evaluate.py."""
+    """Return the help of evaluate.py."""
     from assemble.schema import EvaluateConfig
 
     data = group_names()["data"]
@@ -74,7 +74,7 @@ def evaluate_help() -> str:
 
 
 def families(recipes: Mapping[str, str]) -> dict[str, str]:
-    """A line for each family of recipes: its range, and its first one.
+    """Return a line for each family of recipes: its range, and its first one.
 
     The family is what comes before the first ``_`` of a name, without digits at the end.
     """
@@ -98,7 +98,7 @@ def _table(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def _sweeps() -> str:
-    """What says which jobs a sweep has, and where they run."""
+    """Return the section on which jobs a sweep has, and where they run."""
     from assemble.config.launchers import PACKAGES
     from assemble.sweeper_options import SWEEPERS, GridConfig, Mode
 
@@ -117,7 +117,7 @@ def _sweeps() -> str:
 
 
 def _keys(schema: type) -> str:
-    """The keys below each group, from the schema."""
+    """List the keys below each group, from the schema."""
     rows = []
     for field in dataclasses.fields(schema):
         if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):

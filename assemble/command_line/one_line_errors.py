@@ -48,7 +48,10 @@ def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
 
 
 def _began_with_an_interrupt(exception: BaseException | None) -> bool:
-    """Was it raised while Ctrl-C was on its way? OmegaConf, interrupted in a copy, fails and hides why."""
+    """Return True where it was raised while Ctrl-C was on its way.
+
+    OmegaConf, interrupted in a copy, fails and hides why.
+    """
     while exception is not None and not isinstance(exception, KeyboardInterrupt):
         exception = exception.__context__
     return exception is not None

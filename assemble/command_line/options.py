@@ -88,7 +88,7 @@ def read_values(kind: type, arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _takes_several(kind: Any, parts: Sequence[str]) -> bool:
-    """True where the key is a list's."""
+    """Return True where the key is a list's."""
     for part in parts:
         kind = get_type_hints(kind).get(part) if dataclasses.is_dataclass(kind) else None
     return str(kind).startswith("list[")
@@ -131,7 +131,7 @@ def _in_quotes(value: str) -> str:
 
 
 def check_network(overrides: Sequence[str], sweep: bool = False) -> list[str]:
-    """Check arguments of train.py given to another program; returns them with ``data=imagenet`` where none is chosen.
+    """Check arguments of train.py given to another program; return them with ``data=imagenet`` where none is chosen.
 
     Raises:
         UserError: anything misspelt, unknown or contradictory; several values where ``sweep`` is false.

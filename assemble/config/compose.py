@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
-    """Every combination of the values of ``key=a,b``, as ``-m`` of train.py makes them."""
+    """Return every combination of the values of ``key=a,b``, as ``-m`` of train.py makes them."""
     with hydra_for(overrides) as configs:
         return grid(overrides, configs)
 
 
 def grid(overrides: Sequence[str], configs: ConfigLoader) -> list[list[str]]:
-    """The overrides of each combination of the swept values, in the order of Hydra's own sweeper."""
+    """Return the overrides of each combination of the swept values, in the order of Hydra's own sweeper."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -30,7 +30,7 @@ def grid(overrides: Sequence[str], configs: ConfigLoader) -> list[list[str]]:
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
-    """The configuration that train.py would make of these arguments. Imports torch, through the tricks."""
+    """Compose the configuration that train.py would make of these arguments. Imports torch, through the tricks."""
     import hydra
 
     with hydra_for(overrides):
@@ -39,7 +39,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
 
 @contextmanager
 def hydra_for(overrides: Sequence[str]) -> Iterator[ConfigLoader]:
-    """Hydra with all that train.py knows, but of the recipes only those that the overrides can mean."""
+    """Set up Hydra with all that train.py knows, but of the recipes only those that the overrides can mean."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
@@ -54,7 +54,10 @@ def hydra_for(overrides: Sequence[str]) -> Iterator[ConfigLoader]:
 
 @cache
 def _register_once() -> None:
-    """All but the recipes, which would take half a second, and as much again of each configuration composed."""
+    """Register all but the recipes.
+
+    They would take half a second, and as much again of each configuration composed.
+    """
     from assemble.config.register import register
 
     register(())

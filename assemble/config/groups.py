@@ -13,24 +13,27 @@ from tricks import trick_names
 
 @cache
 def recipe_names() -> dict[str, str]:
-    """Recipe name -> the first comment line of its YAML file."""
+    """Return recipe name -> the first comment line of its YAML file."""
     files = [f for f in plain_files(RECIPES, "*.yaml") if not f.name.startswith("_")]  # those are parents alone
     return {f.stem: title(f) for f in files}
 
 
 def has_recipe(name: str) -> bool:
-    """Is there such a file, be it a parent alone?"""
+    """Return True where there is such a file, be it a parent alone."""
     return (RECIPES / f"{name}.yaml").is_file()
 
 
 def model_names() -> dict[str, str]:
-    """Model name -> one line about it. ``timm`` stands for every model of timm's, which ``model.name`` then names."""
+    """Return model name -> one line about it.
+
+    ``timm`` stands for every model of timm's, which ``model.name`` then names.
+    """
     return {name: entry.about for name, entry in CATALOGUE.items()} | {"timm": "any of timm's, by model.name=NAME"}
 
 
 @cache
 def group_names() -> dict[str, dict[str, str]]:
-    """Group -> option -> one line, for every config group of the command line."""
+    """Return group -> option -> one line, for every config group of the command line."""
     groups = {"tricks": trick_names(), "recipe": recipe_names(), "model": model_names()}
     for folder in sorted(p for p in CONF.iterdir() if p.is_dir() and not p.name.startswith("_")):
         groups[folder.name] = {f.stem: title(f) for f in plain_files(folder, "*.yaml")}
@@ -39,5 +42,5 @@ def group_names() -> dict[str, dict[str, str]]:
 
 @cache
 def recipe_content(name: str) -> Any:
-    """The parsed YAML of a recipe, which should be a dict. Not to be changed: recipes share their parents'."""
+    """Read the YAML of a recipe, which should be a dict. Not to be changed: recipes share their parents'."""
     return read_yaml(RECIPES / f"{name}.yaml") or {}

@@ -31,7 +31,10 @@ class FlatRecipe:
             self.body["reported"] = other.body["reported"]
 
     def node(self) -> dict[str, Any]:
-        """What Hydra composes. One list of tricks, which ``tricks=[..]`` on the command line then replaces."""
+        """Return what Hydra composes.
+
+        It has one list of tricks, which ``tricks=[..]`` on the command line then replaces.
+        """
         others = [{key: option} for key, option in self.others.items()]
         # Hydra wants overrides of other groups last; they take effect at the place of the group.
         plain = [entry for entry in others if not next(iter(entry)).startswith("override ")]
@@ -41,7 +44,7 @@ class FlatRecipe:
 
 
 def flatten(name: str, below: tuple[str, ...] = ()) -> FlatRecipe:
-    """A recipe with its parents folded in. ``below`` are the recipes that inherit from it, the nearest last.
+    """Return a recipe with its parents folded in. ``below`` are the recipes that inherit from it, the nearest last.
 
     Hydra would compose the ``defaults`` by itself, but lets the command line replace only a *list* of tricks, and takes
     one such list only, so that ``tricks=[..]`` would leave the parents' tricks in place.
@@ -75,7 +78,7 @@ def flatten(name: str, below: tuple[str, ...] = ()) -> FlatRecipe:
 
 
 def _default(entry: Any, below: tuple[str, ...]) -> FlatRecipe:
-    """One line of a defaults list."""
+    """Read one line of a defaults list."""
     if isinstance(entry, str):
         group, _, option = entry.lstrip("/").rpartition("/")
         if group == "tricks":
@@ -96,7 +99,7 @@ def _default(entry: Any, below: tuple[str, ...]) -> FlatRecipe:
 
 
 def _check_tricks(file: str, recipe: FlatRecipe) -> None:
-    """Every trick must exist, and every one with parameters be selected."""
+    """Check that every trick exists, and that every one with parameters is selected."""
     for name in recipe.tricks:
         if name not in trick_names():
             raise UserError(f"{file}: {suggest('trick', name, trick_names())}")
@@ -109,7 +112,7 @@ def _check_tricks(file: str, recipe: FlatRecipe) -> None:
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Nested dicts merged, ``above`` winning."""
+    """Merge nested dicts, ``above`` winning."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)

@@ -16,7 +16,7 @@ from assemble.errors import UserError
 
 
 def meant(arguments: Sequence[str]) -> list[str]:
-    """The recipes that a command line names; all where it names a pattern, or gives an option of Hydra's."""
+    """Return the recipes that a command line names; all where it names a pattern, or gives an option of Hydra's."""
     line = " ".join(arguments)
     if "glob(" in line or any(a.startswith("-") and a not in {"-m", "--multirun"} for a in arguments):
         return list(recipe_names())

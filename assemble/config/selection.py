@@ -35,7 +35,7 @@ def check_data_keys(name: str, keys: Iterable[str]) -> None:
 
 
 def selected_tricks(cfg: DictConfig) -> dict[str, Trick]:
-    """The chosen tricks as objects, by name, in the order of the config, without those of ``drop``.
+    """Return the chosen tricks as objects, by name, in the order of the config, without those of ``drop``.
 
     Raises:
         UserError: parameters of a trick that is not selected; ``drop`` of a trick that is not selected.
@@ -54,7 +54,7 @@ def selected_tricks(cfg: DictConfig) -> dict[str, Trick]:
 
 
 def active_tricks(cfg: DictConfig) -> list[str]:
-    """The names of the chosen tricks in the order of the config, without those of ``drop``.
+    """Return the names of the chosen tricks in the order of the config, without those of ``drop``.
 
     A recipe's parameters for a trick which ``tricks=[..]`` took away are still in the config, as a plain mapping where
     a trick is a dataclass: they are passed over. Parameters for a trick that nobody selected are a mistake.
@@ -85,7 +85,10 @@ def active_tricks(cfg: DictConfig) -> list[str]:
 
 
 def _command_line_keys() -> list[str] | None:
-    """The keys which the user set; None where no Hydra runs. ``+tricks`` keeps its plus: it takes no trick away."""
+    """Return the keys which the user set; None where no Hydra runs.
+
+    ``+tricks`` keeps its plus: it takes no trick away.
+    """
     from hydra.core.hydra_config import HydraConfig
 
     if not HydraConfig.initialized():

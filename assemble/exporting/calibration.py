@@ -17,7 +17,7 @@ from assemble.scoring.rebuild import rebuilt_data
 
 
 def source_of(config: Mapping[str, Any], root: str | None = None) -> Source:
-    """The data set of a resolved configuration, as the tricks had it; ``root`` in the place of its folder.
+    """Open the data set of a resolved configuration, as the tricks had it; ``root`` in the place of its folder.
 
     Raises:
         UserError: the images are not at hand, or the configuration is of another version of this project.
@@ -36,7 +36,7 @@ def source_of(config: Mapping[str, Any], root: str | None = None) -> Source:
 
 
 def spread_over(split: Split, source: Source, count: int) -> Tensor:
-    """At most ``count`` images at even distances (so of all classes), float32 (N, 3, H, W), 0-255 scale."""
+    """Return at most ``count`` images at even distances (so of all classes), float32 (N, 3, H, W), 0-255 scale."""
     images = EvalSet(split, source.eval_crop)
     chosen = np.unique(np.linspace(0, len(images) - 1, count).astype(int))
     arrays = np.stack([images[int(index)][0] for index in chosen]).astype(np.float32)

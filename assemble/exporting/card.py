@@ -17,7 +17,7 @@ UNITS = {"top1": "top-1 %", "top5": "top-5 %", "ece": "ECE %", "mce": "mCE"}
 
 
 def repetitions(directory: Path) -> list[dict[str, Any]]:
-    """Results of the run in ``directory`` and of the runs beside it that differ from it in the seed alone."""
+    """Read the results of the run in ``directory`` and of the runs beside it that differ from it in the seed alone."""
     own = read_result(directory)
     if own is None:
         return []
@@ -34,7 +34,7 @@ def card(
     results: Sequence[Mapping[str, Any]],
     files: Mapping[str, str],
 ) -> str:
-    """The text, in Markdown.
+    """Return the text of the model card, in Markdown.
 
     Args:
         source: name of the checkpoint.
@@ -85,7 +85,7 @@ def _trick(name: str, parameters: Mapping[str, Any]) -> str:
 
 
 def _scores(results: Sequence[Mapping[str, Any]], reported: Mapping[str, Any]) -> list[str]:
-    """Of this run, and over its repetitions; and what was published of the recipe."""
+    """Return the scores of this run, and over its repetitions; and what was published of the recipe."""
     if not results:
         published = ", ".join(f"{UNITS.get(key, key)} {value}" for key, value in reported.items())
         return ["Not scored here yet." + (f" Published of this recipe: {published}." if published else "")]

@@ -36,20 +36,20 @@ class Deployed(nn.Module):
 
 
 def noise(batch: int, size: int) -> Tensor:
-    """Images of noise on the 0-255 scale, the same every time."""
+    """Return images of noise on the 0-255 scale, the same every time."""
     return 255 * torch.rand(batch, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
 def deviation(logits: Tensor, reference: Tensor) -> float:
-    """Largest difference, relative to the largest logit of the reference."""
+    """Return the largest difference, relative to the largest logit of the reference."""
     return float((logits - reference).abs().max() / reference.abs().max())
 
 
 def agreement(logits: Tensor, reference: Tensor) -> float:
-    """Share of images with the same first class."""
+    """Return the share of images with the same first class."""
     return float((logits.argmax(1) == reference.argmax(1)).float().mean())
 
 
 def in_batches(run: Function, images: Tensor, size: int = 16) -> Tensor:
-    """The logits of many images."""
+    """Return the logits of many images, run in batches of ``size``."""
     return torch.cat([run(batch) for batch in images.split(size)])

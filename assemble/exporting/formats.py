@@ -23,19 +23,19 @@ from assemble.scoring.trained import Trained
 
 
 def safetensors(state: Mapping[str, Tensor]) -> bytes:
-    """The weights as they were trained."""
+    """Return the file of the weights as they were trained."""
     from safetensors.torch import save
 
     return save({name: value.contiguous() for name, value in state.items()}, {"format": "pt"})
 
 
 def configuration(config: Mapping[str, Any]) -> bytes:
-    """config.yaml, without which nobody knows which network weights are of."""
+    """Return config.yaml, without which nobody knows which network weights are of."""
     return yaml_text(config).encode()
 
 
 def run_safetensors(content: bytes, trained: Trained) -> Function:
-    """The weights in a network like ``trained``."""
+    """Load the weights into a network like ``trained``."""
     from safetensors.torch import load
 
     network = copy.deepcopy(trained.network)
@@ -46,7 +46,7 @@ def run_safetensors(content: bytes, trained: Trained) -> Function:
 
 
 def pt2(network: Deployed, size: int) -> bytes:
-    """A program of torch.export, for any batch size."""
+    """Export a program of torch.export, for any batch size."""
     file = io.BytesIO()
     program = torch.export.export(network, (noise(2, size),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
     torch.export.save(program, file)
@@ -54,12 +54,12 @@ def pt2(network: Deployed, size: int) -> bytes:
 
 
 def run_pt2(content: bytes) -> Function:
-    """The program in PyTorch."""
+    """Load the program in PyTorch."""
     return torch.export.load(io.BytesIO(content)).module()
 
 
 def onnx(network: nn.Module, size: int) -> bytes:
-    """ONNX with the input ``images`` (B, 3, size, size) and the output ``logits``, for any batch size."""
+    """Export ONNX with the input ``images`` (B, 3, size, size) and the output ``logits``, for any batch size."""
     with _quiet():
         program: Any = torch.onnx.export(
             network,
@@ -74,7 +74,7 @@ def onnx(network: nn.Module, size: int) -> bytes:
 
 
 def run_onnx(content: bytes) -> Function:
-    """The model in onnxruntime, on the CPU."""
+    """Load the model in onnxruntime, on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -82,7 +82,7 @@ def run_onnx(content: bytes) -> Function:
 
 
 def int8(content: bytes, calibration: Tensor) -> bytes:
-    """ONNX with weights and activations of 8 bits, from the ONNX model ``content``.
+    """Return ONNX with weights and activations of 8 bits, from the ONNX model ``content``.
 
     Ranges of activations are those seen on the images ``calibration`` (N, 3, S, S); weights have one scale for each
     output channel. Quantise and dequantise nodes stand around each operation, from which runtimes on x86 (VNNI) and
@@ -115,7 +115,7 @@ def int8(content: bytes, calibration: Tensor) -> bytes:
 
 
 def pooled(content: bytes) -> bytes:
-    """The same ONNX model, where means over height and width that keep both are global pools.
+    """Return the same ONNX model, where means over height and width that keep both are global pools.
 
     onnxruntime pools in 8 bits but takes means in 32, which makes attention (SE, SK) slower than in float32.
     """
@@ -142,7 +142,7 @@ def check_installed(*formats: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporters' remarks about themselves."""
+    """Silence the exporters' remarks about themselves."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():

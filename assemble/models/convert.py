@@ -27,12 +27,12 @@ _PARTS = {
 
 
 def execution_order(model: nn.Module, image_size: int = 64) -> list[tuple[str, nn.Module]]:
-    """The layers with variables, (name, module), in the order in which a forward pass runs them."""
+    """Return the layers with variables, (name, module), in the order in which a forward pass runs them."""
     return [(name, module) for name, module, _ in _executed(model, image_size)]
 
 
 def _executed(model: nn.Module, image_size: int = 64) -> list[tuple[str, nn.Module, bool]]:
-    """As `execution_order`, with whether the layer's input is a map of 1x1, (B, C, 1, 1)."""
+    """Return `execution_order`, with whether each layer's input is a map of 1x1, (B, C, 1, 1)."""
     shadow = copy.deepcopy(model).to("meta").eval()
     names = {module: name for name, module in shadow.named_modules()}
     order: list[tuple[str, nn.Module, bool]] = []
@@ -49,7 +49,7 @@ def _executed(model: nn.Module, image_size: int = 64) -> list[tuple[str, nn.Modu
 
 
 def by_name(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The variables of an official checkpoint, which lists them by name, in the order in which they were created.
+    """Return an official checkpoint's variables, which it lists by name, in the order in which they were created.
 
     TensorFlow numbers the layers of each kind (``conv2d_12``, ``batch_normalization_7``) within a scope, and the
     official scopes follow each other in alphabetical order. So each kind has an order of its own, and the model says
@@ -90,25 +90,25 @@ _ATTENTION = re.compile(r"_block(_\d+)?(/|$)")
 
 
 def _part(name: str) -> str:
-    """``kernel`` of ``scope/conv2d/kernel:0``."""
+    """Return the last part of a name: ``kernel`` of ``scope/conv2d/kernel:0``."""
     return name.rpartition("/")[2].partition(":")[0]
 
 
 def _created(scope: str) -> list[tuple[str, int]]:
-    """A sort key of a layer's scope: ``conv2d_12`` comes after ``conv2d_2``."""
+    """Return a sort key of a layer's scope: ``conv2d_12`` comes after ``conv2d_2``."""
     scope = re.sub(r"(stage\d+)_\d+/", r"\1/", scope)  # the second visit of a stage's scope
     found = (re.fullmatch(r"(.*?)(?:_(\d+))?", part) for part in scope.split("/"))
     return [(match[1], int(match[2] or 0)) for match in found if match]
 
 
 def _kind(layer: Mapping[str, np.ndarray]) -> str:
-    """Of the variables of one layer."""
+    """Return the kind of the layer that has these variables."""
     kernels = [np.ndim(value) for name, value in layer.items() if _part(name) == "kernel"]
     return ("conv" if kernels[0] == 4 else "dense") if kernels else "norm"
 
 
 def from_official(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """Variables of an official Assemble-ResNet (TensorFlow 1) checkpoint -> a state_dict for ``model``.
+    """Turn the variables of an official Assemble-ResNet (TensorFlow 1) checkpoint into a state_dict for ``model``.
 
     TensorFlow numbers its variables as it creates them, which is the order of execution; our modules run in the same
     order, so the n-th layer of one is the n-th layer of the other, whatever the tricks.

@@ -31,7 +31,9 @@ LEFT = {
 
 
 def cost_of(spec: Spec, image_size: int) -> Cost:
-    """Cost of a spec at (3, image_size, image_size), found on the meta device: nothing is computed or allocated.
+    """Return the cost of a spec at (3, image_size, image_size).
+
+    Found on the meta device: nothing is computed or allocated.
 
     Fixed blurs (anti-aliasing) are no layers of weights, but are counted: they are convolutions.
     """
@@ -40,7 +42,7 @@ def cost_of(spec: Spec, image_size: int) -> Cost:
 
 
 def measure(model: nn.Module, images: Tensor) -> Cost:
-    """Cost of a built network on one image (1, 3, H, W), on the device of both.
+    """Return the cost of a built network on one image (1, 3, H, W), on the device of both.
 
     Attention is counted on the meta device only: elsewhere it is one operation whose products are not seen.
     """

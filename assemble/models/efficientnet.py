@@ -118,7 +118,10 @@ class EfficientNetSpec(TimmSpec):
         return math.prod(strides) * (1 if self.small else 2)
 
     def scaled(self, depth: float, width: float, divisor: int = 8) -> Self:
-        """Every layer is rounded by itself, from the stages as they are: B0 scaled by 1.2 and 1.1 is B2."""
+        """Return a scaled copy, of which every layer is rounded by itself.
+
+        It is scaled from the stages as they are: B0 scaled by 1.2 and 1.1 is B2.
+        """
         for stage in self.blocks:
             found = STAGE.fullmatch(stage)
             assert found  # `__post_init__`
@@ -136,8 +139,10 @@ def efficientnet_spec(
     image_size: int | None = None,
     **fields: Any,
 ) -> EfficientNetSpec:
-    """The spec of a catalogue entry, with other ``blocks`` in it if there are any; where no ``stem`` is given, images
-    of up to 64 pixels get the small one."""
+    """Return the spec of a catalogue entry, with other ``blocks`` in it if there are any.
+
+    Where no ``stem`` is given, images of up to 64 pixels get the small one.
+    """
     own: dict[str, Any] = {
         "blocks": tuple(blocks or entry.blocks),
         "stem": entry.stem,

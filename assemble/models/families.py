@@ -12,7 +12,7 @@ from assemble.suggest import suggest
 
 
 def spec_of(name: str, *, num_classes: int = 1000, **fields: Any) -> Spec:
-    """The untouched spec of a model: of the catalogue by its name, or of timm's by ``timm:NAME``.
+    """Return the untouched spec of a model: of the catalogue by its name, or of timm's by ``timm:NAME``.
 
     Args:
         name: the model.

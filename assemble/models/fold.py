@@ -36,7 +36,7 @@ class _Uses(TorchDispatchMode):
 
 
 def foldable(network: nn.Module, image_size: int) -> list[tuple[str, str]]:
-    """The (convolution, batch norm) names where the norm alone reads what the convolution gives.
+    """Return the (convolution, batch norm) names where the norm alone reads what the convolution gives.
 
     One image (1, 3, image_size, image_size) passes through a copy on the meta device: nothing is computed.
     """
@@ -75,7 +75,7 @@ def foldable(network: nn.Module, image_size: int) -> list[tuple[str, str]]:
 
 @torch.no_grad()
 def fold(network: nn.Module, image_size: int = 224) -> nn.Module:
-    """A copy of the network in evaluation mode whose batch norms are in the convolutions before them.
+    """Return a copy of the network in evaluation mode whose batch norms are in the convolutions before them.
 
     The same function up to the rounding of float32; what is no pair of the two stays. The copy is not to be trained
     on, and does not take the state_dict of the original.
@@ -95,7 +95,7 @@ def fold(network: nn.Module, image_size: int = 224) -> nn.Module:
 
 
 def _fused(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Iterable[nn.Parameter]:
-    """Weight and bias of the two in one, computed in float64."""
+    """Return weight and bias of the two in one, computed in float64."""
     numbers = (conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
     weight, bias, mean, var, gamma, beta = (None if value is None else value.double() for value in numbers)
     fused = fuse_conv_bn_weights(weight, bias, mean, var, norm.eps, gamma, beta)  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ def _fused(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Iterable[nn.Parameter]:
 
 
 def _rest(norm: nn.BatchNorm2d) -> nn.Module:
-    """What a norm does beside normalising: timm's holds the activation."""
+    """Return what a norm does beside normalising: timm's holds the activation."""
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity()
     return nn.Sequential(*norm.children())
@@ -124,7 +124,7 @@ class Inference(nn.Module):
 
 
 def for_inference(network: nn.Module, dtype: torch.dtype = torch.float32, image_size: int = 224) -> Inference:
-    """The fastest exact way to run a trained network: folded, channels last, in ``dtype``; packed on a CPU.
+    """Return the fastest exact way to run a trained network: folded, channels last, in ``dtype``; packed on a CPU.
 
     It runs without gradients, on the device where the network is now.
 

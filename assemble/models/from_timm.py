@@ -47,7 +47,7 @@ class Source(Protocol):
         ...
 
     def create(self, **options: Any) -> nn.Module:
-        """The network with random weights. ``options`` are those of timm's class."""
+        """Build the network with random weights. ``options`` are those of timm's class."""
         ...
 
 
@@ -163,7 +163,7 @@ class TimmSpec(Spec):
 
 
 def timm_spec(entry: TimmEntry, **fields: Any) -> TimmSpec:
-    """The spec of a catalogue entry, or of a bare name of timm's."""
+    """Return the spec of a catalogue entry, or of a bare name of timm's."""
     return TimmSpec(**{"model": entry.model, "bn_momentum": entry.bn_momentum, "bn_eps": entry.bn_eps, **fields})
 
 
@@ -179,8 +179,11 @@ def check_name(name: str) -> None:
 
 
 def converted(network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The weights after timm's own conversion for a network of timm's: positions interpolated to another image size,
-    names of the authors' checkpoints. As they are, where timm has none, or it fails."""
+    """Return the weights after timm's own conversion for a network of timm's.
+
+    It interpolates positions to another image size, and translates names of the authors' checkpoints. The weights stay
+    as they are where timm has no conversion, or it fails.
+    """
     convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
     if not type(network).__module__.startswith("timm.") or convert is None:
         return state
@@ -248,7 +251,10 @@ def _line(error: Exception) -> str:
 
 
 def _drop_paths(network: nn.Module) -> list[tuple[nn.Module, str, float]]:
-    """(parent, attribute, depth) of each of timm's DropPath modules in a network that was built with rate `PROBE`."""
+    """Return (parent, attribute, depth) of each of timm's DropPath modules.
+
+    The network was built with rate `PROBE`.
+    """
     from timm.layers import DropPath  # type: ignore[attr-defined]
 
     found = []

@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """Convolution without bias, padded by (k - 1) / 2 zeros on each side."""
+    """Build a convolution without bias, padded by (k - 1) / 2 zeros on each side."""
     return nn.Conv2d(in_channels, out_channels, kernel, stride, padding=(kernel - 1) // 2, bias=False)
 
 
 def norm(spec: OwnSpec, channels: int) -> nn.BatchNorm2d:
-    """Batch norm with the spec's momentum and epsilon."""
+    """Build a batch norm with the spec's momentum and epsilon."""
     return nn.BatchNorm2d(channels, eps=spec.bn_eps, momentum=spec.bn_momentum)
 
 
 def imagenet_stem(spec: OwnSpec) -> nn.Module:
-    """7x7/2 convolution: (B, 3, H, W) -> (B, width, H/2, W/2). Batch norm and ReLU follow in the network."""
+    """Build a 7x7/2 convolution: (B, 3, H, W) -> (B, width, H/2, W/2). Batch norm and ReLU follow in the network."""
     return conv(3, spec.width, 7, 2)
 
 
 def small_stem(spec: OwnSpec) -> nn.Module:
-    """3x3/1 convolution for images of some 32 pixels: (B, 3, H, W) -> (B, width, H, W)."""
+    """Build a 3x3/1 convolution for images of some 32 pixels: (B, 3, H, W) -> (B, width, H, W)."""
     return conv(3, spec.width, 3)
 
 
@@ -98,20 +98,20 @@ ONEDNN_BLOCK = 16
 
 
 def projection(spec: OwnSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """1x1 convolution with the block's stride, and batch norm (option B of He et al. 2015)."""
+    """Build a 1x1 convolution with the block's stride, and batch norm (option B of He et al. 2015)."""
     layers = _pointwise(in_channels, out_channels, stride)
     layers["1"] = norm(spec, out_channels)
     return nn.Sequential(layers)
 
 
 def pointwise(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """1x1 convolution: (B, C, H, W) -> (B, out_channels, ceil(H/s), ceil(W/s))."""
+    """Build a 1x1 convolution: (B, C, H, W) -> (B, out_channels, ceil(H/s), ceil(W/s))."""
     layers = _pointwise(in_channels, out_channels, stride)
     return nn.Sequential(layers) if len(layers) > 1 else layers["0"]
 
 
 def _pointwise(in_channels: int, out_channels: int, stride: int) -> OrderedDict[str, nn.Module]:
-    """A 1x1 convolution, "0", behind what it needs to be computed safely."""
+    """Build a 1x1 convolution, "0", behind what it needs to be computed safely."""
     layers = OrderedDict[str, nn.Module]()
     if stride > 1 and in_channels < ONEDNN_BLOCK:
         # On a CPU and in channels-last, oneDNN's weight gradient of a strided 1x1 convolution with fewer channels than
@@ -136,5 +136,5 @@ class ZeroPadShortcut(nn.Module):
 
 
 def zero_pad(spec: OwnSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Factory of `ZeroPadShortcut`."""
+    """Build a `ZeroPadShortcut`."""
     return ZeroPadShortcut(in_channels, out_channels, stride)

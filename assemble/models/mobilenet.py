@@ -50,7 +50,7 @@ class MobileNetSpec(OwnSpec):
 def mobilenet_spec(
     entry: MobileNetEntry, *, stem: str | None = None, image_size: int | None = None, **fields: Any
 ) -> MobileNetSpec:
-    """The spec of a catalogue entry; where no ``stem`` is given, images of up to 64 pixels get the small one."""
+    """Return the spec of a catalogue entry; where no ``stem`` is given, images of up to 64 pixels get the small one."""
     return MobileNetSpec(**{"width": entry.width, "small": is_small(stem, image_size, "imagenet"), **fields})
 
 
@@ -74,7 +74,7 @@ class StridedConv3x3(nn.Conv2d):
 
 
 def conv3x3(in_channels: int, channels: int, stride: int, groups: int = 1) -> nn.Conv2d:
-    """3x3 convolution without bias and with stride 1 or 2."""
+    """Build a 3x3 convolution without bias and with stride 1 or 2."""
     if stride == 1:
         return nn.Conv2d(in_channels, channels, 3, padding=1, groups=groups, bias=False)
     return StridedConv3x3(in_channels, channels, groups)
@@ -127,20 +127,20 @@ class MobileNet(PaddedNetwork):
         initialise(self, spec.init)
 
     def features(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> the last feature map (B, C, h, w)."""
+        """Return the last feature map: images (B, 3, H, W) -> (B, C, h, w)."""
         return self.blocks(self.act(self.bn1(self.conv_stem(images))))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classifier(self.before_classifier(self.features(images).mean((2, 3))))
 
     def get_classifier(self) -> nn.Linear:
-        """What turns pooled features into logits, under timm's name."""
+        """Return the layer that turns pooled features into logits, under timm's name."""
         return self.classifier
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Regular expressions of parameter names in the order of the layers, as timm wants them; the rest is the head.
+        """Return regular expressions of parameter names in the order of the layers, as timm wants them.
 
-        A layer is a block (``coarse``: a stage).
+        The rest is the head. A layer is a block (``coarse``: a stage).
         """
         block = r"^blocks\.(\d+)" if coarse else r"^blocks\.(\d+)\.(\d+)"
         return {"stem": r"^(?:conv_stem|bn1)\.", "blocks": [(block, None)]}

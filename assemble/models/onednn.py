@@ -43,7 +43,7 @@ class PooledMean(nn.Module):
 
 
 def can_pack(network: nn.Module) -> bool:
-    """Are the weights on a CPU for which oneDNN has kernels of their precision?"""
+    """Return True where the weights are on a CPU for which oneDNN has kernels of their precision."""
     weight = next(network.parameters())
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False

@@ -88,7 +88,7 @@ class ResNetSpec(OwnSpec):
 def resnet_spec(
     entry: ResNetEntry, *, stem: str | None = None, image_size: int | None = None, **fields: Any
 ) -> ResNetSpec:
-    """The spec of a catalogue entry; where no ``stem`` is given, images of up to 64 pixels get the small one."""
+    """Return the spec of a catalogue entry; where no ``stem`` is given, images of up to 64 pixels get the small one."""
     small = is_small(stem, image_size, "small" if entry.stem == "small" else "imagenet")
     own: dict[str, Any] = {
         "block": entry.block,
@@ -125,7 +125,7 @@ class Block(nn.Module):
         raise NotImplementedError
 
     def convolutions(self, x: Tensor) -> Tensor:
-        """The main path up to and including its last batch norm."""
+        """Run the main path up to and including its last batch norm."""
         raise NotImplementedError
 
     def _add_spatial(self, spec: ResNetSpec, n: int, in_channels: int, width: int, stride: int, site: Site) -> None:
@@ -212,7 +212,10 @@ def block_row(
     always_project: bool = False,
     final_relu: bool = True,
 ) -> nn.Sequential:
-    """One block for each site in a row; the first has the stride and, where shapes change, a shortcut of its own."""
+    """Build one block for each site in a row.
+
+    The first has the stride and, where shapes change, a shortcut of its own.
+    """
     block = Bottleneck if spec.block == "bottleneck" else BasicBlock
     out_channels = width * spec.expansion
     blocks = []
@@ -234,7 +237,7 @@ def block_row(
 
 
 def stage_sites(spec: ResNetSpec, stage: int) -> list[Site]:
-    """The sites of the ``depths[stage - 1]`` blocks of a stage."""
+    """Return the sites of the ``depths[stage - 1]`` blocks of a stage."""
     before, total = sum(spec.depths[: stage - 1]), sum(spec.depths)
     return [Site(stage, len(spec.depths), (before + i + 1) / total) for i in range(spec.depths[stage - 1])]
 
@@ -242,7 +245,7 @@ def stage_sites(spec: ResNetSpec, stage: int) -> list[Site]:
 def plain_stage(
     spec: ResNetSpec, stage: int, in_channels: int, *, stride: int | None = None, always_project: bool = False
 ) -> tuple[nn.Module, int]:
-    """A row of blocks; every stage but the first halves H, W."""
+    """Build a row of blocks, and return it with its output channels; every stage but the first halves H, W."""
     width = spec.width * 2 ** (stage - 1)
     row = block_row(
         spec,
@@ -277,7 +280,7 @@ class ResNet(PaddedNetwork):
         initialise(self, spec.init)
 
     def features(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> the last feature map (B, C, h, w)."""
+        """Return the last feature map: images (B, 3, H, W) -> (B, C, h, w)."""
         x = self.maxpool(self.act1(self.bn1(self.conv1(images))))
         for name in self.stages:
             x = getattr(self, name)(x)
@@ -287,13 +290,13 @@ class ResNet(PaddedNetwork):
         return self.fc(self.before_fc(self.features(images).mean((2, 3))))
 
     def get_classifier(self) -> nn.Linear:
-        """What turns pooled features into logits, under timm's name."""
+        """Return the layer that turns pooled features into logits, under timm's name."""
         return self.fc
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Regular expressions of parameter names in the order of the layers, as timm wants them; the rest is the head.
+        """Return regular expressions of parameter names in the order of the layers, as timm wants them.
 
-        A layer is a block (``coarse``: a stage). A stage that is no row of blocks is one layer.
+        The rest is the head. A layer is a block (``coarse``: a stage). A stage that is no row of blocks is one layer.
         """
         stage = (r"^layer(\d+)\.", (0,))
         return {

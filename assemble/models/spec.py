@@ -93,7 +93,7 @@ class Spec(ABC):
             )
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with some places filled otherwise.
+        """Return a copy with some places filled otherwise.
 
         Raises:
             NoPlaceError: this network has no such place.
@@ -105,7 +105,9 @@ class Spec(ABC):
         return replace(self, **changes)
 
     def scaled(self, depth: float, width: float, divisor: int = 8) -> Self:
-        """A copy with ``depth`` times the blocks and ``width`` times the channels, rounded as EfficientNet's code does.
+        """Return a copy with ``depth`` times the blocks and ``width`` times the channels.
+
+        Both are rounded as EfficientNet's code does.
 
         Raises:
             NoPlaceError: the depth and width of this network are not ours to choose.
@@ -113,11 +115,14 @@ class Spec(ABC):
         raise NoPlaceError("no depth and width that can be scaled")
 
     def lacks(self, place: str) -> NoPlaceError:
-        """The exception for a place that is not there."""
+        """Return the exception for a place that is not there."""
         return NoPlaceError(f"no {PLACES[place]}")
 
     def __getattr__(self, name: str) -> Any:
-        """Asked for only what is not there: a place is refused as `replace` refuses it, anything else is a typo."""
+        """Refuse a place as `replace` refuses it, and anything else as a typo.
+
+        Python calls this only for what is not there.
+        """
         if name in PLACES:
             raise self.lacks(name)
         raise AttributeError(f"{type(self).__name__} has no attribute '{name}'")
@@ -127,7 +132,7 @@ class Spec(ABC):
 
     @abstractmethod
     def build(self) -> nn.Module:
-        """The network: images (B, 3, H, W) -> logits (B, num_classes)."""
+        """Build the network: images (B, 3, H, W) -> logits (B, num_classes)."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,7 @@ class OwnSpec(Spec):
             raise UserError(f"model.width must be at least 2 and at most 65536, not {self.width}")
 
     def scaled(self, depth: float, width: float, divisor: int = 8) -> Self:
-        """The first width is rounded; the others remain multiples of it."""
+        """Return a scaled copy: the first width is rounded, the others remain multiples of it."""
         depths = tuple(scaled_blocks(blocks, depth) for blocks in self.depths)
         return self.replace(depths=depths, width=scaled_channels(self.width, width, divisor))
 
@@ -171,7 +176,7 @@ class OwnSpec(Spec):
 
 
 def scaled_blocks(blocks: int, factor: float) -> int:
-    """``factor`` times the blocks of a stage, rounded up as in EfficientNet's code (`round_repeats`).
+    """Return ``factor`` times the blocks of a stage, rounded up as in EfficientNet's code (`round_repeats`).
 
     Raises:
         UserError: less than half a block would be left.
@@ -184,9 +189,9 @@ def scaled_blocks(blocks: int, factor: float) -> int:
 
 
 def scaled_channels(channels: int, factor: float, divisor: int) -> int:
-    """``factor`` times the channels, to a multiple of ``divisor`` at most 10 % below; at a factor of 1 unchanged.
+    """Return ``factor`` times the channels, to a multiple of ``divisor`` at most 10 % below.
 
-    As in EfficientNet's code (`round_filters`).
+    As in EfficientNet's code (`round_filters`). At a factor of 1 they are unchanged.
 
     Raises:
         UserError: less than one channel would be left.
@@ -222,7 +227,7 @@ SMALL_IMAGE = 64
 
 
 def is_small(stem: str | None, image_size: int | None, otherwise: str) -> bool:
-    """Whether a network begins the small way: as ``stem`` says, else by the images' size, else ``otherwise``."""
+    """Return whether a network begins the small way: as ``stem`` says, else by the images' size, else ``otherwise``."""
     if stem is not None:
         check_choice("stem", stem, Stem, Stem.auto)
     elif image_size is not None:

@@ -14,7 +14,7 @@ SLOTS = ("/Momentum", "/Adam", "/Adam_1", "/RMSProp", "/RMSProp_1")
 
 
 def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
-    """Name -> array, sorted by name, without optimizer slots.
+    """Read a checkpoint as name -> array, sorted by name, without optimizer slots.
 
     Args:
         path: ``.../model.ckpt-N`` (or its ``.index`` file), or a folder, whose newest checkpoint is taken.

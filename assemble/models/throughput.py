@@ -45,7 +45,7 @@ class Speed:
 def inference_pass(
     network: nn.Module, batch_size: int, image_size: int, dtype: torch.dtype = torch.float32
 ) -> Callable[[], object]:
-    """One forward pass over a batch of noise as a call without arguments, where the network's weights are."""
+    """Return one forward pass over a batch of noise as a call without arguments, where the network's weights are."""
     images = _noise(network, batch_size, image_size)
     fast = for_inference(network, dtype, image_size)
     return lambda: fast(images)
@@ -54,7 +54,10 @@ def inference_pass(
 def training_pass(
     network: nn.Module, batch_size: int, image_size: int, dtype: torch.dtype = torch.float32
 ) -> Callable[[], object]:
-    """One forward and backward pass with cross-entropy; another ``dtype`` than float32 is autocast's."""
+    """Return one forward and backward pass with cross-entropy as a call without arguments.
+
+    Another ``dtype`` than float32 is autocast's.
+    """
     images = _noise(network, batch_size, image_size)
     network = network.to(memory_format=torch.channels_last).train()
     labels = torch.zeros(batch_size, dtype=torch.long, device=images.device)
@@ -69,7 +72,7 @@ def training_pass(
 
 
 def timed(run: Callable[[], object], device: torch.device, least: float = 0.2) -> Callable[[], float]:
-    """A call that returns the seconds of one ``run``, the mean over so many that they take ``least`` seconds.
+    """Return a call that returns the seconds of one ``run``, the mean over so many that they take ``least`` seconds.
 
     Warms up first: libraries choose their algorithms in the first passes. On a CPU with one thread it is the time that
     this process had the processor, so that other programs do not count.
@@ -88,7 +91,7 @@ def measure(
     dtype: torch.dtype = torch.float32,
     rounds: int = 5,
 ) -> Speed:
-    """Speed of a network in inference (`assemble.models.fold.for_inference`), on the device of its weights.
+    """Measure the speed of a network in inference (`assemble.models.fold.for_inference`), on the device of its weights.
 
     The defaults are the protocol of Assemble-ResNet (arXiv 2001.06268): batches of 64 in float32.
     """
@@ -97,7 +100,7 @@ def measure(
 
 
 def peak_memory(network: nn.Module, batch_size: int, image_size: int, dtype: torch.dtype = torch.float32) -> int:
-    """Bytes of the weights and of the largest set of other tensors that are alive at once in inference.
+    """Return the bytes of the weights and of the largest set of other tensors that are alive at once in inference.
 
     Counted on the meta device, so the same everywhere; libraries' workspaces and allocators' reserves come on top.
     """
@@ -109,8 +112,10 @@ def peak_memory(network: nn.Module, batch_size: int, image_size: int, dtype: tor
 
 
 def training_memory(network: nn.Module, optimizer: Optimizer, batch_size: int, image_size: int) -> int:
-    """Bytes of the largest set of tensors that are alive at once in training: weights, gradients, the optimizer's
-    moments, what the backward pass needs of the forward pass, and what both have in hand.
+    """Return the bytes of the largest set of tensors that are alive at once in training.
+
+    Those are weights, gradients, the optimizer's moments, what the backward pass needs of the forward pass, and what
+    both have in hand.
 
     Two float32 steps on the meta device, which compute nothing; libraries' workspaces, allocators' reserves and tricks
     outside of the network come on top. bf16-mixed and 16-mixed take less.
@@ -149,7 +154,7 @@ class _Alive(TorchDispatchMode):
         return result
 
     def _watch(self, storage: torch.UntypedStorage) -> None:
-        """Views share a storage, which is counted once."""
+        """Count a storage once, although views share it."""
         key, size = storage._cdata, storage.nbytes()
         if key not in self._known:
             self._known.add(key)

@@ -19,7 +19,7 @@ DAMAGED = "no weights file that can be read: it is damaged or of another kind, s
 
 
 def read_weights(path: str | Path, averaged: bool | None = None) -> dict[str, Tensor]:
-    """A state_dict from .safetensors, a plain state_dict (.pt, .pth) or a checkpoint of ours (.ckpt).
+    """Read a state_dict from .safetensors, a plain state_dict (.pt, .pth) or a checkpoint of ours (.ckpt).
 
     Args:
         path: the file.
@@ -41,7 +41,9 @@ def read_weights(path: str | Path, averaged: bool | None = None) -> dict[str, Te
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """The resolved configuration that came with the weights: in a checkpoint, or as config.yaml in the same folder.
+    """Read the resolved configuration that came with the weights.
+
+    It is in a checkpoint, or config.yaml in the same folder.
 
     Raises:
         UserError: there is none.
@@ -66,7 +68,7 @@ def classes_of(path: str | Path) -> list[str] | None:
 
 
 def _kept(content: Any, path: str | Path) -> Mapping[str, dict[str, Tensor]]:
-    """The two kinds of weights of a checkpoint, ``average`` and ``weights``."""
+    """Return the two kinds of weights of a checkpoint, ``average`` and ``weights``."""
     callbacks = content.get("callbacks") if isinstance(content, dict) else None
     for state in (callbacks or {}).values():
         if isinstance(state, dict) and {"average", "weights"} <= state.keys():
@@ -75,7 +77,7 @@ def _kept(content: Any, path: str | Path) -> Mapping[str, dict[str, Tensor]]:
 
 
 def _read(path: Path) -> Any:
-    """What is in the file, on the CPU."""
+    """Read what is in the file, on the CPU."""
     path = path.expanduser()
     if not path.is_file():
         raise UserError(f"there is no weights file {path}")
@@ -140,7 +142,7 @@ def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False, 
 
 
 def misfit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
-    """What shows that the weights ``state`` are not for the model whose state_dict is ``own``, or None."""
+    """Return what shows that the weights ``state`` are not for the model whose state_dict is ``own``, or None."""
     for keys, what in (
         (own.keys() - state.keys(), "lacks"),
         (state.keys() - own.keys(), "has, and the model has not,"),

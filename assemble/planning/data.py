@@ -58,7 +58,10 @@ def open_data(cfg: Config, batch: Batch, tricks: Sequence[Trick], *, needed: boo
 
 
 def _known_classes(cfg: ModelConfig) -> list[str] | None:
-    """The classes of the network that training starts from, where its classifier stays; None where none are known."""
+    """Return the classes of the network that training starts from, where its classifier stays.
+
+    None where none are known.
+    """
     if cfg.checkpoint is None or cfg.new_head:
         return None
     from assemble.models.weights import classes_of

@@ -32,7 +32,7 @@ EMPTY = {
 
 
 def describe(value: Any) -> str:
-    """A place's filling in words: function or class name with the parameters bound to it."""
+    """Put a place's filling into words: function or class name with the parameters bound to it."""
     if isinstance(value, partial):
         return f"{describe(value.func)}({', '.join(f'{k}={describe(v)}' for k, v in value.keywords.items())})"
     if isinstance(value, Enum):
@@ -46,7 +46,7 @@ def describe(value: Any) -> str:
 
 
 def places(plan: Plan) -> list[tuple[str, str, str]]:
-    """(place, what fills it, who put it there) for the network, the pipeline and the loss."""
+    """Return (place, what fills it, who put it there) for the network, the pipeline and the loss."""
     spec, recipe = plan.recipe.spec, plan.recipe
     owner = {place: step.trick for step in recipe.steps for place in step.places}
     rows = []
@@ -64,7 +64,7 @@ def places(plan: Plan) -> list[tuple[str, str, str]]:
 
 
 def costs(plan: Plan) -> list[tuple[str, Cost, Cost]]:
-    """(trick, cost with it, what it added) for the base network and each model trick in order."""
+    """Return (trick, cost with it, what it added) for the base network and each model trick in order."""
     size = plan.cfg.data.scored_size
     before = cost_of(plan.recipe.base, size)
     rows = [(plan.recipe.base.name, before, before)]
@@ -76,7 +76,7 @@ def costs(plan: Plan) -> list[tuple[str, Cost, Cost]]:
 
 
 def explain(plan: Plan) -> Group:
-    """The tables, ready to print."""
+    """Build the tables, ready to print."""
     what = Table(title=f"{plan.recipe.spec.name}: places", title_justify="left")
     for column in ("place", "filled by", "put there by"):
         what.add_column(column, overflow="fold")
@@ -95,7 +95,7 @@ def explain(plan: Plan) -> Group:
 
 
 def training_sizes(plan: Plan) -> str:
-    """Sides of the training images, in the order in which the epochs have them."""
+    """Return the sides of the training images, in the order in which the epochs have them."""
     assert plan.data is not None
     sizes = [str(plan.data.train_set.size_at(epoch)) for epoch in range(plan.cfg.trainer.max_epochs)]
     different = list(dict.fromkeys(sizes))
@@ -103,7 +103,7 @@ def training_sizes(plan: Plan) -> str:
 
 
 def summary(plan: Plan) -> Table:
-    """The run in a few lines: what peers' users trip over is spelt out."""
+    """Summarise the run in a few lines, and spell out what users of other projects trip over."""
     cfg, optim = plan.cfg, plan.optim
     arguments = [f"{name} {value}" for name, value in optimizer_arguments(optim).items()]
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -136,7 +136,7 @@ def summary(plan: Plan) -> Table:
 
 
 def beginning(cfg: ModelConfig) -> str:
-    """The weights that training starts from."""
+    """Describe the weights that training starts from."""
     parts = [cfg.checkpoint or ("of model.checkpoint, not given yet" if cfg.new_head else "random")]
     if cfg.new_head:
         parts.append("a new classifier")
@@ -149,7 +149,7 @@ def beginning(cfg: ModelConfig) -> str:
 
 
 def print_explanation(plan: Plan) -> None:
-    """To the terminal; wide enough for a file or a pipe."""
+    """Print the explanation to the terminal; wide enough for a file or a pipe."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def base_spec(cfg: Config, num_classes: int) -> Spec:
-    """The network before any trick."""
+    """Return the network's spec before any trick."""
     from assemble.models.catalogue import TIMM
     from assemble.models.families import spec_of
 
@@ -65,7 +65,7 @@ def _check_freeze(spec: Spec, stages: int) -> None:
 
 
 def _image_sizes(cfg: Config, tricks: Sequence[Trick]) -> list[int]:
-    """Sides of the images at the beginning and the end of training, and of those that are scored."""
+    """Return the sides of the images at the beginning and the end of training, and of those that are scored."""
     from tricks.base import DataTrick
 
     sizes = {cfg.data.scored_size}

@@ -92,7 +92,7 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
 
 
 def _check_with_tricks(plan: Plan) -> None:
-    """Refuse a run that is none for one of its tricks, or whose schedule is longer than it."""
+    """Refuse a run that one of its tricks refuses, or whose schedule is longer than the run."""
     for trick in plan.recipe.tricks:
         trick.check_run(plan)
     if plan.data:

@@ -47,7 +47,7 @@ class Recipe:
         return [trick.name for trick in self.tricks]
 
     def of(self, kind: type[T]) -> list[T]:
-        """The tricks of one base class, in the order in which they act."""
+        """Return the tricks of one base class, in the order in which they act."""
         return [trick for trick in self.tricks if isinstance(trick, kind)]
 
 
@@ -117,5 +117,5 @@ def _converted(trick: ModelTrick, base: Spec) -> Spec:
 
 
 def _changed(before: Spec, after: Spec) -> tuple[str, ...]:
-    """The places that differ."""
+    """Return the places that differ."""
     return tuple(field.name for field in fields(before) if getattr(before, field.name) != getattr(after, field.name))

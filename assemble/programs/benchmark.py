@@ -88,7 +88,7 @@ class Network:
         return self.reported.get("throughput_int8" if self.engine is Engine.int8 else "throughput")
 
     def by(self, engine: Engine) -> Network:
-        """The same network by an engine."""
+        """Return the same network by an engine."""
         name = self.name if engine is Engine.torch else f"{self.name} {engine.value}"
         return replace(self, name=name, engine=engine)
 
@@ -115,7 +115,7 @@ class Row:
 def networks(
     overrides: Sequence[str], sources: Sequence[str], size: int | None, engines: Sequence[Engine] = (Engine.torch,)
 ) -> list[Network]:
-    """The named networks, each by each engine; ONNX files by themselves.
+    """Return the named networks, each by each engine; ONNX files by themselves.
 
     Raises:
         UserError: there is no such model, trick, recipe or file, or nothing is named.
@@ -170,7 +170,7 @@ def _onnx(source: str) -> Network:
 
 
 def _session(model: str | bytes) -> Any:
-    """An ONNX file, or its content, in onnxruntime, on the CPU, with as many threads as PyTorch has."""
+    """Open an ONNX file, or its content, in onnxruntime, on the CPU, with as many threads as PyTorch has."""
     from assemble.exporting.formats import check_installed
 
     check_installed("onnx")
@@ -183,7 +183,7 @@ def _session(model: str | bytes) -> Any:
 
 
 def _session_pass(model: str | bytes, batch: int, size: int) -> Callable[[], object]:
-    """One pass of an ONNX model over a batch of noise."""
+    """Return one pass of an ONNX model over a batch of noise as a call."""
     import torch
 
     session = _session(model)
@@ -192,7 +192,7 @@ def _session_pass(model: str | bytes, batch: int, size: int) -> Callable[[], obj
 
 
 def _exported(network: nn.Module, size: int, engine: Engine) -> bytes:
-    """The ONNX model of a network; ranges of its 8 bits are those of noise."""
+    """Return the ONNX model of a network; ranges of its 8 bits are those of noise."""
     import torch
 
     from assemble.exporting import formats
@@ -237,7 +237,7 @@ def compare(chosen: Sequence[Network], options: Options) -> list[Row]:
 
 
 def _prepared(network: Network, options: Options, device: torch.device) -> tuple[Callable[[], object], dict[str, int]]:
-    """One pass over a batch, and what is counted of the network: params, macs, peak_memory."""
+    """Return one pass over a batch as a call, and what is counted of the network: params, macs, peak_memory."""
     import torch
 
     from assemble.models.cost import measure
@@ -273,7 +273,7 @@ def _device(name: str) -> torch.device:
 
 
 def table(rows: Sequence[Row], options: Options) -> Table:
-    """Medians, with the smallest and the largest value."""
+    """Build the table of medians, with the smallest and the largest value."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -314,7 +314,7 @@ def _number(value: float | None, unit: float, digits: int) -> str:
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
-    """The numbers as JSON, or as CSV without those of the single rounds."""
+    """Write the numbers as JSON, or as CSV without those of the single rounds."""
     from assemble.atomic import write_whole
     from assemble.runs.environment import describe_environment
 
@@ -333,7 +333,7 @@ def write(rows: Sequence[Row], path: Path) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     with one_line_errors():
         from assemble.command_line.options import read_options
 

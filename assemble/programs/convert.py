@@ -53,7 +53,7 @@ class Options:
 
 
 def convert(options: Options, overrides: Sequence[str]) -> Path:
-    """Convert; returns the file of weights.
+    """Convert the weights, and return their new file.
 
     Raises:
         UserError: the weights cannot be had, or are of another network; says which of them shows it.
@@ -86,7 +86,7 @@ def convert(options: Options, overrides: Sequence[str]) -> Path:
 
 
 def _read(source: str) -> tuple[dict[str, np.ndarray], dict[str, Tensor], dict[str, Any]]:
-    """TensorFlow's variables or else a state_dict, and what is known of the images that go with it."""
+    """Read TensorFlow's variables or else a state_dict, and what is known of the images that go with it."""
     from assemble.errors import UserError
     from assemble.models.weights import read_weights
     from assemble.scoring.trained import open_trained
@@ -141,7 +141,7 @@ def _read_tensorflow(path: Path) -> dict[str, np.ndarray]:
 
 
 def _torchvision(source: str) -> dict[str, Tensor]:
-    """The default weights of one of torchvision's models, downloaded."""
+    """Download the default weights of one of torchvision's models."""
     from torchvision import models
 
     from assemble.errors import UserError
@@ -169,7 +169,7 @@ def _fitting(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, T
 
 
 def _without_background(state: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
-    """Output 0 taken away, and labels counted from the first class again."""
+    """Take output 0 away, and count labels from the first class again."""
     from assemble.errors import UserError
     from assemble.models.classifier import classifier_weight
 
@@ -186,7 +186,7 @@ def _name(config: Mapping[str, Any]) -> str:
 
 
 def _write(folder: Path, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Path:
-    """config.yaml, then model.safetensors: weights are never without their configuration."""
+    """Write config.yaml, then model.safetensors: weights are never without their configuration."""
     from assemble.atomic import write_whole
     from assemble.exporting.formats import configuration, safetensors
 
@@ -198,7 +198,7 @@ def _write(folder: Path, state: Mapping[str, Tensor], config: Mapping[str, Any])
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     with one_line_errors():
         from assemble.command_line.options import check_network, read_options
 

@@ -11,7 +11,7 @@ from assemble.command_line.one_line_errors import one_line_errors
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     with one_line_errors("interrupted: the same command goes on after what is finished"):
         from assemble.command_line.evaluate_options import read
 

@@ -59,7 +59,7 @@ class Options:
 
 
 def export(options: Options) -> Path:
-    """Write the files; returns their folder.
+    """Write the files, and return their folder.
 
     Raises:
         UserError: no such checkpoint, a missing package, or a file that does not answer as the checkpoint does.
@@ -100,7 +100,7 @@ def export(options: Options) -> Path:
 def _files(
     trained: Trained, config: dict[str, Any], names: Sequence[str], options: Options
 ) -> Iterator[tuple[str, bytes, str]]:
-    """(file name, content, what it is) of each format, verified against the network."""
+    """Yield (file name, content, what it is) of each format, verified against the network."""
     from assemble.exporting import formats
     from assemble.exporting.deployed import Deployed, noise
 
@@ -129,7 +129,7 @@ def _files(
 
 
 def _same(run: Function, images: Tensor, reference: Tensor) -> str:
-    """How far the file's answers are from the network's; raises `UserError` where they are others."""
+    """Say how far the file's answers are from the network's; raise `UserError` where they are others."""
     from assemble.exporting.deployed import deviation
 
     off = deviation(run(images), reference)
@@ -139,7 +139,7 @@ def _same(run: Function, images: Tensor, reference: Tensor) -> str:
 
 
 def _int8(content: bytes, trained: Trained, config: dict[str, Any], options: Options) -> tuple[bytes, str]:
-    """The quantised network, and on how many images its answer is the network's."""
+    """Return the quantised network, and on how many images its answer is the network's."""
     from assemble.exporting import formats
     from assemble.exporting.calibration import source_of, spread_over
     from assemble.exporting.deployed import agreement, in_batches
@@ -158,7 +158,7 @@ def _int8(content: bytes, trained: Trained, config: dict[str, Any], options: Opt
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     with one_line_errors():
         from assemble.command_line.options import read_options
 

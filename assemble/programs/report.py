@@ -49,7 +49,7 @@ class Options:
 
 
 def check_tricks(names: Sequence[str]) -> None:
-    """Refuse a trick that there is not."""
+    """Refuse a trick that does not exist."""
     from assemble.errors import UserError
     from assemble.suggest import suggest
     from tricks import trick_names
@@ -60,7 +60,7 @@ def check_tricks(names: Sequence[str]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The program."""
+    """Run the program."""
     with one_line_errors():
         from assemble.command_line.options import read_options
 

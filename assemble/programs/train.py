@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def task(cfg: DictConfig) -> float | None:
-    """One composed configuration: explained, trained, or, in a sweep, handed to a process of its own."""
+    """Explain or train one composed configuration, or, in a sweep, hand it to a process of its own."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -89,7 +89,10 @@ def _plan(cfg: DictConfig) -> Plan:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """For heavy imports: next to nothing they make is garbage, so looking for it only takes time, then and later."""
+    """Switch garbage collection off during heavy imports.
+
+    Next to nothing they make is garbage, so looking for it only takes time, then and later.
+    """
     gc.disable()
     try:
         yield
@@ -99,7 +102,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     INTERRUPTS.listen()
     with one_line_errors(GOES_ON), requeued():
         from assemble.command_line.check import check
