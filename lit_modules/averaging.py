@@ -87,7 +87,7 @@ class WeightAverage(Callback):
         get_ema_multi_avg_fn(1 - share)(averages, weights, self.updates)
 
     def _measure(self, trainer: Trainer, module: Classifier) -> None:
-        """Batch norm's statistics of the averaged network."""
+        """Measure batch norm's statistics of the averaged network."""
         self._swap_in()
         measure_statistics(trainer, module)
         buffers = dict(module.model.named_buffers())
@@ -133,7 +133,7 @@ class WeightAverage(Callback):
 
 
 def _precise(weight: Tensor) -> Tensor:
-    """Itself, or as float32 where its type is too coarse for small steps."""
+    """Return the tensor itself, or as float32 where its type is too coarse for small steps."""
     return weight.float() if weight.dtype in (torch.bfloat16, torch.float16) else weight
 
 

@@ -48,7 +48,7 @@ class PreciseStatistics(Callback):
 
 
 def _training_images(trainer: Trainer, batches: int | None) -> Iterator[Tensor]:
-    """Images of this rank (N, 3, H, W), all views."""
+    """Yield images of this rank (N, 3, H, W), all views."""
     loader = trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
     loader.sampler.set_epoch(trainer.current_epoch)
     count = int(trainer.num_training_batches)

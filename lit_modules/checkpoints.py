@@ -67,7 +67,7 @@ class ConfigInCheckpoint(Callback):
 
 
 def read_checkpoint(path: Path, module: LightningModule) -> Mapping[str, Any]:
-    """A checkpoint of the run to go on from, or to score.
+    """Read a checkpoint of the run to go on from, or to score.
 
     Raises:
         UserError: it is missing, damaged, something else, or of another model.

@@ -79,11 +79,11 @@ class Classifier(LightningModule):
         """Mean training loss at the last logging, for the progress bar."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images on the 0-255 scale (B, 3, H, W) -> logits (B, K)."""
+        """Return the logits (B, K) of images on the 0-255 scale (B, 3, H, W)."""
         return self.model(self.normalise(images))
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 or float (B, 3, H, W) -> float, minus mean, over standard deviation."""
+        """Return uint8 or float images (B, 3, H, W) as float, minus mean, over standard deviation."""
         images = images.to(memory_format=self.memory_format)  # while they are small; most are so already
         return (images - self.mean).div_(self.std)  # a new tensor: the caller's images stay
 
@@ -95,7 +95,7 @@ class Classifier(LightningModule):
         return self
 
     def network_scale(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """A loaded batch -> normalised images (N * V, 3, H, W) and dense targets (N, K)."""
+        """Return normalised images (N * V, 3, H, W) and dense targets (N, K) of a loaded batch."""
         images = self.normalise(images.flatten(0, 1) if images.ndim == 5 else images)
         return images, F.one_hot(labels + self.label_offset, self.num_classes).float()
 
@@ -125,7 +125,7 @@ class Classifier(LightningModule):
     def training_loss(
         self, images: Tensor, targets: Tensor, index: Tensor, rng: np.random.Generator, progress: float
     ) -> Tensor:
-        """The loss of a batch.
+        """Return the loss of a batch.
 
         Args:
             images: normalised images (N * V, 3, H, W), the V views of each one after the other.
@@ -149,7 +149,7 @@ class Classifier(LightningModule):
     def inputs(
         self, images: Tensor, targets: Tensor, index: Tensor, rng: np.random.Generator, progress: float
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """What the network sees and what it is compared with; arguments as in `training_loss`.
+        """Return what the network sees and what it is compared with; arguments as in `training_loss`.
 
         Returns:
             images (V * B, 3, H, W), all first views first; shaped targets (B, K); the mixed targets (B, K) of each
@@ -196,7 +196,7 @@ class Classifier(LightningModule):
             self._log_training(self.trainer.is_last_batch)
 
     def _log_training(self, epoch_ends: bool) -> None:
-        """The mean loss since the last logging; at an epoch's end the top-1 accuracy of training over all of it.
+        """Log the mean loss since the last logging; at an epoch's end also its top-1 accuracy of training.
 
         That is the share (in %) of the epoch's images, each as the network saw it then (augmented, in training mode),
         for which its first answer was the right class; of a mixed image, the class with the greatest share.

@@ -48,7 +48,7 @@ class CsvLogger(CSVLogger):
 
 
 def _is_before(row: Mapping[str, str | None], step: int) -> bool:
-    """Was a row written whole, and before a checkpoint? What a run is tested for comes after its last one."""
+    """Return True where a row was written whole and before a checkpoint; test scores come after a run's last one."""
     torn = None in row.values()
     tested = any(value for name, value in row.items() if name.startswith("test/"))
     return not torn and not tested and int(row["step"] or 0) <= step
@@ -56,7 +56,7 @@ def _is_before(row: Mapping[str, str | None], step: int) -> bool:
 
 class _Appending(ExperimentWriter):
     def _check_log_dir_exists(self) -> None:
-        """Called before anything is written: take up the columns that are there."""
+        """Take up the columns that are there; Lightning calls this before anything is written."""
         path = Path(self.metrics_file_path)
         if path.is_file():
             with path.open(newline="", encoding="utf-8") as file:

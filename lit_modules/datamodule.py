@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def collate(items: Sequence[tuple[Any, ...]]) -> tuple[Tensor, ...]:
-    """Images (..., H, W, 3) and integers -> images (N, ..., 3, H, W), channels last in memory, and int64 (N,)s."""
+    """Stack images (..., H, W, 3) and integers: (N, ..., 3, H, W), channels last in memory, and int64 (N,)s."""
     images, *numbers = zip(*items, strict=True)
     return torch.from_numpy(np.stack(images)).movedim(-1, -3), *map(torch.tensor, numbers)
 
@@ -127,7 +127,7 @@ class ClassifierData(LightningDataModule):
         return DataIdentity.of(whole(self._as_it_lies, self.cfg))
 
     def steps_per_epoch(self, world: int = 1) -> int:
-        """Optimizer steps per epoch on ``world`` devices."""
+        """Return the optimizer steps per epoch on ``world`` devices."""
         batch = self.micro_batch * self.accumulate * world
         if batch > self.train_size:
             raise UserError(
@@ -166,15 +166,15 @@ class ClassifierData(LightningDataModule):
         return self.loader(EvalSet(split, self.source.eval_crop), batches)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Positions stay on the host: what is stored by position is then found without waiting for the device."""
+        """Leave positions on the host: what is stored by position is then found without waiting for the device."""
         return *super().transfer_batch_to_device(tuple(batch[:2]), device, dataloader_idx), *batch[2:]
 
     def loader(self, images: EvalSet, batches: Sequence[Sequence[int]]) -> DataLoader[Any]:
-        """Batches (images, labels) of the given positions, in the given order."""
+        """Return a loader of batches (images, labels) of the given positions, in the given order."""
         return DataLoader(images, batch_sampler=batches, **self._loading())  # type: ignore[arg-type]
 
     def train_set_as_scored(self, size: int) -> EvalSet:
-        """The training images without augmentation: the evaluation crop, at ``size`` pixels."""
+        """Return the training images without augmentation: the evaluation crop, at ``size`` pixels."""
         source = open_source(replace(self.cfg, image_size=size, eval_size=size, eval_resize=None))
         return EvalSet(source.train, source.eval_crop)
 
@@ -185,11 +185,11 @@ class ClassifierData(LightningDataModule):
         return f"{self.cfg.name}, {self.cfg.preprocessing.value}, crop {self.cfg.eval_crop or EVAL_CROP:g}{bicubic}"
 
     def _place(self) -> tuple[int, int]:
-        """Rank and number of ranks."""
+        """Return rank and number of ranks."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _loading(self) -> dict[str, Any]:
-        """How images are loaded; none of it changes what is loaded."""
+        """Return how images are loaded; none of it changes what is loaded."""
         # The devices of a machine share its cores, and each worker is one thread (torch sees to that).
         workers = min(self.cfg.num_workers, max(1, cores() // (self.trainer.num_devices if self.trainer else 1)))
         return {
@@ -203,5 +203,5 @@ class ClassifierData(LightningDataModule):
 
 
 def cores() -> int:
-    """CPU cores this process may use."""
+    """Return the number of CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

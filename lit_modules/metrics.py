@@ -20,12 +20,12 @@ class RunningMean:
         self._count = 0
 
     def add(self, value: Tensor, count: int = 1) -> None:
-        """The sum over ``count`` things."""
+        """Add the sum over ``count`` things."""
         self._sum = value if self._sum is None else self._sum + value
         self._count += count
 
     def state(self) -> tuple[float, int]:
-        """The sum so far, and over how many things: for a checkpoint. Waits for the device."""
+        """Return the sum so far, and over how many things: for a checkpoint. Waits for the device."""
         return 0.0 if self._sum is None else float(self._sum), self._count
 
     def restore(self, state: tuple[float, int]) -> None:
@@ -34,14 +34,14 @@ class RunningMean:
         self._sum = torch.tensor(total) if self._count else None
 
     def take(self) -> float:
-        """The mean since the last time, NaN of nothing; begins anew."""
+        """Return the mean since the last time, NaN of nothing, and begin anew."""
         mean = float("nan") if self._sum is None else float(self._sum) / self._count
         self._sum, self._count = None, 0
         return mean
 
 
 def metrics(classes: int, **bins: int) -> nn.ModuleDict:
-    """``top1``, ``top5`` and ``loss`` of a network with so many outputs, and calibration errors by name and bins."""
+    """Build ``top1``, ``top5`` and ``loss`` for so many outputs, and calibration errors by name and bins."""
     return nn.ModuleDict(
         {
             "top1": MulticlassAccuracy(classes, top_k=1, average="micro"),
@@ -62,7 +62,7 @@ def update(metrics: nn.ModuleDict, logits: Tensor, labels: Tensor) -> None:
 
 
 def computed(metrics: nn.ModuleDict) -> dict[str, Tensor]:
-    """Percentages, but for the loss (cross-entropy in nats). All begin anew."""
+    """Return percentages, but for the loss (cross-entropy in nats), and reset all metrics."""
     values = {}
     for name, metric in _items(metrics):
         value = metric.compute()

@@ -22,7 +22,7 @@ TYPED = ("params", "lr", "weight_decay", "momentum")
 
 
 def parameter_groups(model: nn.Module, cfg: OptimConfig) -> list[dict[str, Any]]:
-    """Trainable parameters in groups with their ``weight_decay`` and peak ``lr``, those of the classifier first.
+    """Return trainable parameters in groups with ``weight_decay`` and peak ``lr``, those of the classifier first.
 
     ``weight_decay`` by ``cfg.decay_rule``, decided by module type, never by name. ``official``: batch norm is spared,
     every bias outside it is decayed (arXiv 2001.06268's code: 1/2 wd |v|^2 over all variables whose name lacks
@@ -54,7 +54,7 @@ def parameter_groups(model: nn.Module, cfg: OptimConfig) -> list[dict[str, Any]]
 
 
 def layer_depths(model: nn.Module, *, coarse: bool = False) -> dict[str, int]:
-    """Parameter name -> its layer: 0 for the stem, then the blocks (``coarse``: stages) in order, then the classifier.
+    """Return each parameter's layer by name: 0 for the stem, then blocks (``coarse``: stages), then the classifier.
 
     Raises:
         UserError: the network does not say (by timm's ``group_matcher``).
@@ -70,7 +70,7 @@ def layer_depths(model: nn.Module, *, coarse: bool = False) -> dict[str, int]:
 
 
 def optimizer_arguments(cfg: OptimConfig) -> dict[str, Any]:
-    """What the optimizer is given besides parameters, learning rate and weight decay.
+    """Return what the optimizer is given besides parameters, learning rate and weight decay.
 
     Raises:
         UserError: unknown optimizer, or an argument that it does not take.
@@ -103,7 +103,7 @@ def _optimizer_class(name: str) -> type[torch.optim.Optimizer]:
 
 
 def build_optimizer(model: nn.Module, cfg: OptimConfig) -> torch.optim.Optimizer:
-    """The optimizer of the configuration for a network.
+    """Build the optimizer of the configuration for a network.
 
     Weight decay as each defines it. sgd, adam and rmsproptf add it to the gradient, as a term of the loss would (so
     the official Assemble-ResNet code), adamw takes it from the weights beside the step, lamb adds it to the step.

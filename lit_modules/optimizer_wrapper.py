@@ -47,4 +47,4 @@ class Wrapped(Optimizer):
 
     @abstractmethod
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
-        """One step; ``closure`` computes loss and gradients, which are there already if it is None."""
+        """Do one step; ``closure`` computes loss and gradients, which are there already if it is None."""

@@ -24,7 +24,7 @@ class Progress(ProgressBar):
         self.shown = True
 
     def disable(self) -> None:
-        """Called by Lightning on all ranks but the first."""
+        """Show no progress; Lightning calls this on all ranks but the first."""
         self.shown = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

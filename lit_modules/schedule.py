@@ -47,7 +47,7 @@ class Schedule:
 
     @classmethod
     def of(cls, cfg: OptimConfig, batches_per_epoch: float, epochs: float) -> Schedule:
-        """The schedule of a configuration, whose learning rates are absolute."""
+        """Build the schedule of a configuration, whose learning rates are absolute."""
         return cls(
             cfg.schedule,
             batches_per_epoch,
@@ -89,7 +89,7 @@ class Schedule:
         return self.floor + (1 - self.floor) * share
 
     def _decays(self, step: int) -> float:
-        """How many times the rate has been multiplied by gamma."""
+        """Return how many times the rate has been multiplied by gamma."""
         if self.kind == "step":
             # A boundary belongs to the interval before it, as in TensorFlow's piecewise_constant.
             return sum(step > int(self.batches_per_epoch * epoch) for epoch in self.milestones)

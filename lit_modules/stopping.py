@@ -70,12 +70,12 @@ class StoppableTraining(Callback):
             raise Stopped(signal)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """What was logged before a checkpoint is on the disk before it: a run that goes on logs it no more."""
+        """Write what was logged to disk before the checkpoint: a run that goes on logs it no more."""
         for logger in trainer.loggers:
             logger.save()
 
     def _agreed(self, signal: int, due: bool) -> tuple[int, bool]:
-        """The signal and the need for a checkpoint that any rank knows of."""
+        """Return the signal and the need for a checkpoint that any rank knows of."""
         if self._group is None:
             return signal, due
         known = torch.tensor([signal, int(due)])
@@ -96,7 +96,7 @@ class StoppableTraining(Callback):
             raise Stopped(received)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The checkpoint of the epoch before is written: a signal that came since its last step stops here."""
+        """Stop on a signal since the last step of the epoch before, whose checkpoint is written."""
         signal, _ = self._agreed(self.interrupts.received or 0, False)
         if signal:
             raise Stopped(signal)

@@ -27,7 +27,7 @@ class Arrays:
 
 
 def open_cifar10(cfg: DataConfig) -> Source:
-    """The data set in ``cfg.root``; a tenth of the training images, always the same, is to validate.
+    """Open the data set in ``cfg.root``; a tenth of the training images, always the same, is to validate.
 
     With the pad-and-crop of He et al. 2015 (arXiv 1512.03385), section 4.2, where these 45,000 and 5,000 come from.
 

@@ -19,7 +19,7 @@ EVAL_CROP = 0.875
 
 
 def eval_size(cfg: DataConfig) -> tuple[int, int]:
-    """Side of the evaluation crop, and length to which the shorter side of the image is resized before."""
+    """Return the side of the evaluation crop, and the length to which the image's shorter side is resized before."""
     size, share, short = cfg.scored_size, cfg.eval_crop, cfg.eval_resize
     require(
         (
@@ -37,13 +37,13 @@ def eval_size(cfg: DataConfig) -> tuple[int, int]:
 
 
 def crops(cfg: DataConfig) -> tuple[RandomCrop, Crop]:
-    """The train and the eval crop of images of any size."""
+    """Return the train and the eval crop of images of any size."""
     train_crop = partial(TRAIN_CROPS[cfg.preprocessing], scale=cfg.crop_scale, ratio=cfg.crop_ratio, flip=cfg.flip)
     return train_crop, eval_crop(cfg)
 
 
 def eval_crop(cfg: DataConfig) -> Crop:
-    """The crop on which an image of any size is scored."""
+    """Return the crop on which an image of any size is scored."""
     size, short = eval_size(cfg)
     bicubic = cfg.eval_interpolation is Interpolation.bicubic
     if cfg.preprocessing is Preprocessing.official:

@@ -27,7 +27,7 @@ class Scratch(threading.local):
     memory = np.empty(0, np.uint8)
 
     def array(self, shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> np.ndarray:
-        """An array of any content, which stays valid until the thread asks for the next one."""
+        """Return an array of any content, which stays valid until the thread asks for the next one."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if len(self.memory) < size:
             self.memory = np.empty(size, np.uint8)
@@ -65,7 +65,7 @@ class ImageFile:
             return cls(file.readall())
 
     def decode(self, width: int = 0, height: int = 0, rows: int | None = None) -> np.ndarray:
-        """The pixels, uint8 (H, W, 3), which stay valid until the thread decodes its next image.
+        """Return the pixels, uint8 (H, W, 3), which stay valid until the thread decodes its next image.
 
         Where at least ``width`` x ``height`` pixels would do, a JPEG comes at a half, a quarter or an eighth of its
         sides, rounded up: libjpeg then does less work. Of one that comes whole, only ``rows`` or somewhat more at the
@@ -98,7 +98,7 @@ BASELINE, SCAN = 0xC0, 0xDA
 
 
 def shortened(data: bytes, rows: int) -> bytes | None:
-    """The same JPEG, said to be less high, so that a decoder stops early: at least ``rows`` rows keep their pixels.
+    """Return the same JPEG, said to be less high so that decoders stop early: at least ``rows`` rows keep their pixels.
 
     None where that would not do: little is saved, the rows do not come in one scan, or the file does not end as it
     should (a decoder that stops early would not notice).
@@ -119,7 +119,7 @@ def shortened(data: bytes, rows: int) -> bytes | None:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Eight bits in three channels.
+    """Convert to eight bits in three channels.
 
     An alpha channel is dropped, not blended with a background (so does torchvision). Sixteen bits of grey are scaled to
     eight, and floating point values from 0 to 1 to 0-255.

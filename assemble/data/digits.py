@@ -33,7 +33,7 @@ class Digits:
 
 
 def read_digits() -> tuple[np.ndarray, np.ndarray]:
-    """Images (1797, 8, 8) and labels (1797,), the same as ``sklearn.datasets.load_digits``.
+    """Read images (1797, 8, 8) and labels (1797,), the same as ``sklearn.datasets.load_digits``.
 
     Read from the file that scikit-learn ships: importing scikit-learn takes a second, this 30 milliseconds.
     """
@@ -51,7 +51,7 @@ def read_digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def split_digits(labels: np.ndarray, held_out: int = 300) -> dict[str, np.ndarray]:
-    """Indices of the splits: ``held_out`` each for val and test, stratified, and the same for every run.
+    """Return indices of the splits: ``held_out`` each for val and test, stratified, the same for every run.
 
     Sorted by class (shuffled within), the images fall into ``held_out`` runs of equal length; each run gives its
     first to val and its second to test, so every class is represented in proportion.
@@ -64,7 +64,7 @@ def split_digits(labels: np.ndarray, held_out: int = 300) -> dict[str, np.ndarra
 
 
 def digits(cfg: DataConfig) -> Source:
-    """Scikit-learn's handwritten digits: 1,197 to train, 300 to validate, 300 to test."""
+    """Open scikit-learn's handwritten digits: 1,197 to train, 300 to validate, 300 to test."""
     chosen = split_digits(read_digits()[1])
     return Source(
         classes=[str(c) for c in range(10)],

@@ -52,7 +52,7 @@ SETS = {
 
 
 def open_fgvc(cfg: DataConfig) -> Source:
-    """The data set ``cfg.name`` in the folder ``cfg.root``; ``cfg.download`` fetches it where it is not there.
+    """Open the data set ``cfg.name`` in the folder ``cfg.root``; ``cfg.download`` fetches it where it is not there.
 
     Raises:
         UserError: it is not there, not whole, or cannot be downloaded.
@@ -79,14 +79,14 @@ def open_fgvc(cfg: DataConfig) -> Source:
 
 
 def _split(chosen: Benchmark, root: Path, name: str, **more: Any) -> Any:
-    """torchvision's object. It opens no image."""
+    """Return torchvision's object of a split, which opens no image."""
     import torchvision
 
     return getattr(torchvision.datasets, chosen.kind)(root, name, **more)
 
 
 def _reason(error: Exception) -> str:
-    """Without torchvision's advice for Python programmers."""
+    """Return the error's message without torchvision's advice for Python programmers."""
     return " ".join(str(error).split()).partition(" You can use download")[0].rstrip(".") or type(error).__name__
 
 
@@ -95,7 +95,7 @@ def _again(chosen: Benchmark) -> str:
 
 
 def _images(chosen: Benchmark, root: Path, splits: Sequence[Any]) -> ImageFiles:
-    """The images of some splits, all of which must be there."""
+    """Return the images of some splits, all of which must be there."""
     if chosen.files == "_samples":  # pairs
         listed = [pair for found in splits for pair in found._samples]
     else:
@@ -117,7 +117,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _download(chosen: Benchmark, root: Path) -> None:
-    """All of the data set or nothing: torchvision takes a folder that was unpacked in part for whole."""
+    """Download all of the data set or nothing: torchvision takes a folder that was unpacked in part for whole."""
     folder, aside = root / chosen.folder, root / f".{chosen.folder}.part"
     root.mkdir(parents=True, exist_ok=True)
     with _alone(root / f".{chosen.folder}.lock"):
@@ -134,7 +134,7 @@ def _download(chosen: Benchmark, root: Path) -> None:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """One process at a time: the ranks of a run and the jobs of a sweep begin together."""
+    """Let in one process at a time: the ranks of a run and the jobs of a sweep begin together."""
     with lock.open("w") as handle:
         fcntl.lockf(handle, fcntl.LOCK_EX)
         yield

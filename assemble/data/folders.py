@@ -42,7 +42,7 @@ class ImageFiles:
         return load(self.path(index), crop)
 
     def digest(self) -> str:
-        """Of names, labels and, where they are not very many, sizes: to read them would take as long as an epoch."""
+        """Return hex digits of names, labels and, of not very many, sizes: to read them would take an epoch's time."""
         paths = map(self.path, range(len(self.files) if len(self.files) <= COUNTED else 0))
         sizes = [os.stat(path).st_size for path in paths]  # noqa: PTH116 - pathlib takes ten times as long
         return digest_of(self.files, self.labels, np.array(sizes, np.int64))
@@ -67,7 +67,7 @@ class ImageFolder(ImageFiles):
 
 
 def load(path: str | Path, crop: Crop) -> np.ndarray:
-    """What a crop makes of an image file.
+    """Read an image file and return what a crop makes of it.
 
     Raises:
         UserError: it cannot be decoded, or not be cropped; names the file.
@@ -92,7 +92,7 @@ def check_readable(path: str | Path) -> None:
 
 
 def images_below(folder: Path, name: str) -> list[str]:
-    """The images of ``folder/name`` and its sub-folders, as paths in ``folder``: torchvision's, in its order.
+    """List the images of ``folder/name`` and its sub-folders as paths in ``folder``: torchvision's, in its order.
 
     Hidden files and folders are left out: they are copies and thumbnails that other programs keep.
     """
@@ -105,7 +105,7 @@ def images_below(folder: Path, name: str) -> list[str]:
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Sorted names of the sub-folders; raises `UserError` where there are none."""
+    """Return the sorted names of the sub-folders; raises `UserError` where there are none."""
     if not folder.is_dir():
         raise UserError(f"data.root has no {folder.name}/ folder ({folder}): {LAYOUT}")
     names = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
@@ -115,7 +115,7 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def imagefolder(cfg: DataConfig) -> Source:
-    """Your own images: one folder a class, under train/, val/ and perhaps test/ (without it, test is val).
+    """Open your own images: one folder a class, under train/, val/ and perhaps test/ (without it, test is val).
 
     With ``data.val_share`` the validation images are that share of train/'s; what is scored is test/, or val/, and
     where there is neither, the same share. A folder of class folders alone is train/ then.
@@ -146,7 +146,7 @@ def imagefolder(cfg: DataConfig) -> Source:
 
 
 def imagenet(cfg: DataConfig) -> Source:
-    """ImageNet-1k (ILSVRC 2012): as `imagefolder`, with exactly 1,000 classes."""
+    """Open ImageNet-1k (ILSVRC 2012): as `imagefolder`, with exactly 1,000 classes."""
     if cfg.root and (folder := Path(cfg.root).expanduser() / "train").is_dir():
         check_imagenet(folder, class_folders(folder))
     return imagefolder(cfg)

@@ -23,7 +23,7 @@ class DataIdentity:
 
     @classmethod
     def of(cls, source: Source) -> DataIdentity:
-        """The identity of an opened data set."""
+        """Return the identity of an opened data set."""
         return cls(tuple(source.classes), {name: getattr(source, name).digest() for name in ("train", "val", "test")})
 
     @property

@@ -26,7 +26,7 @@ VALUES = np.arange(256)
 
 
 def as_image(image: Any) -> np.ndarray:
-    """A PIL image, uint8 tensor (3, H, W) or uint8 array (H, W, 3) as a contiguous array (H, W, 3)."""
+    """Return a PIL image, uint8 tensor (3, H, W) or uint8 array (H, W, 3) as a contiguous array (H, W, 3)."""
     if isinstance(image, Image.Image):
         image = image.convert("RGB")
     elif not isinstance(image, np.ndarray):
@@ -38,33 +38,33 @@ def as_image(image: Any) -> np.ndarray:
 
 
 def lookup(image: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Each value replaced by its entry in ``table``, (256,), in the table's type."""
+    """Replace each value by its entry in ``table``, (256,), in the table's type."""
     return cv2.LUT(image, table)
 
 
 def posterize(image: np.ndarray, bits: int) -> np.ndarray:
-    """Only the ``bits`` highest bits stay: 8 changes nothing, 0 gives black."""
+    """Keep only the ``bits`` highest bits: 8 changes nothing, 0 gives black."""
     return image & np.uint8(0xFF << (8 - bits) & 0xFF)
 
 
 def solarize(image: np.ndarray, threshold: float) -> np.ndarray:
-    """Values from ``threshold`` on are inverted: 256 changes nothing, 0 inverts everything."""
+    """Invert values from ``threshold`` on: 256 changes nothing, 0 inverts everything."""
     _, inverted = cv2.threshold(image, math.ceil(threshold) - 1, 255, cv2.THRESH_BINARY)  # 255 above, 0 up to it
     return cv2.bitwise_xor(image, inverted)
 
 
 def solarize_add(image: np.ndarray, addition: int, threshold: int = 128) -> np.ndarray:
-    """``addition`` is added to values below ``threshold``."""
+    """Add ``addition`` to values below ``threshold``."""
     return lookup(image, np.where(threshold > VALUES, (VALUES + addition).clip(0, 255), VALUES).astype(np.uint8))
 
 
 def brightness(image: np.ndarray, factor: float) -> np.ndarray:
-    """0 is black, 1 the image."""
+    """Change the brightness: 0 is black, 1 the image."""
     return blend_even(0, image, factor)
 
 
 def by_channel(image: np.ndarray, table_of: Callable[[np.ndarray], np.ndarray | None]) -> np.ndarray:
-    """Each channel through the table (256,) that ``table_of`` makes of its histogram (256,); None: as it is.
+    """Look each channel up in the table (256,) that ``table_of`` makes of its histogram (256,); None: as it is.
 
     Channel by channel, since OpenCV looks up and counts twice as fast in contiguous bytes. Tables are best made by
     arrays' methods: after an image was decoded, NumPy's functions in Python (``flatnonzero``, ``cumsum``) take 20
@@ -79,7 +79,7 @@ def by_channel(image: np.ndarray, table_of: Callable[[np.ndarray], np.ndarray | 
 
 
 def equalize(image: np.ndarray) -> np.ndarray:
-    """Each channel with an even histogram."""
+    """Give each channel an even histogram."""
 
     def table(counts: np.ndarray) -> np.ndarray | None:
         below = counts.cumsum() - counts
@@ -90,7 +90,7 @@ def equalize(image: np.ndarray) -> np.ndarray:
 
 
 def autocontrast(image: np.ndarray, real: type[np.floating] = np.float32) -> np.ndarray:
-    """Each channel stretched to 0..255, computed in the precision ``real``, which shows in a few values."""
+    """Stretch each channel to 0..255, computed in the precision ``real``, which shows in a few values."""
 
     def table(counts: np.ndarray) -> np.ndarray | None:
         found = counts.nonzero()[0]
@@ -102,7 +102,7 @@ def autocontrast(image: np.ndarray, real: type[np.floating] = np.float32) -> np.
 
 
 def cutout(image: np.ndarray, half: int, down: float, right: float) -> np.ndarray:
-    """A grey square of side 2 * ``half`` pixels around the pixel at these shares of height and width."""
+    """Paint a grey square of side 2 * ``half`` pixels around the pixel at these shares of height and width."""
     y, x = int(down * image.shape[0]), int(right * image.shape[1])
     image = image.copy()
     image[max(y - half, 0) : y + half, max(x - half, 0) : x + half] = GREY
@@ -113,7 +113,7 @@ def cutout(image: np.ndarray, half: int, down: float, right: float) -> np.ndarra
 
 
 def blend(below: np.ndarray, image: np.ndarray, factor: float) -> np.ndarray:
-    """Two images."""
+    """Blend two images."""
     if factor == 1:
         return image
     mixed, base = image.astype(np.float32), below.astype(np.float32)
@@ -124,7 +124,7 @@ def blend(below: np.ndarray, image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def blend_even(below: int, image: np.ndarray, factor: float) -> np.ndarray:
-    """An image with an even grey of that value."""
+    """Blend an image with an even grey of that value."""
     mixed = np.float32(below) + np.float32(factor) * (VALUES - below).astype(np.float32)
     return lookup(image, mixed.clip(0, 255).astype(np.uint8))
 
@@ -133,7 +133,7 @@ def blend_even(below: int, image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def tf_grey(image: np.ndarray) -> np.ndarray:
-    """``rgb_to_grayscale``, (H, W)."""
+    """Return the image in grey (H, W), as ``rgb_to_grayscale`` does."""
     shares = VALUES.astype(np.float32) * np.float32(1 / 255)
     red, green, blue = cv2.split(image)
     grey = lookup(red, shares * np.float32(0.2989))
@@ -144,18 +144,21 @@ def tf_grey(image: np.ndarray) -> np.ndarray:
 
 
 def tf_color(image: np.ndarray, factor: float) -> np.ndarray:
-    """0 is grey, 1 the image."""
+    """Change the colour: 0 is grey, 1 the image."""
     return blend(cv2.cvtColor(tf_grey(image), cv2.COLOR_GRAY2RGB), image, factor)
 
 
 def tf_contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    """0 is even grey. Meant to be the image's mean, it is the number of its pixels over 256 (196 at 224x224)."""
+    """Change the contrast: 0 is even grey.
+
+    Meant to be the image's mean, it is the number of its pixels over 256 (196 at 224x224).
+    """
     height, width = image.shape[:2]
     return blend_even(min(height * width // 256, 255), image, factor)
 
 
 def tf_sharpness(image: np.ndarray, factor: float) -> np.ndarray:
-    """0 is smoothed (the border is not), 1 the image."""
+    """Change the sharpness: 0 is smoothed (the border is not), 1 the image."""
     height, width = image.shape[:2]
     # In float32 the order of the sum decides whether 7 or 6.9999995 is cut off, in one pixel of 13.
     around = lookup(image, VALUES.astype(np.float32) * (np.float32(1) / np.float32(13)))
@@ -171,7 +174,7 @@ def tf_sharpness(image: np.ndarray, factor: float) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def _tf_sources(height: int, width: int, matrix: tuple[float, ...]) -> np.ndarray:
-    """Where each pixel comes from, (H, W, 2) as (x, y), int16: rounded half away from zero."""
+    """Return where each pixel comes from, (H, W, 2) as (x, y), int16: rounded half away from zero."""
     y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)
     a, b, c, d, e, f = np.array(matrix, np.float32)
     sources = np.stack([a * x + b * y + c, d * x + e * y + f], -1).astype(np.float64)
@@ -179,14 +182,14 @@ def _tf_sources(height: int, width: int, matrix: tuple[float, ...]) -> np.ndarra
 
 
 def tf_transform(image: np.ndarray, matrix: tuple[float, ...]) -> np.ndarray:
-    """The pixel at (x, y) comes from (a x + b y + c, d x + e y + f), the nearest; from outside comes grey."""
+    """Take pixel (x, y) from (a x + b y + c, d x + e y + f), the nearest; from outside comes grey."""
     sources = _tf_sources(image.shape[0], image.shape[1], matrix)
     nothing = np.empty((0, 0), np.int16)
     return cv2.remap(image, sources, nothing, cv2.INTER_NEAREST, None, cv2.BORDER_CONSTANT, (GREY, GREY, GREY))
 
 
 def tf_rotate(image: np.ndarray, degrees: float) -> np.ndarray:
-    """Around the centre."""
+    """Rotate around the centre."""
     radians = np.float32(degrees) * np.float32(np.pi / 180)
     cos, sin = np.float32(math.cos(radians)), np.float32(math.sin(radians))  # NumPy's last bit varies with the CPU
     h, w = np.float32(image.shape[0] - 1), np.float32(image.shape[1] - 1)
@@ -198,7 +201,7 @@ def tf_rotate(image: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def _with_pillow(change: Callable[..., Image.Image]) -> Op:
-    """An operation on PIL images as one on arrays."""
+    """Return an operation on PIL images as one on arrays."""
     return lambda image, *strengths: np.array(change(Image.fromarray(image), *strengths))
 
 
@@ -208,7 +211,7 @@ def pil_transform(
     resample: Image.Resampling = Image.Resampling.NEAREST,
     fill: tuple[int, int, int] = (0, 0, 0),
 ) -> Image.Image:
-    """The pixel at (x, y) comes from (a x + b y + c, d x + e y + f); from outside comes ``fill``."""
+    """Take pixel (x, y) from (a x + b y + c, d x + e y + f); from outside comes ``fill``."""
     return image.transform(image.size, Image.Transform.AFFINE, matrix, resample, fillcolor=fill)
 
 
@@ -218,7 +221,7 @@ def pil_rotate(
     resample: Image.Resampling = Image.Resampling.NEAREST,
     fill: tuple[int, int, int] = (0, 0, 0),
 ) -> Image.Image:
-    """Around the centre, counter-clockwise."""
+    """Rotate around the centre, counter-clockwise."""
     return image.rotate(degrees, resample, fillcolor=fill)
 
 

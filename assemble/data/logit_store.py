@@ -34,7 +34,7 @@ class LogitStore:
 
     @classmethod
     def open(cls, folder: Path) -> LogitStore | None:
-        """The store in ``folder``; None where none was begun.
+        """Open the store in ``folder``; None where none was begun.
 
         Raises:
             UserError: the folder holds something else.
@@ -52,7 +52,7 @@ class LogitStore:
 
     @classmethod
     def begin(cls, folder: Path, rows: int, about: Mapping[str, str], shard: int = SHARD) -> LogitStore:
-        """An empty store. ``about``: what the logits depend on, as a few words or digits each."""
+        """Make an empty store. ``about``: what the logits depend on, as a few words or digits each."""
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"rows": rows, "shard": shard, **about}, indent=2) + "\n"
         write_whole(folder / "about.json", text)
@@ -74,7 +74,7 @@ class LogitStore:
         return [number for number in range(-(-self.rows // self.shard)) if not self._path(number).is_file()]
 
     def positions(self, number: int) -> range:
-        """The images of a shard."""
+        """Return the images of a shard."""
         return range(number * self.shard, min((number + 1) * self.shard, self.rows))
 
     def write(self, number: int, logits: np.ndarray) -> None:
@@ -112,7 +112,7 @@ class LogitStore:
                 self.write(number, np.concatenate(parts))
 
     def read(self) -> StoredLogits:
-        """The rows.
+        """Read the rows.
 
         Raises:
             UserError: shards are missing or damaged.
@@ -148,5 +148,5 @@ class StoredLogits:
         return self.shards[0].shape[1]
 
     def __getitem__(self, positions: Sequence[int]) -> np.ndarray:
-        """Positions (N,) -> logits (N, K), in the precision they are stored in."""
+        """Return the logits (N, K) at positions (N,), in the precision they are stored in."""
         return np.stack([self.shards[i // self.shard][i % self.shard] for i in positions])

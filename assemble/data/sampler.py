@@ -29,7 +29,10 @@ class _Hash(ISeedSequence):
 
 
 def rng_of(*key: int) -> np.random.Generator:
-    """A generator that follows from these numbers alone, no global or worker state. Other numbers, other streams."""
+    """Return a generator that follows from these numbers alone, no global or worker state.
+
+    Other numbers, other streams.
+    """
     return np.random.Generator(np.random.PCG64(_Hash(key)))  # type: ignore[arg-type]  # documented, not in the stubs
 
 
@@ -67,7 +70,7 @@ class EpochSampler(Sampler[Draw]):
         self.start = 0  # images at the beginning of the epoch that a resumed run has already seen
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
+        """Set the epoch; Lightning calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -84,14 +87,14 @@ class EpochSampler(Sampler[Draw]):
             yield epoch, d, i
 
     def _share(self, stream: np.ndarray) -> np.ndarray:
-        """This rank's part of the epoch's stream (k * length,), in the order in which it is loaded."""
+        """Return this rank's part of the epoch's stream (k * length,), in the order in which it is loaded."""
         used = stream[: self.steps * int(np.prod(self.layout))]
         mine = used.reshape(self.steps, *self.layout)[..., self.rank]  # (steps, k, a, b)
         return mine.swapaxes(1, 2).reshape(-1)[self.start :]
 
 
 def eval_batches(length: int, batch: int, rank: int = 0, world: int = 1) -> list[list[int]]:
-    """This rank's images ``rank::world`` in batches of at most ``batch`` (and of 2, where shards of 1s are uneven).
+    """Split this rank's images ``rank::world`` into batches of up to ``batch`` (and of 2, if shards of 1s are uneven).
 
     Every image is scored exactly once, over all ranks, and every rank has the same *number* of batches: DDP
     broadcasts the batch norm buffers in every forward pass, validation included, so one batch more on one rank would

@@ -28,7 +28,7 @@ class Scored:
 
 
 def open_scored(cfg: DataConfig, split: ScoredSplit, classes: list[str] | None = None) -> Scored:
-    """The images of one split alone: folders need no train/ then, and are not searched for images of others.
+    """Open the images of one split alone: folders need no train/ then, and are not searched for images of others.
 
     Args:
         cfg: the ``data`` part of the configuration.
@@ -54,12 +54,12 @@ def open_scored(cfg: DataConfig, split: ScoredSplit, classes: list[str] | None =
 
 
 def _called(folder: Path, cfg: DataConfig) -> str:
-    """What the images of a folder are: with ``data.val_share`` nothing is chosen on those of val/."""
+    """Return what the images of a folder are: with ``data.val_share`` nothing is chosen on those of val/."""
     return "val" if folder.name == "val" and cfg.val_share is None else "test"
 
 
 def _scored_folder(cfg: DataConfig, split: ScoredSplit) -> Path | None:
-    """The folder that has the images of one split, if there is one for it alone."""
+    """Return the folder that has the images of one split, if there is one for it alone."""
     if SOURCES.get(cfg.name) not in (imagefolder, imagenet) or not cfg.root:
         return None
     root = Path(cfg.root).expanduser()
@@ -71,14 +71,14 @@ def _scored_folder(cfg: DataConfig, split: ScoredSplit) -> Path | None:
 
 
 def cifar10(cfg: DataConfig) -> Source:
-    """CIFAR-10."""
+    """Open CIFAR-10."""
     from assemble.data.cifar import open_cifar10
 
     return open_cifar10(cfg)
 
 
 def fgvc(cfg: DataConfig) -> Source:
-    """One of torchvision's fine-grained data sets."""
+    """Open one of torchvision's fine-grained data sets."""
     from assemble.data.fgvc import open_fgvc
 
     return open_fgvc(cfg)
@@ -109,7 +109,7 @@ OWN_KEYS = {
 
 
 def open_source(cfg: DataConfig) -> Source:
-    """The data set that ``data.name`` says, with the share of its training images that is asked for."""
+    """Open the data set that ``data.name`` says, with the share of its training images that is asked for."""
     from assemble.data.train_share import reduced
 
     if cfg.name not in SOURCES:

@@ -34,7 +34,7 @@ class Split(Protocol):
     def load(self, index: int, crop: Crop) -> np.ndarray: ...
 
     def digest(self) -> str:
-        """Hex digits for which images these are, in which order: results stored by position belong to them alone."""
+        """Return hex digits for which images these are, in which order: results stored by position are theirs alone."""
         ...
 
 
@@ -83,11 +83,11 @@ class TrainSet:
         return len(self.split.labels)
 
     def tricks_at(self, epoch: int) -> list[DataTrick]:
-        """The tricks as they are in an epoch."""
+        """Return the tricks as they are in an epoch."""
         return [trick.at(epoch / self.epochs) for trick in self.tricks]
 
     def size_at(self, epoch: int) -> int:
-        """Side of an epoch's images in pixels."""
+        """Return the side of an epoch's images in pixels."""
         return self._size(self.tricks_at(epoch))
 
     def _size(self, tricks: Sequence[DataTrick]) -> int:
@@ -122,7 +122,7 @@ class EvalSet:
 
 
 def digest_of(*arrays: np.ndarray) -> str:
-    """Hex digits of what is in the arrays."""
+    """Return hex digits of what is in the arrays."""
     content = hashlib.sha256()
     for array in arrays:
         content.update(np.ascontiguousarray(array).tobytes())

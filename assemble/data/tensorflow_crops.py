@@ -29,7 +29,7 @@ _resized = Scratch()
 def distorted_box(
     width: int, height: int, scale: tuple[float, float], ratio: tuple[float, float], rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
-    """TensorFlow's ``sample_distorted_bounding_box`` as (left, top, width, height), the object being the whole image.
+    """Draw TensorFlow's ``sample_distorted_bounding_box`` (left, top, width, height); the object is the whole image.
 
     The aspect ratio is uniform in ``ratio``, then the *height* is uniform between those which give an area in ``scale``
     (shares of the image) and fit; a crop that covers less than a tenth of the image is drawn anew, aspect ratio
@@ -67,7 +67,7 @@ def _round(value: np.float32) -> int:
 
 
 def sample_bilinear(pixels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Values of uint8 (H, W, 3) at columns ``x`` (w,) and rows ``y`` (h,), float32 -> float32 (h, w, 3).
+    """Sample uint8 (H, W, 3) at columns ``x`` (w,) and rows ``y`` (h,), float32 -> float32 (h, w, 3).
 
     Beyond the border, the border's.
     """
@@ -87,7 +87,10 @@ def _check_sides(pixels: np.ndarray) -> None:
 
 @cache
 def opencv() -> ModuleType:
-    """OpenCV, in a version that interpolates exactly, on one thread: workers have one, and no pool survives a fork."""
+    """Return OpenCV, in a version that interpolates exactly, on one thread.
+
+    Workers have one, and no pool survives a fork.
+    """
     import cv2
 
     if int(cv2.__version__.partition(".")[0]) < 5:
@@ -100,7 +103,7 @@ def opencv() -> ModuleType:
 
 
 def grid(length: int, resized: int, start: int, count: int) -> np.ndarray:
-    """Where TensorFlow 1 samples ``length`` pixels for pixels ``start`` to ``start + count`` of ``resized`` ones."""
+    """Return where TensorFlow 1 samples ``length`` pixels for ``start`` to ``start + count`` of ``resized`` ones."""
     return np.arange(start, start + count, dtype=np.float32) * (np.float32(length) / np.float32(resized))
 
 
@@ -113,7 +116,7 @@ def distorted_crop(
     ratio: tuple[float, float],
     flip: float,
 ) -> np.ndarray:
-    """The training crop: a random box, mirrored with probability ``flip``, then resized -> uint8 (size, size, 3)."""
+    """Make the training crop: a random box, mirrored with probability ``flip``, resized -> uint8 (size, size, 3)."""
     left, top, w, h = distorted_box(image.width, image.height, scale, ratio, rng)
     crop = image.decode(rows=top + h)[top : top + h, left : left + w].astype(np.float32)
     _check_sides(crop)
@@ -127,7 +130,7 @@ def distorted_crop(
 
 
 def central_crop(image: ImageFile, *, size: int, short: int) -> np.ndarray:
-    """The evaluation crop: shorter side to ``short``, then the centre -> float32 (size, size, 3) on the 0-255 scale.
+    """Make the evaluation crop: shorter side to ``short``, then the centre -> float32 (size, size, 3), 0-255 scale.
 
     The resized sides are products in float32, cut off to integers: the shorter one may so become ``short - 1`` (and is
     kept from becoming less than ``size``, where the official code would fail).

@@ -21,7 +21,7 @@ from assemble.data.decode import ImageFile
 def random_crop_box(
     width: int, height: int, scale: tuple[float, float], ratio: tuple[float, float], rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
-    """Inception's random crop as (left, top, width, height).
+    """Draw Inception's random crop as (left, top, width, height).
 
     The area is uniform in ``scale`` (share of the image), the aspect ratio log-uniform in ``ratio``; after ten
     boxes that do not fit, the largest central box with an allowed ratio. The algorithm of
@@ -48,7 +48,7 @@ def random_resized_crop(
     ratio: tuple[float, float],
     flip: float,
 ) -> np.ndarray:
-    """A random crop, resized with antialiasing, then mirrored with probability ``flip`` -> uint8 (size, size, 3).
+    """Take a random crop, resized with antialiasing, mirrored with probability ``flip`` -> uint8 (size, size, 3).
 
     A JPEG that is much larger than needed is decoded at 1/2 or less, which is several times as fast. The decoded crop
     keeps at least twice the final size, so that the last resize still does the antialiasing.
@@ -65,7 +65,7 @@ def random_resized_crop(
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Antialiased bilinear resize of uint8 (H, W, 3) -> uint8 (size, size, 3).
+    """Resize uint8 (H, W, 3) bilinearly with antialiasing -> uint8 (size, size, 3).
 
     What torchvision does with tensors. It differs by at most 1 from what it does with PIL images, since both round
     between the two passes, and takes a third of the time.
@@ -84,7 +84,7 @@ def resize_box(
     size: int,
     how: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> np.ndarray:
-    """The same with Pillow, of a box (left, top, right, bottom) between pixels."""
+    """Resize a box (left, top, right, bottom), between pixels, as `resize` does but with Pillow."""
     height, width = image.shape[:2]
     box = (box[0], box[1], min(box[2], width), min(box[3], height))  # rounding may lead a little beyond
     return np.array(Image.fromarray(image).resize((size, size), how, box=box))
@@ -93,7 +93,7 @@ def resize_box(
 def center_crop_resize(
     image: ImageFile, *, size: int, short: int, how: Image.Resampling = Image.Resampling.BILINEAR
 ) -> np.ndarray:
-    """The evaluation crop: shorter side to ``short``, then the centre -> uint8 (size, size, 3).
+    """Make the evaluation crop: shorter side to ``short``, then the centre -> uint8 (size, size, 3).
 
     The same as torchvision's ``Resize`` and ``CenterCrop``, but in one go: only what the crop keeps is resized.
     """

@@ -25,7 +25,7 @@ class Subset:
 
 
 def share_of_each_class(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Rising positions of ``share`` of each class's images, rounded, at least one.
+    """Return rising positions of ``share`` of each class's images, rounded, at least one.
 
     A larger share with the same seed has those of a smaller one, too.
     """
@@ -36,21 +36,21 @@ def share_of_each_class(labels: np.ndarray, share: float, seed: int) -> np.ndarr
 
 
 def reduced(source: Source, cfg: DataConfig) -> Source:
-    """The whole data set with those images to train on that ``cfg.train_share`` chooses."""
+    """Return the whole data set with those images to train on that ``cfg.train_share`` chooses."""
     if cfg.train_share == 1:
         return source
     return replace(source, train=Subset(source.train, _chosen(source, cfg)))
 
 
 def whole(source: Source, cfg: DataConfig) -> Source:
-    """The data set that `reduced` was given."""
+    """Return the data set that `reduced` was given."""
     if cfg.train_share == 1 or not isinstance(source.train, Subset):
         return source
     return replace(source, train=source.train.split)
 
 
 def left_out(source: Source, cfg: DataConfig) -> Subset:
-    """Of the whole data set, those images to train on that ``cfg.train_share`` does not choose."""
+    """Return, of the whole data set, those images to train on that ``cfg.train_share`` does not choose."""
     return Subset(source.train, np.setdiff1d(np.arange(len(source.train.labels)), _chosen(source, cfg)))
 
 

@@ -23,7 +23,7 @@ RobustnessSet = ImageNetC | CifarC | OnTheFly | ImageNetP
 
 
 def open_set(cfg: RobustnessConfig, data: DataConfig, scored: Scored) -> RobustnessSet:
-    """The corrupted images that ``eval.corruptions`` names, for a network that is scored on these images.
+    """Open the corrupted images that ``eval.corruptions`` names, for a network that is scored on these images.
 
     Raises:
         UserError: settings that do not go together; missing, damaged or other images.

@@ -57,7 +57,7 @@ class Sequences:
 
 
 def read_video(path: Path) -> list[np.ndarray]:
-    """The frames of a video, uint8 (H, W, 3) each, red first.
+    """Read the frames of a video, uint8 (H, W, 3) each, red first.
 
     Raises:
         UserError: it cannot be decoded, or has fewer than two frames.

@@ -36,7 +36,7 @@ Load = Callable[[Any], Iterable[Any]]
 def corruption_errors(
     data: CorruptedSet, predict: Predict, load: Load, ledger: Ledger, *, offset: int = 0, shown: bool = True
 ) -> dict[str, float]:
-    """Top-1 errors in percent as ``<corruption>/<severity>``. Those that the ledger has are not computed again.
+    """Return top-1 errors in percent as ``<corruption>/<severity>``; those in the ledger are not computed again.
 
     Args:
         data: the corrupted images.
@@ -67,7 +67,7 @@ def corruption_errors(
 def perturbation_scores(
     data: ImageNetP, predict: Predict, load: Load, ledger: Ledger, *, shown: bool = True
 ) -> dict[str, tuple[float, float]]:
-    """Flip probability in percent and top-5 distance of each perturbation; arguments as in `corruption_errors`."""
+    """Return flip probability in % and top-5 distance of each perturbation; arguments as in `corruption_errors`."""
     total = sum(len(data.sequences(name)) for name in data.names)
     with bar("perturbations", "sequence", total=total, shown=shown) as shows:
         for name in data.names:
@@ -89,7 +89,7 @@ def perturbation_scores(
 def corruption_summary(
     errors: Mapping[str, float], clean: float, *, imagenet: bool, baseline: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """All scores that follow from errors ``<corruption>/<severity>``, in percent.
+    """Return all scores that follow from errors ``<corruption>/<severity>``, in percent.
 
     Args:
         errors: of `corruption_errors`.
@@ -123,7 +123,7 @@ def corruption_summary(
 def perturbation_summary(
     scores: Mapping[str, tuple[float, float]], *, imagenet: bool, baseline: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """All scores that follow from those of `perturbation_scores`; arguments as in `corruption_summary`.
+    """Return all scores that follow from `perturbation_scores`; arguments as in `corruption_summary`.
 
     AlexNet's top-5 distances are not published: mT5D needs a ``baseline``.
     """

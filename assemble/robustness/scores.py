@@ -59,12 +59,12 @@ ALEXNET_FLIPS_EXTRA = {"spatter": 5.053, "speckle_noise": 18.649, "gaussian_blur
 
 
 def relative_scores(values: Mapping[str, float], reference: Mapping[str, float]) -> dict[str, float]:
-    """100 * value / reference for all that have both: CE of errors, FR of flips, T5D of distances."""
+    """Return 100 * value / reference for all that have both: CE of errors, FR of flips, T5D of distances."""
     return {name: 100 * (value / reference[name]) for name, value in values.items() if name in reference}
 
 
 def mean_ce(errors: Mapping[str, float], reference: Mapping[str, float] = ALEXNET_ERROR) -> float:
-    """mCE: the mean over ``reference``'s corruptions of 100 * error / reference error."""
+    """Return mCE: the mean over ``reference``'s corruptions of 100 * error / reference error."""
     return fmean(100 * (errors[name] / reference[name]) for name in reference)
 
 
@@ -74,22 +74,22 @@ def mean_relative_ce(
     reference: Mapping[str, float] = ALEXNET_ERROR,
     reference_clean: float = ALEXNET_CLEAN_ERROR,
 ) -> float:
-    """Relative mCE: the same of what the corruptions add to the error without them."""
+    """Return the relative mCE: the same of what the corruptions add to the error without them."""
     return fmean(100 * ((errors[name] - clean) / (reference[name] - reference_clean)) for name in reference)
 
 
 def mean_error(errors: Mapping[str, float], names: Iterable[str] = tuple(ALEXNET_ERROR)) -> float:
-    """The mean error over corruptions, not normalised: as for CIFAR-C, and in arXiv 2001.06268 for Food-101."""
+    """Return the mean error over corruptions, not normalised: as for CIFAR-C, and in arXiv 2001.06268 for Food-101."""
     return fmean(errors[name] for name in names)
 
 
 def is_noise(perturbation: str) -> bool:
-    """Are the frames of a perturbation independent of each other? Then all are compared with the first, a clean one."""
+    """Return True where a perturbation's frames are independent: all are then compared with the first, a clean one."""
     return "noise" in perturbation
 
 
 def flip_probability(logits: Tensor, *, noise: bool) -> Tensor:
-    """How often the predicted class is another than one frame before (noise: than in the first frame).
+    """Return how often the predicted class is another than one frame before (noise: than in the first frame).
 
     Args:
         logits: (S, T, K).
@@ -103,7 +103,7 @@ def flip_probability(logits: Tensor, *, noise: bool) -> Tensor:
 
 
 def top5_distance(logits: Tensor, *, noise: bool) -> Tensor:
-    """How far the five best classes of a frame have moved in the other one, within its five best and out of them.
+    """Return how far a frame's five best classes have moved in the other one, within its five best and out of them.
 
     With sigma(i) the other rank of what is i-th, d = sum over i = 1..5 of |min(i, 6) - min(sigma(i), 6)|: it matters
     how far a class moves within the first five, and whether it leaves them, but not how far.

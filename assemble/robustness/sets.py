@@ -52,14 +52,14 @@ class CorruptedSet(Protocol):
         ...
 
     def __len__(self) -> int:
-        """Images of one corruption and severity."""
+        """Return the number of images of one corruption and severity."""
         ...
 
     def images(self, name: str, severity: int) -> Images: ...
 
 
 def central(image: np.ndarray, size: int) -> np.ndarray:
-    """The central ``size`` pixels of (H, W, 3), which are all where it has no more.
+    """Return the central ``size`` pixels of (H, W, 3), which are all where it has no more.
 
     Raises:
         UserError: it has less.
@@ -110,7 +110,7 @@ class ImageNetC:
 
 
 def _folder_of(root: Path, name: str) -> Path | None:
-    """``root/name``, or ``root/<any group>/name``."""
+    """Return ``root/name``, or ``root/<any group>/name``."""
     return next((folder for folder in (root / name, *sorted(root.glob(f"*/{name}"))) if folder.is_dir()), None)
 
 
@@ -157,7 +157,7 @@ class _Rows:
 
 
 def _array(path: Path) -> np.ndarray:
-    """Mapped, not read. No code runs from it."""
+    """Map the file, do not read it; no code runs from it."""
     if not path.is_file():
         raise UserError(f"there is no {path}: set eval.corruptions_root to the folder of the published .npy files")
     try:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def build_module(plan: Plan) -> Classifier:
-    """The network in its LightningModule, with the weights of ``model.checkpoint`` if there are any."""
+    """Build the network in its LightningModule, with the weights of ``model.checkpoint`` if there are any."""
     cfg = plan.cfg
     torch.manual_seed(cfg.seed)
     network = plan.recipe.spec.build()
@@ -57,12 +57,12 @@ def build_module(plan: Plan) -> Classifier:
 
 
 def build_companions(plan: Plan) -> list[Companion | None]:
-    """What each loss trick brings along for the pictures. What takes long to make, a trick keeps on disk."""
+    """Return what each loss trick brings along for the pictures; what takes long to make, a trick keeps on disk."""
     return [trick.companion(plan) for trick in plan.recipe.of(LossTrick)]
 
 
 def build_classifier(plan: Plan, network: nn.Module, companions: Sequence[Companion | None]) -> Classifier:
-    """The LightningModule around a network: the training step of the plan."""
+    """Build the LightningModule around a network: the training step of the plan."""
     cfg = plan.cfg
     return Classifier(
         network,
@@ -85,7 +85,7 @@ def build_classifier(plan: Plan, network: nn.Module, companions: Sequence[Compan
 
 
 def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
-    """Lightning's Trainer. ``limit_train_batches`` is the caller's to give: a `Plan` knows it in micro-batches.
+    """Build Lightning's Trainer; ``limit_train_batches`` is the caller's to give: a `Plan` knows it in micro-batches.
 
     Raises:
         UserError: devices, precision or strategy that this machine has not.
@@ -121,7 +121,7 @@ def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
 
 
 def loss_scaling(cfg: TrainerConfig) -> list[MixedPrecision]:
-    """What takes the place of ``trainer.precision`` where the loss scale is fixed.
+    """Return what takes the place of ``trainer.precision`` where the loss scale is fixed.
 
     Raises:
         UserError: this machine has no CUDA GPU.
@@ -134,7 +134,7 @@ def loss_scaling(cfg: TrainerConfig) -> list[MixedPrecision]:
 
 
 def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any]) -> list[Callback]:
-    """All of a run's callbacks, those of its tricks included; checkpoints go to ``directory``."""
+    """Build all of a run's callbacks, those of its tricks included; checkpoints go to ``directory``."""
     assert plan.data is not None
     return [
         Timer(),

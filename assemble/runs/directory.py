@@ -94,7 +94,7 @@ class Run:
 
 
 def open_run(cfg: DictConfig) -> Run:
-    """The run of a configuration: its directory made, locked and described, unless it is finished already.
+    """Open the run of a configuration: make, lock and describe its directory, unless it is finished already.
 
     Raises:
         UserError: the directory cannot be written, or another process is training this run.
@@ -129,7 +129,7 @@ def write_result(run: Run, result: dict[str, Any]) -> Path:
 
 
 def describe_result(run: Run) -> str:
-    """Lines about a finished run."""
+    """Return lines about a finished run."""
     result = run.result or {}
     metrics = ", ".join(
         f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {value}"
@@ -161,7 +161,7 @@ def lock(directory: Path) -> IO[str]:
 
 
 def trained_by(directory: Path) -> str | None:
-    """The other process that is training the run of a directory; None if nobody is. Not for that process itself."""
+    """Return the other process that trains a directory's run, None if nobody does; not for that process itself."""
     try:
         with (directory / ".lock").open("r", encoding="utf-8") as handle:
             try:

@@ -14,7 +14,7 @@ from assemble.paths import ROOT
 
 
 def describe_environment() -> dict[str, Any]:
-    """The part of result.json which says what the run was made with: hardware, versions, git_commit."""
+    """Return the part of result.json which says what the run was made with: hardware, versions, git_commit."""
     packages = {"torch": "torch", "pytorch_lightning": "pytorch-lightning", "timm": "timm", "hydra": "hydra-core"}
     return {
         "hardware": hardware(),
@@ -24,7 +24,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """The processors that this process may use."""
+    """Return the processors that this process may use."""
     hardware: dict[str, Any] = {"cpu": _cpu_name(), "cpu_count": os.cpu_count(), "gpu": None, "gpu_count": 0}
     if hasattr(os, "sched_getaffinity"):
         hardware["cpu_count"] = len(os.sched_getaffinity(0))
@@ -50,7 +50,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit(root: Path = ROOT) -> str | None:
-    """The project's commit, with ``-dirty`` where tracked files differ from it; None outside git."""
+    """Return the project's commit, with ``-dirty`` where tracked files differ from it; None outside git."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(root), *arguments]

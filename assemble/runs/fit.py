@@ -45,7 +45,7 @@ GONE = "Connection (closed|reset) by peer|ncclRemoteError|remote process exited"
 
 
 def fit(plan: Plan, run: Run) -> dict[str, Any]:
-    """Train, score, write result.json; returns its content. Goes on from ``last.ckpt`` where the run has one."""
+    """Train, score, write result.json and return its content; goes on from ``last.ckpt`` where the run has one."""
     _quiet()
     assert plan.data is not None
     cfg, console = plan.cfg, Console()
@@ -101,7 +101,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
 
 
 def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
-    """`Trainer.fit`, from the run's checkpoint where it has one."""
+    """Run `Trainer.fit`, from the run's checkpoint where it has one."""
     checkpoint = agree_on_checkpoint(trainer, run.checkpoint, run.directory / LAST)
     step = 0
     if checkpoint:
@@ -117,7 +117,7 @@ def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
 
 @contextmanager
 def _leaving() -> Iterator[None]:
-    """Around what Lightning does, whose own answer to an interrupt is to leave with exit code 1."""
+    """Wrap what Lightning does, whose own answer to an interrupt is to leave with exit code 1."""
     try:
         yield
     except SystemExit:
@@ -164,7 +164,7 @@ def _result(
 
 
 def result_table(result: dict[str, Any], run: Run) -> Table:
-    """The numbers of a finished run."""
+    """Return the numbers of a finished run as a table."""
     table = Table(title=result["run_id"], title_justify="left")
     metrics = result["metrics"]
     for column in ("top-1 %", "top-5 %", "loss", "ECE %", "params", "MACs", "epochs", "seconds"):
@@ -185,7 +185,7 @@ def result_table(result: dict[str, Any], run: Run) -> Table:
 
 
 def _quiet() -> None:
-    """What Lightning says about machines is said by our own summary, or is advice that does not fit here."""
+    """Silence what Lightning says about machines: our own summary says it, or it is advice that does not fit here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",

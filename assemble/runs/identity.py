@@ -70,7 +70,7 @@ def locate(config: dict[str, Any]) -> tuple[Path, str]:
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
-    """The whole configuration as plain values, interpolations resolved and ``drop`` applied."""
+    """Return the whole configuration as plain values, interpolations resolved and ``drop`` applied."""
     from omegaconf import OmegaConf
 
     config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True, enum_to_str=True)
@@ -121,7 +121,7 @@ def _plain_node(node: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    """What JSON can say: tuples are lists then, as they are in a configuration that was read."""
+    """Return what JSON can say: tuples become lists, as they are in a configuration that was read."""
     return json.loads(json.dumps(value, default=str))
 
 
@@ -179,12 +179,12 @@ def first_hash(config: dict[str, Any]) -> str:
 
 
 def hex_digits(settings: Mapping[str, Any]) -> str:
-    """Eight hex digits of what JSON can say, whatever the order of its keys."""
+    """Return eight hex digits of what JSON can say, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _content(path: Any) -> Any:
-    """SHA-256 of a file. As it came where there is none: who wants to read it says so."""
+    """Return SHA-256 of a file; where there is none, the path as it came: who wants to read it says so."""
     if not isinstance(path, str):
         return path
     try:
@@ -205,7 +205,7 @@ def run_name(config: dict[str, Any], digest: str) -> str:
 
 
 def command() -> str | None:
-    """The command that started this run, where Hydra runs: without the options of Hydra's own."""
+    """Return the command that started this run, where Hydra runs: without the options of Hydra's own."""
     from hydra.core.hydra_config import HydraConfig
 
     if not HydraConfig.initialized():
@@ -214,7 +214,7 @@ def command() -> str | None:
 
 
 def chosen_recipe() -> str | None:
-    """The recipe that was chosen, where Hydra runs."""
+    """Return the recipe that was chosen, where Hydra runs."""
     from hydra.core.hydra_config import HydraConfig
 
     return HydraConfig.get().runtime.choices.get("recipe") if HydraConfig.initialized() else None

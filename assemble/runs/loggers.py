@@ -21,7 +21,7 @@ EXTRAS = {"tensorboard", "mlflow"}
 
 
 def build_loggers(config: Mapping[str, Any], run: Run, tags: Sequence[str], group: str | None) -> list[Logger]:
-    """The loggers chosen in a resolved configuration, writing into the run's directory.
+    """Build the loggers chosen in a resolved configuration, writing into the run's directory.
 
     Raises:
         UserError: a logger's package is missing, or it does not know a setting.
@@ -37,7 +37,7 @@ def log_result(loggers: Sequence[Logger], result: Mapping[str, Any]) -> None:
 
 
 def log_later_result(run: Run, result: Mapping[str, Any]) -> None:
-    """`log_result` for a run whose loggers are closed: its W&B run is taken up again, by its id."""
+    """Call `log_result` for a run whose loggers are closed: its W&B run is taken up again, by its id."""
     chosen = {name: given for name, given in run.config["logger"].items() if name == "wandb"}
     loggers = build_loggers({"logger": chosen}, run, list(run.config["tricks"]), run.recipe)
     exit_code = 1
@@ -62,7 +62,7 @@ def close_loggers(loggers: Sequence[Logger], exit_code: int) -> None:
 
 
 def _build(name: str, given: dict[str, Any], run: Run, tags: Sequence[str], group: str | None) -> Logger:
-    """One logger: its settings from the config win over what the run would set."""
+    """Build one logger: its settings from the config win over what the run would set."""
     target = given.pop("_target_", None)
     if not target:
         raise UserError(f"logger '{name}' has no _target_, so it is unknown which logger it is")
@@ -81,7 +81,7 @@ def _build(name: str, given: dict[str, Any], run: Run, tags: Sequence[str], grou
 
 
 def _of_run(name: str, run: Run, tags: Sequence[str], group: str | None) -> dict[str, Any]:
-    """What a known logger is told about the run."""
+    """Return what a known logger is told about the run."""
     directory = str(run.directory)
     if name == "csv":
         return {"save_dir": directory, "name": "", "version": ""}

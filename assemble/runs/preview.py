@@ -29,7 +29,7 @@ SHOWN = 0.01
 
 
 def draw(plan: Plan, directory: str) -> list[Path]:
-    """Write the images; returns their files.
+    """Write the images and return their files.
 
     Raises:
         UserError: matplotlib is missing, or the directory cannot be written.
@@ -45,7 +45,7 @@ def draw(plan: Plan, directory: str) -> list[Path]:
 
 
 def curves(plan: Plan) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Epochs (n,), and by name the learning rate and each moving strength (n,) there."""
+    """Return epochs (n,), and by name the learning rate and each moving strength (n,) there."""
     schedule = plan.schedule
     steps = np.unique(np.linspace(0, max(schedule.total_steps - 1, 0), POINTS).astype(int))
     values = {"optim.lr": np.array([plan.optim.lr * schedule(int(step)) for step in steps])}
@@ -57,7 +57,7 @@ def curves(plan: Plan) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def schedule_figure(plan: Plan) -> Figure:
-    """One axis for each curve, one below the other."""
+    """Draw one axis for each curve, one below the other."""
     epochs, values = curves(plan)
     figure = _figure(7, 1 + 1.3 * len(values))
     axes = np.atleast_1d(figure.subplots(len(values), 1, sharex=True))
@@ -70,7 +70,7 @@ def schedule_figure(plan: Plan) -> Figure:
 
 
 def batch_figure(plan: Plan) -> Figure:
-    """Images and soft labels of the first batch of one or two epochs."""
+    """Draw images and soft labels of the first batch of one or two epochs."""
     last = plan.cfg.trainer.max_epochs - 1
     epochs = [0, last] if last and any(trick.ramps for trick in plan.recipe.tricks) else [0]
     figure = _figure(1.5 * COLUMNS, 0.4 + 1.8 * ROWS * len(epochs))
@@ -88,7 +88,7 @@ def batch_figure(plan: Plan) -> Figure:
 
 
 def preview(plan: Plan, epoch: int) -> tuple[Tensor, Tensor]:
-    """The first micro-batch of an epoch as the network sees it: uint8 (B, 3, H, W), targets (B, K)."""
+    """Return an epoch's first micro-batch as the network sees it: uint8 (B, 3, H, W), targets (B, K)."""
     assert plan.data is not None
     module = build_classifier(plan, nn.Identity(), companions=())
     loader = plan.data.train_dataloader()
@@ -105,7 +105,7 @@ def preview(plan: Plan, epoch: int) -> tuple[Tensor, Tensor]:
 
 
 def caption(target: Tensor, plan: Plan) -> str:
-    """The classes of a soft label, the largest share first."""
+    """Return the classes of a soft label, the largest share first."""
     assert plan.data is not None
     shares, classes = target.sort(descending=True)
     uniform = float(shares[-1])  # what label smoothing gave to every class is not news

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def asked_robustness(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The settings of ``eval`` that robustness scores depend on, None where none are asked for."""
+    """Return the settings of ``eval`` that robustness scores depend on, None where none are asked for."""
     asked = config["eval"]
     if not asked.get("corruptions"):
         return None
@@ -26,23 +26,23 @@ def asked_robustness(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def has_asked_scores(result: Mapping[str, Any] | None, config: Mapping[str, Any]) -> bool:
-    """Is there a result, with the scores that the configuration asks for?"""
+    """Return True where there is a result with the scores that the configuration asks for."""
     return result is not None and not (lacks_robustness(result, config) or lacks_throughput(result, config))
 
 
 def lacks_robustness(result: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Does the configuration ask for a robustness that the result has not?"""
+    """Return True where the configuration asks for a robustness that the result has not."""
     asked = asked_robustness(config)
     return asked is not None and result.get("robustness", {}).get("settings") != asked
 
 
 def lacks_throughput(result: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Does the configuration ask for a throughput that the result has not?"""
+    """Return True where the configuration asks for a throughput that the result has not."""
     return bool(config["eval"].get("throughput")) and "throughput" not in result
 
 
 def read_result(directory: Path, name: str = "result.json") -> dict[str, Any] | None:
-    """The result.json of a directory, or its evaluation.json, if it is there and whole."""
+    """Read the result.json of a directory, or its evaluation.json, if it is there and whole."""
     try:
         result = json.loads((directory / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -57,7 +57,7 @@ def write_json(path: Path, content: dict[str, Any]) -> Path:
 
 
 def yaml_text(config: Mapping[str, Any]) -> str:
-    """The content of a config.yaml."""
+    """Return the content of a config.yaml."""
     import yaml
 
     return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)

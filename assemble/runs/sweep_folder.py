@@ -34,7 +34,7 @@ class SweepFolder:
     """Labels of rows that belong on one line of a plot, in order, by the line's name."""
 
     def position(self, run_id: str) -> int | None:
-        """The place of a run in the sweep."""
+        """Return the place of a run in the sweep."""
         return self._places.get(run_id)
 
     def __post_init__(self) -> None:
@@ -70,14 +70,14 @@ def read_sweep(folder: Path) -> SweepFolder | None:
 
 
 def of_records(folder: Path, records: Sequence[dict[str, Any]]) -> SweepFolder:
-    """The jobs that a sweep has noted, in their order, whenever each ended."""
+    """Return the jobs that a sweep has noted, in their order, whenever each ended."""
     ordered = sorted(records, key=lambda record: record["job"])
     directories = [_here(folder, Path(record["run_directory"])) for record in ordered if record.get("run_directory")]
     return SweepFolder(folder, directories=list(dict.fromkeys(directories)))
 
 
 def sweeps_below(folder: Path) -> list[SweepFolder]:
-    """The planned ablations of a folder of runs, newest first. A damaged plan orders nothing."""
+    """Return the planned ablations of a folder of runs, newest first. A damaged plan orders nothing."""
     plans = []
     for path in sorted((folder / "sweeps").glob("*/plan.json"), reverse=True):
         try:
@@ -90,6 +90,6 @@ def sweeps_below(folder: Path) -> list[SweepFolder]:
 
 
 def _here(folder: Path, directory: Path) -> Path:
-    """A run's directory, which may have been moved with the sweep's, or named from another working directory."""
+    """Return a run's directory, which may have moved with the sweep's or be named from another working directory."""
     beside = folder.parent.parent / directory.name
     return beside if beside.is_dir() or not directory.is_dir() else directory

@@ -42,7 +42,7 @@ class Job:
 
     @classmethod
     def of(cls, cfg: DictConfig, overrides: Iterable[str], row: str) -> Job:
-        """The job of a composed configuration."""
+        """Return the job of a composed configuration."""
         from assemble.config.selection import active_tricks
 
         return cls(
@@ -60,7 +60,7 @@ class Job:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Job:
-        """The job that a plan.json describes; one of an earlier version may say less."""
+        """Return the job that a plan.json describes; one of an earlier version may say less."""
         known: dict[str, Any] = {"output_dir": "", "row": "", "seed": 0, "model": "", "data": "", "epochs": 0, **record}
         known |= {key: tuple(known.get(key) or ()) for key in ("overrides", "tricks")}
         return cls(**{own.name: known[own.name] for own in fields(cls) if own.name in known})
@@ -120,7 +120,7 @@ class SweepPlan:
         return cls(content.get("mode") or "", jobs, orders or (), skipped or (), lines or {})
 
     def show(self) -> None:
-        """Print it."""
+        """Print the plan."""
         from rich.console import Console
         from rich.markup import escape
         from rich.table import Table
@@ -164,8 +164,10 @@ def read_object(path: Path, text: str) -> dict[str, Any]:
 
 
 def estimate(remaining: Sequence[Job], jobs: Sequence[Job]) -> str:
-    """How long the remaining jobs will train, judged by finished runs: the same row first, then the same sweep, then
-    any below the output directories with the same network and data.
+    """Return how long the remaining jobs will train, judged by finished runs.
+
+    Those of the same row first, then of the same sweep, then any below the output directories with the same network
+    and data.
     """
     own = [(job, result) for job in jobs if (result := job.result) and _timed(result)]
     folders = {job.output_dir: Path(job.output_dir).expanduser() for job in jobs}
@@ -194,12 +196,12 @@ def _timed(result: Mapping[str, Any]) -> bool:
 
 
 def count(number: int, noun: str) -> str:
-    """``1 job``, ``2 jobs``."""
+    """Return a number with its noun: ``1 job``, ``2 jobs``."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit that suits them."""
+    """Return seconds in the unit that suits them."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"

@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 
 
 def wandb_key() -> bool:
-    """Is the user logged in to W&B?"""
+    """Return True where the user is logged in to W&B."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
@@ -25,5 +25,5 @@ def wandb_key() -> bool:
 
 
 def offline() -> dict[str, Any]:
-    """What to tell ``wandb.init`` besides: not to ask for a key, unless the user has said how it should go."""
+    """Return what else to tell ``wandb.init``: not to ask for a key, unless the user has said how it should go."""
     return {} if "WANDB_MODE" in os.environ or wandb_key() else {"mode": "offline"}

@@ -27,7 +27,7 @@ def check() -> None:
 
 
 def last_map(network: nn.Module, images: Tensor) -> nn.Module:
-    """The outermost module among those whose output is the last map (N, C, H, W) of more than one place.
+    """Return the outermost module among those whose output is the last map (N, C, H, W) of more than one place.
 
     Raises:
         UserError: there is none, as in a transformer of tokens.
@@ -51,7 +51,7 @@ def last_map(network: nn.Module, images: Tensor) -> nn.Module:
 
 
 def activation_map(predict: Predictor, image: np.ndarray) -> np.ndarray:
-    """How much each pixel of (H, W, 3) speaks for the most probable class: float32 (H, W) in [0, 1]."""
+    """Return how much each pixel of (H, W, 3) speaks for the most probable class: float32 (H, W) in [0, 1]."""
     from pytorch_grad_cam import GradCAM
 
     trained = predict.trained
@@ -61,7 +61,7 @@ def activation_map(predict: Predictor, image: np.ndarray) -> np.ndarray:
 
 
 def draw(path: Path, image: np.ndarray, strength: np.ndarray) -> None:
-    """The image beside itself under its map."""
+    """Draw the image beside itself under its map."""
     from pytorch_grad_cam.utils.image import show_cam_on_image
 
     pixels = np.rint(image).clip(0, 255).astype(np.uint8)

@@ -10,7 +10,7 @@ SYNSET = re.compile(r"n\d{8}")
 
 
 def output_names(outputs: int, classes: Sequence[str] | None, offset: int = 0) -> list[str]:
-    """A name for each output: the data's classes, ImageNet's where there are 1,000 of no known name, else numbers.
+    """Name each output: the data's classes, ImageNet's where there are 1,000 of no known name, else numbers.
 
     Args:
         outputs: K.
@@ -24,14 +24,14 @@ def output_names(outputs: int, classes: Sequence[str] | None, offset: int = 0) -
 
 
 def synsets() -> list[str]:
-    """The folder names of ImageNet-1k, in order."""
+    """Return the folder names of ImageNet-1k, in order."""
     from timm.data.imagenet_info import ImageNetInfo
 
     return ImageNetInfo().label_names()
 
 
 def in_words(classes: Sequence[str]) -> list[str]:
-    """WordNet's numbers as words; other names as they are."""
+    """Return WordNet's numbers as words, other names as they are."""
     if not any(SYNSET.fullmatch(name) for name in classes):
         return list(classes)
     from timm.data.imagenet_info import ImageNetInfo
@@ -42,5 +42,5 @@ def in_words(classes: Sequence[str]) -> list[str]:
 
 
 def is_imagenet(classes: Sequence[str], data: str) -> bool:
-    """Are these ImageNet-1k's classes? AlexNet's errors are measured on them, and a measure for them alone."""
+    """Return True for ImageNet-1k's classes: AlexNet's errors are measured on them, and a measure for them alone."""
     return len(classes) == 1000 and (data == "imagenet" or all(map(SYNSET.fullmatch, classes)))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def configure(values: Mapping[str, Any], trained: Trained | None = None) -> DictConfig:
-    """All of it: defaults, what the run had, ``data=NAME``, what the network wants, and the user's values.
+    """Merge defaults, what the run had, ``data=NAME``, what the network wants, and the user's values.
 
     Raises:
         UserError: the run's configuration is of another version of this project.

@@ -17,7 +17,7 @@ READABLE = 40
 
 
 def class_rows(confusion: np.ndarray, names: Sequence[str]) -> list[tuple[str, int, float, str, int]]:
-    """(class, images, accuracy in percent, what it is mistaken for most often, how often), of classes with any."""
+    """Return (class, images, accuracy in %, what it is mistaken for most often, how often), of classes with any."""
     rows = []
     for i, counts in enumerate(confusion):
         if not counts.sum():
@@ -31,7 +31,7 @@ def class_rows(confusion: np.ndarray, names: Sequence[str]) -> list[tuple[str, i
 
 
 def write_tables(folder: Path, confusion: np.ndarray, names: Sequence[str]) -> None:
-    """``classes.csv``, a line for each class, and ``confusion.csv``, true classes down and predicted ones across."""
+    """Write ``classes.csv``, a line a class, and ``confusion.csv``, true classes down and predicted ones across."""
     head = ("class", "images", "top1", "mistaken_for", "times")
     _write(folder / "classes.csv", [head, *class_rows(confusion, names)])
     matrix = [[name, *counts] for name, counts in zip(names, confusion.tolist(), strict=True)]
@@ -45,7 +45,7 @@ def _write(path: Path, rows: Sequence[Sequence[Any]]) -> None:
 
 
 def draw(path: Path, confusion: np.ndarray, names: Sequence[str]) -> bool:
-    """The matrix as an image, each row in shares of its class; False where matplotlib is not installed."""
+    """Draw the matrix, each row in shares of its class; return False where matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:

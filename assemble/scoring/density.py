@@ -42,7 +42,7 @@ class Child:
         self._load = Loading(cfg.eval.batch_size or cfg.data.batch_size, cfg.data.num_workers, device)
 
     def top1(self, trick: DataTrick, seed: int) -> float:
-        """Accuracy in % on those images, each cropped as in training and then augmented once."""
+        """Return the accuracy in % on those images, each cropped as in training and then augmented once."""
         augmented = TrainSet(self._kept, self._crop, self._cfg.image_size, tricks=[trick], seed=seed)
         outputs, offset = self._predict.trained.classes, self._cfg.label_offset
         return score(self._predict, self._load(_Once(augmented)), outputs, offset).metrics["top1"]

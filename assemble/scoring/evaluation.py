@@ -102,7 +102,7 @@ def _predict(cfg: EvaluateConfig, predict: Predictor, source: str) -> None:
 
 
 def _folder_names(cfg: EvaluateConfig, trained: Trained) -> list[str] | None:
-    """The classes of a run of an earlier version, which kept no names, if its images are still there."""
+    """Return the classes of a run of an earlier version, which kept no names, if its images are still there."""
     try:
         return open_scored(cfg.data, cfg.eval.split).classes if trained.config else None
     except UserError:
@@ -160,7 +160,7 @@ def _score(cfg: EvaluateConfig, plain: dict[str, Any], predict: Predictor, loadi
 
 
 def _open(cfg: EvaluateConfig, trained: Trained) -> Scored:
-    """The images, with labels that are outputs of the network.
+    """Open the images, with labels that are outputs of the network.
 
     A network of ImageNet's 1,000 classes takes images of some of them, where folders have ImageNet's names.
 
@@ -186,7 +186,7 @@ def _open(cfg: EvaluateConfig, trained: Trained) -> Scored:
 def _clean_scores(
     about: dict[str, Any], scored: Scored, predict: Predictor, loading: Loading, folder: Path, cfg: EvaluateConfig
 ) -> dict[str, Any]:
-    """Accuracy, loss, calibration and confusions; evaluation.json is written last."""
+    """Return accuracy, loss and calibration, and write confusions; evaluation.json is written last."""
     images, outputs = EvalSet(scored.images, scored.crop), predict.trained.classes
     offset = cfg.data.label_offset
     names = output_names(outputs, scored.classes, offset)
@@ -206,7 +206,7 @@ def _clean_scores(
 
 
 def _baseline(file: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The block ``robustness`` of another evaluation, or of a run's result.
+    """Read the block ``robustness`` of another evaluation, or of a run's result.
 
     Raises:
         UserError: it has none, or one of other images.
@@ -226,7 +226,7 @@ def _baseline(file: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _folder(cfg: EvaluateConfig, name: str) -> Path:
-    """A folder of ``output_dir``, made."""
+    """Make a folder of ``output_dir`` and return it."""
     folder = Path(cfg.output_dir).expanduser() / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -236,7 +236,7 @@ def _folder(cfg: EvaluateConfig, name: str) -> Path:
 
 
 def _label(source: str) -> str:
-    """A source as a part of a file name: a run's checkpoint by the run's name."""
+    """Return a source as a part of a file name: a run's checkpoint by the run's name."""
     path = Path(source.removeprefix("timm:").replace("@", "/"))
     run = f"{path.parent.resolve().name}-" if path.is_file() and path.with_name("config.yaml").is_file() else ""
     name = f"{run}{path.stem}" if path.suffix else source.removeprefix("timm:")
@@ -244,7 +244,7 @@ def _label(source: str) -> str:
 
 
 def _digest(about: Mapping[str, Any]) -> str:
-    """Eight hex digits for what was evaluated, and how."""
+    """Return eight hex digits for what was evaluated, and how."""
     return hex_digits({key: value for key, value in about.items() if key != "source"})
 
 
@@ -269,7 +269,7 @@ def _print(console: Console, result: Mapping[str, Any], folder: Path) -> None:
 
 
 def _weakest(folder: Path) -> Table:
-    """The classes that are recognised least often."""
+    """Return a table of the classes that are recognised least often."""
     with (folder / "classes.csv").open(newline="", encoding="utf-8") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: float(row["top1"]))[:WEAKEST]
     table = Table(title="weakest classes (all: classes.csv)", title_justify="left")

@@ -57,7 +57,7 @@ def score_run(cfg: Config, run: Run) -> None:
 
 
 def _robustness(cfg: Config, run: Run, trained: Trained, device: torch.device, clean: float) -> Mapping[str, Any]:
-    """In the run's precision."""
+    """Measure robustness in the run's precision."""
     settings, precision = asked_robustness(run.config), cfg.trainer.precision
     assert settings is not None
     scored = open_scored(cfg.data, ScoredSplit.test)

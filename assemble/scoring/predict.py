@@ -15,7 +15,7 @@ from assemble.scoring.predictor import Predictor
 
 
 def image_files(named: Sequence[str]) -> list[Path]:
-    """The files named, and those in the folders named.
+    """List the files named, and those in the folders named.
 
     Raises:
         UserError: there is no such file, or no image in a folder.
@@ -31,13 +31,13 @@ def image_files(named: Sequence[str]) -> list[Path]:
 
 
 def batch_of(image: np.ndarray) -> Tensor:
-    """(H, W, 3) -> (1, 3, H, W)."""
+    """Turn an image (H, W, 3) into a batch (1, 3, H, W)."""
     return torch.from_numpy(np.ascontiguousarray(image)).movedim(-1, 0)[None]
 
 
 def most_probable(
     predict: Predictor, image: np.ndarray, names: Sequence[str], count: int = 5
 ) -> list[tuple[str, float]]:
-    """(class, probability in percent), the most probable first."""
+    """Return (class, probability in percent), the most probable first."""
     shares, places = predict(batch_of(image))[0].softmax(0).topk(min(count, len(names)))
     return [(names[int(place)], 100 * float(share)) for place, share in zip(places, shares, strict=True)]

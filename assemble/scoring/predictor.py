@@ -74,14 +74,14 @@ class Loading:
         self._more: dict[str, Any] = {"num_workers": min(workers, cores()), "pin_memory": device.type == "cuda"}
 
     def __call__(self, images: Items) -> DataLoader[Any]:
-        """Batches (images (N, 3, H, W), labels (N,)) in order."""
+        """Return a loader of batches (images (N, 3, H, W), labels (N,)) in order."""
         return DataLoader(images, batch_size=self._batch, collate_fn=collate, **self._more)  # type: ignore[arg-type]
 
     def sequences(self, videos: Items) -> DataLoader[Any]:
-        """Frames (T, 3, H, W) of one sequence after the other."""
+        """Return a loader of the frames (T, 3, H, W) of one sequence after the other."""
         return DataLoader(videos, batch_size=None, collate_fn=frames_first, **self._more)  # type: ignore[arg-type]
 
 
 def frames_first(frames: np.ndarray) -> Tensor:
-    """(T, H, W, 3) -> (T, 3, H, W)."""
+    """Turn frames (T, H, W, 3) into (T, 3, H, W)."""
     return torch.from_numpy(frames).movedim(-1, -3)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def rebuild(config: Mapping[str, Any], num_classes: int) -> nn.Module:
-    """The network, tricks included, that a resolved configuration (plain values) describes; its weights are random.
+    """Build the network, tricks included, of a resolved configuration (plain values); its weights are random.
 
     Raises:
         UserError: the configuration is of another version of this project.
@@ -39,7 +39,7 @@ def rebuild(config: Mapping[str, Any], num_classes: int) -> nn.Module:
 
 
 def rebuilt_data(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``data`` part of a resolved configuration (plain values) as the run's tricks changed it."""
+    """Return the ``data`` part of a resolved configuration (plain values) as the run's tricks changed it."""
     from tricks import create
 
     data = config["data"]

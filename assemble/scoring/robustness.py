@@ -42,7 +42,7 @@ def robustness(
     baseline: Mapping[str, Any] | None = None,
     shown: bool = True,
 ) -> dict[str, Any]:
-    """The block ``robustness`` of a result. What is computed is kept in ``folder`` bit by bit.
+    """Return the block ``robustness`` of a result; what is computed is kept in ``folder`` bit by bit.
 
     Args:
         images: of `open_set`, for a network that is scored on ``scored``.
@@ -65,13 +65,13 @@ def robustness(
 
 
 def _digest(about: Mapping[str, Any]) -> str:
-    """Hex digits of all that an error depends on."""
+    """Return hex digits of all that an error depends on."""
     kept = {key: value for key, value in about.items() if key not in ("extra", "baseline")}
     return hex_digits(kept)
 
 
 def with_robustness(result: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
-    """A result with the block in it and one number of it among the metrics, in the place of an earlier one's."""
+    """Return a result with the block in it and one number of it among the metrics, replacing an earlier one's."""
     kept = {name: value for name, value in result["metrics"].items() if name not in {*HEADLINES, *HEADLINES.values()}}
     key = next(name for name in HEADLINES if name in block)
     name = key if block.get("frost_comparable", True) else HEADLINES[key]
@@ -79,7 +79,7 @@ def with_robustness(result: Mapping[str, Any], block: Mapping[str, Any]) -> dict
 
 
 def table(block: Mapping[str, Any]) -> Table:
-    """The block for the terminal: a line for each corruption or perturbation, the means below."""
+    """Return the block as a table for the terminal: a line for each corruption or perturbation, the means below."""
     shown = Table(title=f"robustness: {block['settings']['corruptions']}", title_justify="left")
     columns = {
         "error": "top-1 error %",

@@ -64,7 +64,7 @@ class Trained:
     def of(
         cls, name: str, network: nn.Module, classes: int, size: int, mean: Sequence[float], std: Sequence[float]
     ) -> Trained:
-        """In evaluation mode, without gradients, channels last."""
+        """Return the network as a `Trained`, in evaluation mode, without gradients, channels last."""
         network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         shift, scale = (torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in (mean, std))
         view = {"image_size": size, "mean": list(mean), "std": list(std)}
@@ -72,11 +72,11 @@ class Trained:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Images of any size -> logits in float32. Goes to the images' device, under the autocast of the caller."""
+        """Return float32 logits of images of any size; goes to their device, under the autocast of the caller."""
         return self.network(self.normalised(images)).float()
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Images of any size -> what the network takes, on the images' device, where the network follows."""
+        """Turn images of any size into what the network takes, on the images' device; the network follows there."""
         if self.mean.device != images.device:
             self.network.to(images.device)
             self.mean, self.std = self.mean.to(images.device), self.std.to(images.device)
@@ -86,12 +86,12 @@ class Trained:
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def shown(self, size: int, mean: Sequence[float], std: Sequence[float]) -> Trained:
-        """The same network, with images of another size, or normalised otherwise."""
+        """Return the same network, with images of another size, or normalised otherwise."""
         shift, scale = (torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in (mean, std))
         return replace(self, size=size, mean=shift, std=scale)
 
     def digest(self) -> str:
-        """The name, and hex digits that change with any weight or with the normalisation of the input."""
+        """Return the name, and hex digits that change with any weight or with the normalisation of the input."""
         state = {**self.network.state_dict(), "mean": self.mean, "std": self.std}
         content = hashlib.sha256()
         for key, value in state.items():
@@ -101,7 +101,7 @@ class Trained:
 
 
 def open_trained(source: str, size: int | None = None, *, averaged: bool | None = None) -> Trained:
-    """The network that ``source`` names; ``size`` in the place of its own image size.
+    """Open the network that ``source`` names; ``size`` in the place of its own image size.
 
     Args:
         source: a checkpoint of ours, or weights with a run's config.yaml beside them; ``timm:NAME``, with timm's
@@ -178,7 +178,7 @@ def _timm(source: str) -> Trained:
 
 
 def _efficientnet_lite0() -> Trained:
-    """EfficientNet-Lite0 for ImageNet's 1,000 classes, converted from the official TensorFlow weights.
+    """Load EfficientNet-Lite0 for ImageNet's 1,000 classes, converted from the official TensorFlow weights.
 
     The package holds a state_dict for a code of its own, whose layers are timm's in the same order.
     """
@@ -199,7 +199,7 @@ def _efficientnet_lite0() -> Trained:
 
 
 def _filled(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """The network with these weights, all of them."""
+    """Load these weights, all of them, into the network and return it."""
     if reason := misfit(state, network.state_dict()):
         raise UserError(f"the weights are of another network: {reason}")
     network.load_state_dict(state)

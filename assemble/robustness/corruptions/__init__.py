@@ -41,7 +41,7 @@ def corrupt(
     textures: Textures | None = None,
     jpeg: bool = False,
 ) -> np.ndarray:
-    """A corrupted copy of ``image``, uint8 (H, W, 3) or (H, W) with sides of at least 28 pixels; of its shape.
+    """Return a corrupted copy of ``image``, uint8 (H, W, 3) or (H, W), sides of at least 28 pixels; of its shape.
 
     ``preset`` says whose strengths to take: ImageNet-C's (224 pixels), Tiny-ImageNet-C's (64) or CIFAR-10-C's (32).
     They are in pixels, whatever the image's size. ``textures`` is what frost is made of (`textures.py`): by default
@@ -69,14 +69,14 @@ def corrupt(
 
 
 def corruption_rng(seed: int, index: int, name: str, severity: int) -> np.random.Generator:
-    """The generator for one corruption of the image ``index``: the same whatever is done before, and by whom."""
+    """Return the generator for one corruption of image ``index``: the same whatever is done before, and by whom."""
     import numpy as np
 
     return np.random.default_rng([seed, index, zlib.crc32(name.encode()), severity])
 
 
 def check(name: str, severity: int, preset: str) -> None:
-    """UserError unless there is such a corruption, severity and preset."""
+    """Raise UserError unless there is such a corruption, severity and preset."""
     if name not in CORRUPTIONS + EXTRA:
         raise UserError(suggest("corruption", name, CORRUPTIONS + EXTRA))
     if severity not in SEVERITIES:

@@ -10,12 +10,12 @@ from assemble.robustness.corruptions.randomness import Random, integers
 
 
 def gaussian_blur(x: np.ndarray, rng: Random, sigma: float) -> np.ndarray:
-    """A Gaussian filter."""
+    """Apply a Gaussian filter."""
     return filters.gaussian(x / 255, sigma)
 
 
 def defocus_blur(x: np.ndarray, rng: Random, radius: float, alias_blur: float) -> np.ndarray:
-    """The mean over a disk of ``radius`` pixels, whose rim a small Gaussian of ``alias_blur`` pixels softens."""
+    """Take the mean over a disk of ``radius`` pixels, its rim softened by a small Gaussian of ``alias_blur`` pixels."""
     reach = max(8, round(radius))
     distance = np.arange(-reach, reach + 1)
     disk = (distance[:, None] ** 2 + distance**2 <= radius**2).astype(np.float32)
@@ -25,19 +25,19 @@ def defocus_blur(x: np.ndarray, rng: Random, radius: float, alias_blur: float) -
 
 
 def motion_blur(x: np.ndarray, rng: Random, radius: int, sigma: float) -> np.ndarray:
-    """A trail of up to 2 * ``radius`` pixels in a direction within 45 degrees of the horizontal."""
+    """Blur along a trail of up to 2 * ``radius`` pixels in a direction within 45 degrees of the horizontal."""
     return filters.motion_blur(x, radius, sigma, rng.uniform(-45, 45))
 
 
 def zoom_blur(x: np.ndarray, rng: Random, stop: float, step: float) -> np.ndarray:
-    """The mean of the image and of zooms into its middle, from 1 to ``stop`` by ``step``."""
+    """Return the mean of the image and of zooms into its middle, from 1 to ``stop`` by ``step``."""
     x = (x / 255).astype(np.float32)
     factors = np.arange(1, stop, step)
     return (x + sum(filters.zoom(x, factor) for factor in factors)) / (len(factors) + 1)
 
 
 def glass_blur(x: np.ndarray, rng: Random, sigma: float, reach: int, rounds: int) -> np.ndarray:
-    """Pixels, Gaussian-blurred, take the place of others at most ``reach`` away, ``rounds`` times; blurred again."""
+    """Blur by a Gaussian, put pixels in place of others at most ``reach`` away, ``rounds`` times, and blur again."""
     x = (filters.gaussian(x / 255, sigma) * 255).astype(np.uint8)
     for _ in range(rounds):
         x = _scatter(x, rng, reach)
@@ -45,7 +45,7 @@ def glass_blur(x: np.ndarray, rng: Random, sigma: float, reach: int, rounds: int
 
 
 def _scatter(x: np.ndarray, rng: Random, reach: int) -> np.ndarray:
-    """One round of the glass: pixel by pixel from bottom right to top left, each becomes a copy of a random neighbour.
+    """Do one round of the glass: from bottom right to top left, each pixel becomes a copy of a random neighbour.
 
     The original means to swap the two, but its right side holds views of the image: the second assignment copies the
     new value back. A pixel gets what its neighbour has *at that moment*: its old value if the neighbour comes later in

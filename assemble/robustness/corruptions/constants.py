@@ -35,12 +35,12 @@ Rows = tuple[tuple[Any, ...], ...]
 
 
 def _each(*values: float) -> Rows:
-    """One argument for each severity."""
+    """Return one argument for each severity."""
     return tuple((value,) for value in values)
 
 
 def _elastic(unit: int, *rows: tuple[float, float, float]) -> Rows:
-    """(displacement, its sigma, shift of the affine map's points) in pixels, from shares of ``unit`` pixels."""
+    """Return (displacement, its sigma, shift of the affine map's points) in pixels, from shares of ``unit`` pixels."""
     return tuple(tuple(unit * share for share in row) for row in rows)
 
 

@@ -14,13 +14,13 @@ from assemble.robustness.corruptions.randomness import Random
 
 
 def brightness(x: np.ndarray, rng: Random, shift: float) -> np.ndarray:
-    """``shift`` is added to the value of HSV."""
+    """Add ``shift`` to the value of HSV."""
     value, saturation, depth = _hsv(x)
     return (value + shift).clip(0, 1) * (1 - saturation * depth)
 
 
 def saturate(x: np.ndarray, rng: Random, factor: float, shift: float) -> np.ndarray:
-    """The saturation of HSV is multiplied and shifted. Grey pixels turn red under a shift: their hue is 0.
+    """Multiply and shift the saturation of HSV; grey pixels turn red under a shift: their hue is 0.
 
     A grey image has no saturation and stays as it is.
     """
@@ -31,7 +31,7 @@ def saturate(x: np.ndarray, rng: Random, factor: float, shift: float) -> np.ndar
 
 
 def _hsv(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Value and saturation (H, W, 1) of HSV, and ``depth`` (H, W, C): value * (1 - saturation * depth) is the image.
+    """Return value, saturation (H, W, 1) of HSV, ``depth`` (H, W, C): value * (1 - saturation * depth) is the image.
 
     Depth stands for the hue. It says where each channel lies between the largest (0) and the smallest (1) of its pixel.
     """
@@ -45,28 +45,28 @@ def _hsv(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def contrast(x: np.ndarray, rng: Random, factor: float) -> np.ndarray:
-    """Distances from the channel's mean are multiplied by ``factor``."""
+    """Multiply distances from the channel's mean by ``factor``."""
     x = x / 255
     mean = x.mean((0, 1), keepdims=True)
     return (x - mean) * factor + mean
 
 
 def pixelate(x: np.ndarray, rng: Random, scale: float) -> np.ndarray:
-    """Shrunk to ``scale`` and enlarged again with a box filter."""
+    """Shrink the image to ``scale`` and enlarge it again with a box filter."""
     height, width = x.shape[:2]
     small = Image.fromarray(x.squeeze()).resize((int(width * scale), int(height * scale)), Image.Resampling.BOX)
     return np.asarray(small.resize((width, height), Image.Resampling.BOX)).reshape(x.shape)
 
 
 def jpeg_compression(x: np.ndarray, rng: Random | None, quality: int) -> np.ndarray:
-    """Through a JPEG file of ``quality``, 1 to 95."""
+    """Send the image through a JPEG file of ``quality``, 1 to 95."""
     file = BytesIO()
     Image.fromarray(x.squeeze()).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file)).reshape(x.shape)
 
 
 def elastic_transform(x: np.ndarray, rng: Random, displacement: float, sigma: float, shift: float) -> np.ndarray:
-    """A small random affine map, then every pixel moved by up to ``displacement`` pixels.
+    """Apply a small random affine map, then move every pixel by up to ``displacement`` pixels.
 
     The map takes three points around the centre to places up to ``shift`` pixels off. The moves are uniform noise
     under a Gaussian of ``sigma`` pixels, which leaves little of them.
@@ -88,7 +88,7 @@ def elastic_transform(x: np.ndarray, rng: Random, displacement: float, sigma: fl
 
 @lru_cache(maxsize=32)
 def _gaussian_matrix(size: int, sigma: float) -> np.ndarray:
-    """(size, size): times a column of ``size`` pixels, a Gaussian filter to 3 sigma on it and its mirror images.
+    """Return (size, size) which, times a column of pixels, filters it and its mirror images by a Gaussian to 3 sigma.
 
     The filter may be many times as long as the image, where two products with such a matrix take far less time.
     """
@@ -102,13 +102,13 @@ def _gaussian_matrix(size: int, sigma: float) -> np.ndarray:
 
 
 def _mirror(index: np.ndarray, size: int) -> np.ndarray:
-    """Indices of ... c b a | a b c d | d c b ... within 0 and ``size`` - 1."""
+    """Return indices of ... c b a | a b c d | d c b ... within 0 and ``size`` - 1."""
     index = index % (2 * size)
     return np.minimum(index, 2 * size - 1 - index)
 
 
 def _sample(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """``image`` (H, W, C) at fractional ``rows`` and ``columns`` (H, W), linearly interpolated, mirrored outside."""
+    """Sample ``image`` (H, W, C) at fractional ``rows`` and ``columns`` (H, W), linearly, mirrored outside."""
     height, width, channels = image.shape
     top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
     down, right = (rows - top)[..., None].astype(np.float32), (columns - left)[..., None].astype(np.float32)

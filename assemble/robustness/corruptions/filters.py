@@ -13,12 +13,15 @@ cv2.setNumThreads(0)  # loader workers run side by side; OpenCV's own threads wo
 
 
 def gaussian(x: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian filter over height and width, (H, W) or (H, W, C) floats: scikit-image's, to 4 sigma, edges repeated."""
+    """Blur (H, W) or (H, W, C) floats by a Gaussian over height and width.
+
+    It is scikit-image's: to 4 sigma, edges repeated.
+    """
     return gaussian_filter(x, (sigma, sigma, 0)[: x.ndim], mode="nearest", truncate=4)
 
 
 def motion_blur(x: np.ndarray, radius: int, sigma: float, angle: float) -> np.ndarray:
-    """ImageMagick's motion blur of a uint8 image (H, W, C), edges repeated; uint8.
+    """Apply ImageMagick's motion blur to a uint8 image (H, W, C), edges repeated; uint8.
 
     Half a Gaussian of 2 * ``radius`` + 1 taps, each one pixel further along ``angle`` (degrees, clockwise from the
     right) and rounded to whole pixels. ImageMagick works on 16 bits: the sum is rounded there, and truncated to 8 bits.
@@ -39,7 +42,7 @@ def motion_blur(x: np.ndarray, radius: int, sigma: float, angle: float) -> np.nd
 
 @lru_cache(maxsize=256)
 def _zoom_taps(size: int, factor: float) -> tuple[np.ndarray, np.ndarray]:
-    """For each of ``size`` pixels of the zoomed axis: the pixel left of its source, and the share (size,) of the next.
+    """Return, for ``size`` pixels of the zoomed axis, the pixel left of its source and the share (size,) of the next.
 
     The middle ceil(size / factor) pixels, enlarged with corner on corner to the nearest whole number of pixels, of
     which the middle ``size`` stay.
@@ -52,7 +55,7 @@ def _zoom_taps(size: int, factor: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def zoom(x: np.ndarray, factor: float) -> np.ndarray:
-    """The middle of (H, W, C) floats enlarged ``factor`` times by linear interpolation, cut to (H, W, C).
+    """Enlarge the middle of (H, W, C) floats ``factor`` times by linear interpolation, cut to (H, W, C).
 
     What scipy.ndimage.zoom of order 1 gives, faster.
     """
@@ -67,7 +70,7 @@ def zoom(x: np.ndarray, factor: float) -> np.ndarray:
 
 
 def between(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """From ``a`` to ``b`` by ``share``, into ``b``: a + t (b - a), which keeps what is flat exactly flat."""
+    """Interpolate from ``a`` to ``b`` by ``share``, into ``b``: a + t (b - a) keeps what is flat exactly flat."""
     b -= a
     b *= share
     b += a

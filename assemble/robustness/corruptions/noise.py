@@ -8,17 +8,17 @@ from assemble.robustness.corruptions.randomness import Random
 
 
 def gaussian_noise(x: np.ndarray, rng: Random, scale: float) -> np.ndarray:
-    """Normal noise of standard deviation ``scale`` is added."""
+    """Add normal noise of standard deviation ``scale``."""
     return x / 255 + rng.normal(size=x.shape, scale=scale)
 
 
 def shot_noise(x: np.ndarray, rng: Random, photons: float) -> np.ndarray:
-    """Poisson noise, with ``photons`` expected at white."""
+    """Apply Poisson noise, with ``photons`` expected at white."""
     return rng.poisson(x / 255 * photons) / photons
 
 
 def impulse_noise(x: np.ndarray, rng: Random, amount: float) -> np.ndarray:
-    """A share ``amount`` of all values (each channel of a pixel by itself) turns white or black, half each.
+    """Turn a share ``amount`` of all values (each channel of a pixel by itself) white or black, half each.
 
     scikit-image's salt and pepper: one uniform number for each value decides whether, a second one which.
     """
@@ -28,6 +28,6 @@ def impulse_noise(x: np.ndarray, rng: Random, amount: float) -> np.ndarray:
 
 
 def speckle_noise(x: np.ndarray, rng: Random, scale: float) -> np.ndarray:
-    """Normal noise of standard deviation ``scale`` times the value is added."""
+    """Add normal noise of standard deviation ``scale`` times the value."""
     x = x / 255
     return x + x * rng.normal(size=x.shape, scale=scale)

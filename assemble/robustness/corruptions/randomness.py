@@ -14,6 +14,6 @@ Random = np.random.Generator | np.random.RandomState
 
 
 def integers(rng: Random, low: int, high: int, size: tuple[int, ...] | None = None) -> np.ndarray:
-    """Whole numbers from ``low`` up to, not including, ``high``."""
+    """Draw whole numbers from ``low`` up to, not including, ``high``."""
     draw = rng.randint if isinstance(rng, np.random.RandomState) else rng.integers
     return np.asarray(draw(low, high, size=size))

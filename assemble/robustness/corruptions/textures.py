@@ -44,14 +44,14 @@ class Textures:
     """Whether results on them compare with published ones: they are the original's files, byte for byte."""
 
     def at_least(self, index: int, scale: float, height: int, width: int) -> np.ndarray:
-        """Image ``index`` resized by ``scale``, or by more where it would not be larger than (height, width)."""
+        """Resize image ``index`` by ``scale``, or by more where it would not be larger than (height, width)."""
         image = self.images[index]
         scale = max(scale, (height + 2) / image.shape[0], (width + 2) / image.shape[1])
         return image if scale == 1 else cv2.resize(image, None, fx=scale, fy=scale)
 
 
 def from_folder(folder: str | Path) -> Textures:
-    """The files frost1.png, frost2.png, frost3.png, frost4.jpg, frost5.jpg in ``folder``; else UserError."""
+    """Read frost1.png, frost2.png, frost3.png, frost4.jpg, frost5.jpg in ``folder``; else UserError."""
     folder = Path(folder).expanduser()
     contents = {name: _read(folder / name) for name in FILES}
     digests = {name: hashlib.sha256(content).hexdigest()[:16] for name, content in contents.items()}
@@ -75,7 +75,7 @@ def _decode(content: bytes, path: Path) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def installed() -> Textures:
-    """From an installed package, else drawn."""
+    """Return the textures of an installed package, else drawn ones."""
     return next((from_folder(folder) for folder in _package_folders()), None) or drawn()
 
 
@@ -90,7 +90,7 @@ def _package_folders() -> Iterator[Path]:
 
 @lru_cache(maxsize=1)
 def drawn(side: int = 600) -> Textures:
-    """Bluish needles on patchy ice, always the same: noise, blurred along directions of growth."""
+    """Draw bluish needles on patchy ice, always the same: noise, blurred along directions of growth."""
     rng = np.random.default_rng(0)
     return Textures(tuple(_crystals(rng, side) for _ in range(DRAWN)), "drawn", comparable=False)
 
@@ -109,6 +109,6 @@ def _crystals(rng: np.random.Generator, side: int) -> np.ndarray:
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
-    """From 0 to 1, but for the outermost percent at both ends."""
+    """Scale to 0..1, but for the outermost percent at both ends, which is clipped."""
     low, high = np.percentile(x, (1, 99))
     return ((x - low) / (high - low)).clip(0, 1)

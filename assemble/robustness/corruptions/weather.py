@@ -28,7 +28,7 @@ def snow(
     sigma: float,
     blend: float,
 ) -> np.ndarray:
-    """Flakes in motion, once as they are and once turned by 180 degrees, on a whitened image.
+    """Draw flakes in motion, once as they are and once turned by 180 degrees, on a whitened image.
 
     Flakes are normal noise, enlarged ``zoom`` times, where above ``threshold``. The share 1 - ``blend`` of the image
     is whitened.
@@ -46,7 +46,7 @@ def snow(
 def frost(
     x: np.ndarray, rng: Random, image_weight: float, frost_weight: float, scale: float, *, textures: Textures
 ) -> np.ndarray:
-    """A random part of one of the first five ``textures`` (the original names six, and never draws the last)."""
+    """Blend in a random part of one of the first five ``textures``; the original names six and never draws the last."""
     height, width, channels = x.shape
     texture = textures.at_least(int(integers(rng, 0, DRAWN)), scale, height, width)
     top = int(integers(rng, 0, texture.shape[0] - height))
@@ -58,7 +58,7 @@ def frost(
 
 
 def fog(x: np.ndarray, rng: Random, strength: float, decay: float) -> np.ndarray:
-    """A plasma fractal is added; the brightest value stays what it was."""
+    """Add a plasma fractal; the brightest value stays what it was."""
     x = x / 255
     height, width = x.shape[:2]
     white = x.max()
@@ -67,7 +67,7 @@ def fog(x: np.ndarray, rng: Random, strength: float, decay: float) -> np.ndarray
 
 
 def plasma(size: int, decay: float, rng: Random) -> np.ndarray:
-    """Height map (size, size) from 0 to 1 by the diamond-square algorithm on a torus; ``size`` is a power of two.
+    """Make a height map (size, size), 0 to 1, by the diamond-square algorithm on a torus; ``size`` is a power of two.
 
     Each new point is the mean of its four neighbours and a random shift, which falls by ``decay`` from scale to scale.
     """
@@ -96,7 +96,7 @@ def plasma(size: int, decay: float, rng: Random) -> np.ndarray:
 def spatter(
     x: np.ndarray, rng: Random, mean: float, scale: float, sigma: float, threshold: float, amount: float, liquid: str
 ) -> np.ndarray:
-    """Drops of ``liquid``, "water" or "mud", where Gaussian-blurred normal noise is above ``threshold``.
+    """Add drops of ``liquid``, "water" or "mud", where Gaussian-blurred normal noise is above ``threshold``.
 
     ``amount`` is the weight of the brightest water, and the sigma in pixels by which mud is blurred.
     """
@@ -111,12 +111,12 @@ def spatter(
 
 
 def _colour(rgb: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """``rgb`` with as many channels as the image has, float32."""
+    """Return ``rgb`` with as many channels as the image has, float32."""
     return (rgb if x.shape[2] == 3 else GREY @ rgb[:, None]).astype(np.float32)
 
 
 def _glitter(layer: np.ndarray, amount: float) -> np.ndarray:
-    """How much light drops of water add, float32 (H, W) up to ``amount``: most some way off their edges, in relief."""
+    """Return the light that water drops add, float32 (H, W) up to ``amount``: most some way off edges, in relief."""
     drops = (layer * 255).astype(np.int64).astype(np.uint8)  # what is above 1 wraps around, as in the original
     depth = cv2.distanceTransform(255 - cv2.Canny(drops, 50, 150), cv2.DIST_L2, 5)
     depth = cv2.blur(np.minimum(depth, 20), (3, 3)).astype(np.uint8)
