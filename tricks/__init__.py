@@ -23,7 +23,10 @@ FOLDER = Path(__file__).parent
 
 @cache
 def trick_names() -> dict[str, str]:
-    """List every trick by its file: name -> first line of the docstring. Imports none of them."""
+    """List every trick by its file: name -> first line of the docstring.
+
+    Imports none of them.
+    """
     files = plain_files(FOLDER, "*.py")
     return {f.stem: first_line(f) for f in files if f.stem != "base" and not f.stem.startswith("_")}
 
@@ -40,7 +43,7 @@ def load() -> dict[str, type[Trick]]:
 
 
 def node(trick: type[Trick]) -> DictConfig:
-    """The trick's parameters as OmegaConf holds them: typed, with their defaults."""
+    """Return the trick's parameters as OmegaConf holds them: typed, with their defaults."""
     from omegaconf import OmegaConf
 
     config = OmegaConf.structured(trick)
@@ -50,17 +53,17 @@ def node(trick: type[Trick]) -> DictConfig:
 
 
 def node_of(name: str) -> DictConfig:
-    """`node` of the trick of that name."""
+    """Return `node` of the trick of that name."""
     return node(_class_of(name))
 
 
 def places_of(name: str) -> set[str]:
-    """Parameters of the trick that say where something lies, and not what it is."""
+    """Return the parameters of the trick that say where something lies, and not what it is."""
     return {own.name for own in fields(_class_of(name)) if own.metadata.get("place")}
 
 
 def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any] | None]) -> list[Trick]:
-    """Trick objects from names, or from a mapping of name to parameters, which are checked as on the command line.
+    """Make tricks from names, or from a mapping of name to parameters, which are checked as on the command line.
 
     Raises:
         UserError: unknown trick or parameter, or a value of another type.
@@ -93,7 +96,7 @@ def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any] | None]) -> li
 
 
 def _class_of(name: str) -> type[Trick]:
-    """The class that ``tricks/<name>.py`` registers."""
+    """Return the class that ``tricks/<name>.py`` registers."""
     try:
         importlib.import_module(f"tricks.{name}")
     except Exception as error:  # whatever is wrong with that file; the traceback goes along as the cause

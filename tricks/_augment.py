@@ -33,7 +33,10 @@ class Space:
     def apply(
         self, draw: Callable[[np.random.Generator, Size], Iterable[Step]], image: Any, rng: np.random.Generator
     ) -> np.ndarray:
-        """A uint8 array (H, W, 3), PIL image or uint8 tensor (3, H, W) after the steps that are drawn for it."""
+        """Apply the steps that are drawn for an image.
+
+        The image is a uint8 array (H, W, 3), PIL image or uint8 tensor (3, H, W).
+        """
         array = as_image(image)
         for name, strengths in draw(rng, array.shape[:2]):
             array = self.operations[name](array, *strengths)
@@ -41,17 +44,19 @@ class Space:
 
 
 def choose(operations: Mapping[str, Op], names: str) -> dict[str, Op]:
-    """Some of the operations, in that order."""
+    """Choose some of the operations, in that order."""
     return {name: operations[name] for name in names.split()}
 
 
 def either_sign(value: float, rng: np.random.Generator) -> float:
-    """The value or, as likely, its negative."""
+    """Return the value or, as likely, its negative."""
     return value if rng.random() < 0.5 else -value
 
 
 def tensorflow_strengths(translate: float, cutout: float) -> Callable[..., Strengths]:
-    """The strengths of EfficientNet's and Assemble-ResNet's code, at level 10 the strongest (0.1 to 1.9 for colours).
+    """Return the strengths of EfficientNet's and Assemble-ResNet's code.
+
+    At level 10 they are the strongest (0.1 to 1.9 for colours).
 
     Colours have no sign: level 5 changes nothing. Posterize and Solarize are weaker at higher levels.
 
@@ -93,7 +98,7 @@ def _linspace(start: float, end: float, bins: int) -> np.ndarray:
 def pillow_strengths(
     top: int, *, rotate: float, shear: float, translate: Callable[[int], float], colour: float, posterize: int
 ) -> Callable[..., Strengths]:
-    """The strengths of torchvision's code, where level 0 is no change (but Solarize inverts 255).
+    """Return the strengths of torchvision's code, where level 0 is no change (but Solarize inverts 255).
 
     Args:
         top: the level of the strongest. Levels between whole ones are interpolated.
@@ -129,5 +134,8 @@ def pillow_strengths(
 
 
 def paper_strengths(top: int) -> Callable[..., Strengths]:
-    """AutoAugment's ranges. Its 150 pixels belonged to images of 331."""
+    """Return AutoAugment's ranges.
+
+    Its 150 pixels belonged to images of 331.
+    """
     return pillow_strengths(top, rotate=30, shear=0.3, translate=lambda side: 150 / 331 * side, colour=0.9, posterize=4)

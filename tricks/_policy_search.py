@@ -28,7 +28,7 @@ LEVELS = tuple(range(10))
 
 
 def operations_of(names: Sequence[str] | None, strengths: str) -> list[str]:
-    """The operations to choose from; None: all of the paper's that there are.
+    """Return the operations to choose from; where ``names`` is None, all of the paper's that there are.
 
     Raises:
         UserError: an unknown or no operation, or unknown strengths.
@@ -42,12 +42,12 @@ def operations_of(names: Sequence[str] | None, strengths: str) -> list[str]:
 
 
 def sub_policies_of(operations: Sequence[str]) -> int:
-    """How many different sub-policies there are."""
+    """Count the different sub-policies that there are."""
     return (len(operations) * len(PROBABILITIES) * len(LEVELS)) ** 2
 
 
 def propose(trial: Trial, operations: Sequence[str], sub_policies: int) -> Policy:
-    """A policy whose parameters ``trial`` suggests."""
+    """Make a policy whose parameters ``trial`` suggests."""
 
     def operation(place: str) -> tuple[str, float, float]:
         return (
@@ -60,7 +60,7 @@ def propose(trial: Trial, operations: Sequence[str], sub_policies: int) -> Polic
 
 
 def no_change(operations: Sequence[str], sub_policies: int) -> dict[str, Any]:
-    """Parameters for `propose` of the policy that leaves every image as it is, with operations in turn."""
+    """Return parameters for `propose` of the policy that leaves every image as it is, with operations in turn."""
     places = [f"{i}.{which}" for i in range(sub_policies) for which in ("first", "second")]
     return {
         f"{place}.{key}": value
@@ -74,12 +74,12 @@ def no_change(operations: Sequence[str], sub_policies: int) -> dict[str, Any]:
 
 
 def argument(policy: Policy) -> str:
-    """The policy as one value on the command line."""
+    """Return the policy as one value on the command line."""
     return f"[{','.join(map(_line, policy))}]".replace(" ", "")
 
 
 def policy_file(policies: Iterable[Policy], comments: Iterable[str]) -> str:
-    """A YAML file with the sub-policies of all, which ``tricks.autoaugment.policy=FILE`` takes."""
+    """Return a YAML file with the sub-policies of all, which ``tricks.autoaugment.policy=FILE`` takes."""
     lines = [f"# {line}" for line in comments]
     lines += [f"- {_line(sub_policy)}" for policy in policies for sub_policy in policy]
     return "\n".join(lines) + "\n"

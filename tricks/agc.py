@@ -39,7 +39,7 @@ class AGC(Wrapped):
 
 
 def classifier(network: nn.Module) -> nn.Module | None:
-    """The last linear layer."""
+    """Return the last linear layer."""
     return next((m for m in reversed(list(network.modules())) if isinstance(m, nn.Linear)), None)
 
 

@@ -43,7 +43,7 @@ class Form(Enum):
 
 
 def binomial(size: int) -> Tensor:
-    """The outer product of row ``size`` of Pascal's triangle with itself, (size, size), summing to one."""
+    """Return the outer product of row ``size`` of Pascal's triangle with itself, (size, size), summing to one."""
     row = torch.tensor([math.comb(size - 1, k) for k in range(size)], dtype=torch.float64)
     kernel = torch.outer(row, row)
     return (kernel / kernel.sum()).float()
@@ -82,7 +82,7 @@ class Blur(nn.Module):
 def blurred_projection(
     spec: ResNetSpec, in_channels: int, out_channels: int, stride: int, filter_size: int, padding: str
 ) -> nn.Module:
-    """Blur with the stride, 1x1 conv, batch norm; the plain projection where nothing is sub-sampled."""
+    """Build a blur with the stride, 1x1 conv, batch norm; the plain projection where nothing is sub-sampled."""
     if stride == 1:
         return projection(spec, in_channels, out_channels, stride)
     return nn.Sequential(
@@ -91,7 +91,7 @@ def blurred_projection(
 
 
 def blurred_max_pool(spec: ResNetSpec, filter_size: int, padding: str) -> nn.Module:
-    """3x3 max-pool with stride 1, then a blur with stride 2."""
+    """Build a 3x3 max-pool with stride 1, then a blur with stride 2."""
     return nn.Sequential(nn.MaxPool2d(3, 1, padding=1), Blur(spec.width, 2, filter_size, padding))
 
 

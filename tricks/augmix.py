@@ -29,12 +29,12 @@ Operation = Callable[[Image.Image, float], Image.Image]
 
 
 def affine(image: Image.Image, *matrix: float) -> Image.Image:
-    """The pixel at (x, y) comes from (a x + b y + c, d x + e y + f), black from outside."""
+    """Transform the image: the pixel at (x, y) comes from (a x + b y + c, d x + e y + f), black from outside."""
     return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
 
 
 def shift(image: Image.Image, x: int, y: int) -> Image.Image:
-    """The same for whole pixels, and many times as fast: the pixel at (i, j) comes from (i + x, j + y)."""
+    """Shift by whole pixels, many times as fast as `affine`: the pixel at (i, j) comes from (i + x, j + y)."""
     return image.crop((x, y, x + image.width, y + image.height))
 
 
@@ -65,7 +65,7 @@ Chain = Sequence[tuple[str, float]]
 
 
 def draw_chain(names: Sequence[str], severity: float, depth: int, rng: np.random.Generator) -> Chain:
-    """``depth`` operations, or 1 to 3 where it is -1, with levels from 0.1 to ``severity``."""
+    """Draw ``depth`` operations, or 1 to 3 where it is -1, with levels from 0.1 to ``severity``."""
     chain = []
     for _ in range(depth if depth > 0 else rng.integers(1, 4)):
         name = names[int(rng.integers(len(names)))]
@@ -75,7 +75,7 @@ def draw_chain(names: Sequence[str], severity: float, depth: int, rng: np.random
 
 
 def mix_chains(image: np.ndarray, chains: Sequence[Chain], weights: np.ndarray, share: float) -> np.ndarray:
-    """(1 - share) of the image and ``share`` of its versions, which are mixed with ``weights``.
+    """Mix (1 - share) of the image and ``share`` of its versions, which are mixed with ``weights``.
 
     Args:
         image: uint8 (H, W, 3).
@@ -96,7 +96,7 @@ def mix_chains(image: np.ndarray, chains: Sequence[Chain], weights: np.ndarray, 
 
 
 def jensen_shannon(logits: Tensor) -> Tensor:
-    """The Jensen-Shannon divergence of V predictions of the same image, in nats, averaged over images.
+    """Return the Jensen-Shannon divergence of V predictions of the same image, in nats, averaged over images.
 
     Args:
         logits: (V, B, K).
@@ -141,7 +141,7 @@ class AugMix(DataTrick, LossTrick):
         return np.stack([image, self.mixture(image, rng), self.mixture(image, rng)])
 
     def mixture(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """uint8 (H, W, 3) -> the same, mixed with randomly drawn chains."""
+        """Mix one image, uint8 (H, W, 3) -> the same, with randomly drawn chains."""
         names = list(ALL if self.all_ops else OPERATIONS)
         weights, share = rng.dirichlet([self.alpha] * self.width), rng.beta(self.alpha, self.alpha)
         chains = [draw_chain(names, self.severity, self.depth, rng) for _ in range(self.width)]

@@ -46,7 +46,7 @@ PAPER = paper_strengths(9)
 
 
 def _with_cutout(name: str, level: float, rng: np.random.Generator, size: Size) -> Strengths:
-    """The paper's strengths: those of torchvision and Cutout."""
+    """Return the paper's strengths: those of torchvision and Cutout."""
     if name == "Cutout":
         return (round(level / 9 * 30), rng.random(), rng.random())
     return PAPER(name, level, rng, size)
@@ -61,7 +61,7 @@ SPACES: dict[Reading, Space] = {
 
 
 def read_policy(source: Any) -> Policy:
-    """A policy from its name, the path of a YAML file, or nested lists of ``[operation, probability, level]``.
+    """Read a policy from its name, a YAML file's path, or nested lists of ``[operation, probability, level]``.
 
     Raises:
         UserError: unknown name, missing or unreadable file, another form.
@@ -125,7 +125,7 @@ class AutoAugment(DataTrick):
         return read_policy(self.policy)
 
     def draw(self, rng: np.random.Generator, size: Size) -> list[Step]:
-        """The operations that one image of ``size`` (height, width) gets."""
+        """Draw the operations that one image of ``size`` (height, width) gets."""
         policy = self.sub_policies
         sub_policy = policy[int(rng.random() * len(policy))]  # `rng.integers` takes four times as long
         return [

@@ -76,11 +76,11 @@ class TrainingData(Protocol):
     @property
     def view_as_scored(self) -> str: ...
     def train_set_as_scored(self, size: int) -> Any:
-        """The training images as they are scored, at ``size`` pixels (`assemble.data.splits.EvalSet`)."""
+        """Return the training images as they are scored, at ``size`` pixels (`assemble.data.splits.EvalSet`)."""
         ...
 
     def loader(self, images: Any, batches: Sequence[Sequence[int]]) -> Any:
-        """Batches (images, labels) of those positions."""
+        """Return batches (images, labels) of those positions."""
         ...
 
 
@@ -115,7 +115,7 @@ class Ramp:
     stages: int = 0
 
     def at(self, progress: float) -> float:
-        """The strength when ``progress`` (0 to 1) of the training is over."""
+        """Return the strength when ``progress`` (0 to 1) of the training is over."""
         share = min(max((progress - self.begin) / (self.finish - self.begin), 0.0), 1.0)
         if self.stages > 1:
             stage = int(share * self.stages + 1e-9)  # a share of 0.4999999999999999 is a half, where a stage begins
@@ -177,7 +177,7 @@ class Trick(ABC):
             moment.check()
 
     def _take_plain_types(self) -> None:
-        """Names for enums and lists for tuples, which is what YAML and callers from Python give."""
+        """Take names for enums and lists for tuples, which is what YAML and callers from Python give."""
         hints = get_type_hints(type(self))
         for f in fields(self):
             hint, value = hints[f.name], getattr(self, f.name)
@@ -190,7 +190,7 @@ class Trick(ABC):
         """Raise `UserError` where parameters make no sense together: plain numbers here, each within its range."""
 
     def __str__(self) -> str:
-        """Name and parameters, as a user would write them."""
+        """Return name and parameters, as a user would write them."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         shown = ", ".join(f"{key}={v.value if isinstance(v, Enum) else v}" for key, v in values.items())
         return f"{self.name}({shown})"
@@ -204,7 +204,7 @@ class Trick(ABC):
         return {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Ramp)}
 
     def at(self, progress: float) -> Self:
-        """This trick as it is when ``progress`` (0 to 1) of the training is over: every strength a number."""
+        """Return this trick as it is when ``progress`` (0 to 1) of the training is over: every strength a number."""
         ramps = self.ramps
         if not ramps:
             return self
@@ -216,7 +216,7 @@ class Trick(ABC):
 
 
 def _strength(key: str, value: Any) -> float | Ramp:
-    """A number, or the `Ramp` that a mapping describes.
+    """Return a number, or the `Ramp` that a mapping describes.
 
     Raises:
         UserError: neither.
@@ -248,10 +248,17 @@ class ModelTrick(Trick):
 
     @abstractmethod
     def convert(self, spec: Spec) -> Spec:
-        """The spec with this trick in it. Raise `UserError` where the network has no place for it."""
+        """Return the spec with this trick in it.
+
+        Raises:
+            UserError: the network has no place for it.
+        """
 
     def update(self, network: nn.Module) -> None:
-        """Give the live network the strengths of this moment. Called before each step where a strength moves."""
+        """Give the live network the strengths of this moment.
+
+        Called before each step where a strength moves.
+        """
         raise NotImplementedError(f"{self.name} has strengths and must say how a built network takes them")
 
 
@@ -269,23 +276,26 @@ class DataTrick(Trick):
         return 1
 
     def data_settings(self, data: DataConfig) -> DataConfig:
-        """The ``data`` part of the configuration with this trick in it (a new object). The stem does not follow it."""
+        """Return the ``data`` part of the configuration with this trick in it (a new object).
+
+        The stem does not follow it.
+        """
         return data
 
     def size(self, size: int) -> int:
-        """Side of the training images in pixels; ``size`` is that of the configuration."""
+        """Return the side of the training images in pixels; ``size`` is that of the configuration."""
         return size
 
     def smallest(self, size: int) -> int:
-        """Shortest side that `on_device` may leave of images of ``size`` pixels."""
+        """Return the shortest side that `on_device` may leave of images of ``size`` pixels."""
         return size
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """In a loader's worker, after crop and flip: uint8 (H, W, 3) -> the same, or (V, H, W, 3)."""
+        """Change one image in a loader's worker, after crop and flip: uint8 (H, W, 3) -> the same, or (V, H, W, 3)."""
         return image
 
     def on_device(self, images: Tensor, rng: np.random.Generator) -> Tensor:
-        """Normalised images (N, 3, H, W) -> the same, or all of them with fewer rows and columns."""
+        """Change normalised images (N, 3, H, W) -> the same, or all of them with fewer rows and columns."""
         return images
 
 
@@ -302,7 +312,7 @@ class BatchTrick(Trick):
 
     @abstractmethod
     def mix(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Images (N, C, H, W) float and targets (N, K) -> the same kinds with B = N / images_per_target rows.
+        """Mix images (N, C, H, W) float and targets (N, K) -> the same kinds with B = N / images_per_target rows.
 
         Rows are mixed linearly, whole: C may be several views of three channels, K several distributions in a row.
         """
@@ -312,11 +322,14 @@ class LossTrick(Trick):
     """Shapes what the loss compares the logits with, and how. Two tricks cannot both override `loss`."""
 
     def targets(self, targets: Tensor) -> Tensor:
-        """Dense targets (B, K), mixed already -> dense targets (B, K). Training only."""
+        """Change dense targets (B, K), mixed already -> dense targets (B, K).
+
+        Training only.
+        """
         return targets
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss itself, a number, in the place of cross-entropy: logits and targets (B, K)."""
+        """Return the loss itself, a number, in the place of cross-entropy: logits and targets (B, K)."""
         raise NotImplementedError
 
     @property
@@ -325,7 +338,7 @@ class LossTrick(Trick):
         return 1.0
 
     def companion(self, run: PlannedRun) -> Companion | None:
-        """Made once before training: targets of its own for each image, which are mixed as the labels are.
+        """Make targets of its own for each image, once before training; they are mixed as the labels are.
 
         Raises:
             UserError: it cannot be had for this run.
@@ -333,7 +346,12 @@ class LossTrick(Trick):
         return None
 
     def term(self, logits: Tensor, companion: Tensor | None) -> Tensor | None:
-        """A number that is added to the loss: logits (V, B, K) of all views, mixed targets (B, K) of `companion`."""
+        """Return a number that is added to the loss.
+
+        Args:
+            logits: (V, B, K), of all views.
+            companion: the mixed targets (B, K) of `companion`.
+        """
         return None
 
 
@@ -341,11 +359,11 @@ class OptimTrick(Trick):
     """Changes how the weights are updated. Two tricks cannot both override `settings`."""
 
     def settings(self, optim: OptimConfig) -> OptimConfig:
-        """The ``optim`` part of the configuration with this trick in it (a new object)."""
+        """Return the ``optim`` part of the configuration with this trick in it (a new object)."""
         return optim
 
     def wrap(self, optimizer: Optimizer, network: nn.Module) -> Optimizer:
-        """Something around the optimizer of ``network`` (`lit_modules.optimizer_wrapper`).
+        """Wrap something around the optimizer of ``network`` (`lit_modules.optimizer_wrapper`).
 
         Several wrap in the tricks' order.
         """
@@ -357,7 +375,7 @@ class CallbackTrick(Trick):
 
     @abstractmethod
     def callbacks(self) -> Sequence[Callback]:
-        """Fresh Lightning callbacks for one run."""
+        """Return fresh Lightning callbacks for one run."""
 
 
 EXCLUSIVE: dict[type[Trick], tuple[str, ...]] = {
@@ -369,7 +387,7 @@ EXCLUSIVE: dict[type[Trick], tuple[str, ...]] = {
 
 
 def hooks_of(trick: Trick) -> list[str]:
-    """The exclusive hooks that a trick fills."""
+    """Return the exclusive hooks that a trick fills."""
     return [
         hook
         for base, hooks in EXCLUSIVE.items()

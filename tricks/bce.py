@@ -30,7 +30,7 @@ class Reduction(Enum):
 def binary_cross_entropy(
     logits: Tensor, targets: Tensor, reduction: Reduction = Reduction.mean, threshold: float | None = None
 ) -> Tensor:
-    """Mean over the batch, mean or sum over the classes, for logits and dense targets (B, K)."""
+    """Return the mean over the batch, mean or sum over the classes, for logits and dense targets (B, K)."""
     if threshold is not None:
         targets = (targets > threshold).to(targets.dtype)
     loss = F.binary_cross_entropy_with_logits(logits, targets)

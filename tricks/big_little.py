@@ -82,7 +82,7 @@ class BigLittleStage(nn.Module):
 
 
 def big_little_stage(spec: ResNetSpec, stage: int, in_channels: int, alpha: int, beta: int) -> tuple[nn.Module, int]:
-    """Big-little modules but for the last stage, which is a plain row with stride 2."""
+    """Build big-little modules but for the last stage, which is a plain row with stride 2."""
     last = len(spec.depths)
     if stage == last:
         return plain_stage(spec, stage, in_channels, stride=2, always_project=True)
@@ -91,7 +91,7 @@ def big_little_stage(spec: ResNetSpec, stage: int, in_channels: int, alpha: int,
 
 
 def pooled_shortcut(spec: ResNetSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """3x3 average pool with the stride (zeros beyond the edge count), 1x1 convolution, batch norm."""
+    """Build a 3x3 average pool with the stride (zeros beyond the edge count), 1x1 convolution, batch norm."""
     pool = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else nn.Identity()
     return nn.Sequential(pool, conv(in_channels, out_channels, 1), norm(spec, out_channels))
 

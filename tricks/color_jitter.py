@@ -25,7 +25,7 @@ blue). The numbers of fb.resnet.torch, which MXNet has too."""
 
 
 def light(image: np.ndarray, amounts: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3) moved by ``amounts`` (3,) deviations along the principal components, rounded."""
+    """Move uint8 (H, W, 3) by ``amounts`` (3,) deviations along the principal components, rounded."""
     return np.rint(image + COMPONENTS @ (DEVIATIONS * amounts)).clip(0, 255).astype(np.uint8)
 
 

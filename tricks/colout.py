@@ -19,12 +19,12 @@ from tricks.base import DataTrick, PlannedRun, Strength, register, strength
 
 
 def left(side: int, dropped: float) -> int:
-    """How many of ``side`` positions stay: int((1 - dropped) * side), one at least."""
+    """Return how many of ``side`` positions stay: int((1 - dropped) * side), one at least."""
     return max(1, int((1 - dropped) * side))
 
 
 def kept(side: int, dropped: float, rng: np.random.Generator) -> np.ndarray:
-    """The positions of ``side`` that stay, rising."""
+    """Draw the positions of ``side`` that stay, rising."""
     return np.sort(rng.permutation(side)[: left(side, dropped)])
 
 

@@ -74,7 +74,7 @@ class CompoundScaling(ModelTrick, DataTrick):
         return dataclasses.replace(data, **scaled)
 
     def _even(self, size: int | None) -> int | None:
-        """The scaled side, to the nearest even number of pixels."""
+        """Return the scaled side, to the nearest even number of pixels."""
         factor = self._factor(self.gamma)
         return size if size is None or factor == 1 else 2 * max(1, round(size * factor / 2))
 

@@ -20,13 +20,13 @@ from tricks.base import BatchTrick, Strength, register, strength
 
 
 def rectangle(height: int, width: int, lam: float, cy: int, cx: int) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) of the rectangle of area (1 - lam) around the centre, cut at the border."""
+    """Return (top, bottom, left, right) of the rectangle of area (1 - lam) around the centre, cut at the border."""
     h, w = int(height * math.sqrt(1 - lam)), int(width * math.sqrt(1 - lam))
     return max(cy - h // 2, 0), min(cy + h // 2, height), max(cx - w // 2, 0), min(cx + w // 2, width)
 
 
 def cutmix(images: Tensor, targets: Tensor, order: Tensor, box: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
-    """Images (B, 3, H, W) with ``box`` taken from ``images[order]``, targets (B, K) mixed by area."""
+    """Mix images (B, 3, H, W) with ``box`` taken from ``images[order]``, and targets (B, K) by area."""
     top, bottom, left, right = box
     mixed = images.clone()
     mixed[..., top:bottom, left:right] = images[order][..., top:bottom, left:right]

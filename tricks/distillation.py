@@ -44,12 +44,12 @@ class Form(Enum):
 
 
 def soften(logits: Tensor, temperature: float) -> Tensor:
-    """Logits (N, K) -> probabilities softmax(logits / temperature) (N, K), in float32."""
+    """Turn logits (N, K) into probabilities softmax(logits / temperature) (N, K), in float32."""
     return (logits.float() / temperature).softmax(1)
 
 
 def distillation_loss(logits: Tensor, soft: Tensor, temperature: float, form: Form = Form.ce) -> Tensor:
-    """T^2 times the distance from the student's softened logits to ``soft``, mean over the batch.
+    """Return T^2 times the distance from the student's softened logits to ``soft``, mean over the batch.
 
     T^2 undoes that gradients shrink with 1 / T^2 (Hinton et al., section 2).
 
@@ -108,7 +108,7 @@ class Distillation(LossTrick):
         return open_trained(self.teacher, self.size)
 
     def _stored(self, run: PlannedRun, teacher: Trained | None) -> StoredLogits:
-        """The rows of ``cache``, of this data and this teacher; what is missing is computed first."""
+        """Return the rows of ``cache``, of this data and this teacher; what is missing is computed first."""
         from assemble.data.logit_store import LogitStore
 
         assert run.data is not None
@@ -179,7 +179,9 @@ class Softened:
 
 
 def _order(teacher: Trained, run: PlannedRun) -> list[int] | None:
-    """For each class of the data the output of a teacher that knows the names of its classes; None: the same order.
+    """Return for each class of the data the output of a teacher that knows the names of its classes.
+
+    None: the same order.
 
     Raises:
         UserError: the teacher does not know a class.
@@ -194,7 +196,7 @@ def _order(teacher: Trained, run: PlannedRun) -> list[int] | None:
 
 
 def _background(classes: int, run: PlannedRun) -> int:
-    """Outputs of the network before those of a teacher with so many classes.
+    """Count the outputs of the network before those of a teacher with so many classes.
 
     Raises:
         UserError: the teacher tells other classes apart than the data has.

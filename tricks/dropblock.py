@@ -26,7 +26,7 @@ from tricks.base import ModelTrick, Strength, register, strength
 def drop_block(
     x: Tensor, keep_prob: Tensor | float, block_size: int = 7, scale: float = 1.0, uniform: Tensor | None = None
 ) -> Tensor:
-    """x (B, C, H, W) with squares of ``block_size`` set to zero and the rest scaled up by size / kept.
+    """Return x (B, C, H, W) with squares of ``block_size`` set to zero and the rest scaled up by size / kept.
 
     Args:
         x: activations.
@@ -47,7 +47,7 @@ def drop_block(
 
 
 def _squares(seeds: Tensor, block: int) -> Tensor:
-    """Each True of (1, C, H, W) enlarged to a square that begins there: uint8 (1, C, H + block - 1, W + block - 1)."""
+    """Enlarge each True of (1, C, H, W) to a square that begins there: uint8 (1, C, H + block - 1, W + block - 1)."""
     # Not bool, of which torch.compile makes C++ code that no compiler takes (torch 2.14).
     squares = F.pad(seeds.byte(), (0, block - 1, 0, block - 1))
     for axis in (2, 3):

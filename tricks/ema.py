@@ -37,7 +37,7 @@ class Validate(Enum):
 
 
 def warmed_up(decay: float, update: int) -> float:
-    """The decay of update number ``update``, from 1: a young average forgets its beginning faster."""
+    """Return the decay of update number ``update``, from 1: a young average forgets its beginning faster."""
     return min(decay, (1 + update) / (10 + update))
 
 

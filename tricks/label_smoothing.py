@@ -15,7 +15,10 @@ from tricks.base import LossTrick, Strength, register, strength
 
 
 def smooth(targets: Tensor, smoothing: float) -> Tensor:
-    """Dense targets (B, K) -> smoothed dense targets (B, K). Linear, so it commutes with mixing."""
+    """Turn dense targets (B, K) into smoothed dense targets (B, K).
+
+    Linear, so it commutes with mixing.
+    """
     return targets * (1 - smoothing) + smoothing / targets.shape[1]
 
 

@@ -30,7 +30,7 @@ class Kind(Enum):
 
 
 def mix_pairs(x1: Tensor, x2: Tensor, lam: Tensor) -> Tensor:
-    """lam * x1 + (1 - lam) * x2, with lam (B,) for x1, x2 (B, ...)."""
+    """Return lam * x1 + (1 - lam) * x2, with lam (B,) for x1, x2 (B, ...)."""
     weight = 1 - lam.to(x1.dtype).reshape(-1, *[1] * (x1.ndim - 1))
     return torch.lerp(x1, x2, weight)
 
@@ -38,7 +38,7 @@ def mix_pairs(x1: Tensor, x2: Tensor, lam: Tensor) -> Tensor:
 def mixup(
     images: Tensor, targets: Tensor, kind: Kind, lam: Tensor, order: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Images (N, 3, H, W) and targets (N, K) mixed in pairs.
+    """Mix images (N, 3, H, W) and targets (N, K) in pairs.
 
     Args:
         images: images.

@@ -39,7 +39,9 @@ class SpaceName(Enum):
 
 
 def timm_strengths(increasing: bool) -> Callable[..., Strengths]:
-    """Strengths at magnitudes of 0 to 10 in timm's code; geometry takes bilinear or bicubic, drawn evenly.
+    """Return the strengths at magnitudes of 0 to 10 in timm's code.
+
+    Geometry takes bilinear or bicubic, drawn evenly.
 
     Args:
         increasing: a higher magnitude is stronger for every operation (``inc1``). Else Posterize and Solarize are
@@ -126,7 +128,7 @@ class RandAugment(DataTrick):
         )
 
     def draw(self, rng: np.random.Generator, size: Size) -> list[Step]:
-        """The operations that one image of ``size`` (height, width) gets."""
+        """Draw the operations that one image of ``size`` (height, width) gets."""
         space = SPACES[self.space]
         names, steps = tuple(space.operations), []
         for _ in range(self.num_ops):

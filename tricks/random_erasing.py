@@ -33,7 +33,7 @@ class Mode(Enum):
 def draw_rectangle(
     height: int, width: int, area: tuple[float, float], aspect: tuple[float, float], rng: np.random.Generator
 ) -> tuple[int, int, int, int] | None:
-    """(top, bottom, left, right) of a rectangle inside the image; None if ten in a row are too large for it.
+    """Draw (top, bottom, left, right) of a rectangle inside the image; None if ten in a row are too large for it.
 
     Args:
         height, width: of the image in pixels.

@@ -28,7 +28,7 @@ from tricks.base import ModelTrick, register
 
 
 def deep_stem(spec: ResNetSpec) -> nn.Module:
-    """(B, 3, H, W) -> (B, width, H/2, W/2)."""
+    """Build the deep stem: (B, 3, H, W) -> (B, width, H/2, W/2)."""
     half = spec.width // 2
     return nn.Sequential(
         conv(3, half, 3, 2),
@@ -58,7 +58,7 @@ class ShortcutPool(nn.Module):
 
 
 def pooled_shortcut(spec: ResNetSpec, in_channels: int, out_channels: int, stride: int, pool_stage1: bool) -> nn.Module:
-    """Average pool, 1x1 conv with stride 1, batch norm."""
+    """Build an average pool, 1x1 conv with stride 1, batch norm."""
     pool = ShortcutPool(stride, spec.padding == "tensorflow") if stride > 1 or pool_stage1 else nn.Identity()
     return nn.Sequential(pool, conv(in_channels, out_channels, 1), norm(spec, out_channels))
 

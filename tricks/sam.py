@@ -74,7 +74,7 @@ class SAM(Wrapped):
 
 @contextmanager
 def statistics_kept(network: nn.Module) -> Iterator[None]:
-    """Batch norms normalise by the batch, as in training, and leave their running statistics alone."""
+    """Let batch norms normalise by the batch, as in training, and leave their running statistics alone."""
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
     for norm in norms:
         norm.track_running_stats = False

@@ -49,7 +49,7 @@ class SWA(CallbackTrick):
         require((below, f"tricks.swa.low must be below tricks.swa.lr={self.lr}, or null, not {self.low}"))
 
     def _first(self, epochs: int) -> int:
-        """The first epoch of the last part."""
+        """Return the first epoch of the last part."""
         return round(self.start * epochs)
 
     def check_run(self, run: PlannedRun) -> None:
@@ -62,7 +62,7 @@ class SWA(CallbackTrick):
             )
 
     def _cycle(self, module: Classifier) -> int | None:
-        """The epoch within its cycle, from 0; None before the last part."""
+        """Return the epoch within its cycle, from 0; None before the last part."""
         assert module.trainer.max_epochs is not None
         epoch = module.current_epoch - self._first(module.trainer.max_epochs)
         return None if epoch < 0 else epoch % self.every
@@ -72,7 +72,7 @@ class SWA(CallbackTrick):
         return 1 / update if ends else 0.0
 
     def _lr(self, module: Classifier) -> float | None:
-        """For the step that begins: ``low`` is reached in the cycle's last step."""
+        """Return the learning rate for the step that begins: ``low`` is reached in the cycle's last step."""
         epoch = self._cycle(module)
         if epoch is None or self.low is None:
             return None if epoch is None else self.lr

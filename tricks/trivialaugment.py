@@ -32,7 +32,7 @@ class TrivialAugment(DataTrick):
     """TrivialAugment has no parameters."""
 
     def draw(self, rng: np.random.Generator, size: Size) -> list[Step]:
-        """The operation that one image of ``size`` (height, width) gets."""
+        """Draw the operation that one image of ``size`` (height, width) gets."""
         names = tuple(WIDE.operations)
         name, level = names[rng.integers(len(names))], int(rng.integers(WIDE.top + 1))
         return [(name, WIDE.strengths(name, level, rng, size))]

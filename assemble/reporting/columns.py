@@ -30,7 +30,7 @@ class Column:
 
 
 def columns(table: Table, in_order: bool = True) -> list[Column]:
-    """The columns that have something to say.
+    """Return the columns that have something to say.
 
     Args:
         in_order: the rows stay in their order, so that tricks may be told by what a row adds to the one above.
@@ -87,7 +87,7 @@ def _gain(title: str, about: str, table: Table, gain: Callable[[Row], Gain | Non
 
 
 def _reported(key: str) -> Column:
-    """A published number, and how much more was measured."""
+    """Make the column of a published number, and how much more was measured."""
     found = metric(key)
 
     def difference(row: Row) -> float | None:
@@ -104,7 +104,7 @@ def _reported(key: str) -> Column:
 
 
 def _result(key: str, write: Callable[[float], str], about: str = "", title: str = "") -> Column:
-    """A number of result.json that is the same for all seeds."""
+    """Make the column of a number of result.json that is the same for all seeds."""
 
     def value(row: Row) -> float | None:
         return row.runs[0].result.get(key)

@@ -32,7 +32,10 @@ MISSING = "???"
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted key -> value, without the keys that change nothing about the result. Lists are values."""
+    """Return dotted key -> value, without the keys that change nothing about the result.
+
+    Lists are values.
+    """
     values: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
@@ -47,7 +50,9 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @cache
 def recipe_config(recipe: str) -> dict[str, Any] | None:
-    """The configuration of a recipe as it stands in recipes/; None where there is none any more, or a broken one.
+    """Return the configuration of a recipe as it stands in recipes/.
+
+    None where there is none any more, or a broken one.
 
     Imports torch, through the tricks, whose dataclasses hold their defaults.
     """
@@ -67,7 +72,7 @@ def recipe_config(recipe: str) -> dict[str, Any] | None:
 
 
 def usual_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Dotted key -> the value that most of the configurations have (of those which have the key)."""
+    """Return dotted key -> the value that most of the configurations have (of those which have the key)."""
     counts: dict[str, Counter[str]] = {}
     for config in configs:
         for key, value in flat(config).items():
@@ -76,8 +81,10 @@ def usual_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def changes(config: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted key -> value, where a configuration differs from a flat reference. Keys of only one of them do not count:
-    tricks are compared by their names, and later versions may have keys that earlier ones had not.
+    """Return dotted key -> value, where a configuration differs from a flat reference.
+
+    Keys of only one of them do not count: tricks are compared by their names, and later versions may have keys that
+    earlier ones had not.
 
     What a recipe leaves for the user to name (a teacher, its folder) is no change of the recipe.
     """
@@ -92,19 +99,19 @@ def changes(config: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str
 
 
 def short_keys(keys: Sequence[str]) -> dict[str, str]:
-    """Each dotted key by its last part where that is clear; ``model.name`` is the model."""
+    """Shorten each dotted key to its last part where that is clear; ``model.name`` is the model."""
     parts = {key: key.removesuffix(".name").rpartition(".")[2] for key in keys}
     counts = Counter(parts.values())
     return {key: part if counts[part] == 1 else key for key, part in parts.items()}
 
 
 def text(value: Any) -> str:
-    """A value as one would type it."""
+    """Return a value as one would type it."""
     return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
 def _plain(value: Any) -> str:
-    """Equal where two values are: 1 and 1.0, tuples and lists."""
+    """Return a text that is equal where two values are: 1 and 1.0, tuples and lists."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(float(value))
     return json.dumps(value, default=str)

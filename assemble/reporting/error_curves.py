@@ -32,7 +32,7 @@ class Panel:
 
 
 def panels(tables: Sequence[Table]) -> list[Panel]:
-    """The panels, in the order of the tables' rows.
+    """Make the panels, in the order of the tables' rows.
 
     Raises:
         UserError: no run has logged its validation accuracy.
@@ -54,7 +54,7 @@ def panels(tables: Sequence[Table]) -> list[Panel]:
 
 
 def caption(tables: Sequence[Table]) -> str:
-    """What the lines are."""
+    """Return a caption that says what the lines are."""
     return (
         "Bold: validation error after each epoch. Thin: training error, of the epoch's images as they were seen. "
         f"Mean over seeds, band: ± one standard deviation, {seeds([row for table in tables for row in table.rows])}."

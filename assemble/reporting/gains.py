@@ -43,7 +43,7 @@ class TrickGain:
 
 
 def trick_gains(rows: Sequence[Row], metric: Metric, plan: SweepFolder | None = None) -> list[TrickGain]:
-    """The gains of all tricks that the rows tell of; of the rows of ``plan`` only, where there is one."""
+    """Return the gains of all tricks that the rows tell of; of the rows of ``plan`` only, where there is one."""
     if plan:
         rows = [row for row in rows if any(plan.position(run.directory.name) is not None for run in row.runs)]
         if plan.mode == "shapley":
@@ -53,7 +53,7 @@ def trick_gains(rows: Sequence[Row], metric: Metric, plan: SweepFolder | None = 
 
 
 def main_effects(rows: Sequence[Row], metric: Metric) -> list[TrickGain]:
-    """For each trick the mean over all pairs of rows that differ by it alone, in the order of the rows."""
+    """Return each trick's mean over all pairs of rows that differ by it alone, in the order of the rows."""
     by_key = {_key(row): row for row in rows}
     pairs: dict[str, list[tuple[Row, Row]]] = {}
     for (others, tricks), row in by_key.items():
@@ -72,7 +72,7 @@ def main_effects(rows: Sequence[Row], metric: Metric) -> list[TrickGain]:
 
 
 def shapley(cells: Cells, orders: Sequence[Sequence[str]], sign: int = 1) -> list[TrickGain]:
-    """Shapley values from the orders of which every step has been run, with the seeds that all of those have.
+    """Return Shapley values from the orders of which every step has been run, with the seeds that all of those have.
 
     Args:
         cells: values by tricks; those which no order names are in all of them.
@@ -104,18 +104,18 @@ def _step(cells: Cells, path: Sequence[frozenset[str]], place: int, seeds: Itera
 
 
 def _seeds(cells: Cells, path: Iterable[frozenset[str]]) -> set[int]:
-    """The seeds that all of these cells have."""
+    """Return the seeds that all of these cells have."""
     return reduce(set.intersection, (set(cells.get(cell, ())) for cell in path))
 
 
 def _differences(without: Row, row: Row, metric: Metric) -> dict[int, float]:
-    """Seed -> the gain of one row over another."""
+    """Return seed -> the gain of one row over another."""
     first, second = without.values(metric.key), row.values(metric.key)
     return {seed: metric.sign * (second[seed] - first[seed]) for seed in first.keys() & second.keys()}
 
 
 def _key(row: Row) -> tuple[str, frozenset[tuple[str, str]]]:
-    """All but the tricks, and the tricks with their parameters."""
+    """Return all but the tricks, and the tricks with their parameters."""
     others = {key: value for key, value in flat(row.config).items() if not key.startswith("tricks.")}
     given = row.config.get("tricks") or {}
     tricks = frozenset((name, json.dumps(given.get(name), sort_keys=True)) for name in row.tricks)

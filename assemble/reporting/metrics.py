@@ -27,19 +27,19 @@ class Metric:
         return f"{value:,.{self.decimals}f}"
 
     def difference(self, value: float) -> str:
-        """With its sign; never -0.00."""
+        """Format a difference with its sign; never -0.00."""
         rounded = round(value, self.decimals) + 0.0
         return f"{rounded:+,.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
 
     def spread(self, spread: Spread | None) -> str:
-        """``99.44 ± 0.38``."""
+        """Format a spread: ``99.44 ± 0.38``."""
         if spread is None:
             return ""
         sd = "" if spread.sd is None else f" ± {self.number(spread.sd)}"
         return self.number(spread.mean) + sd
 
     def gain(self, gain: Gain | None) -> str:
-        """``+0.41 [-1.21, +2.03]``; with a mark in front where the interval contains zero."""
+        """Format a gain: ``+0.41 [-1.21, +2.03]``; with a mark in front where the interval contains zero."""
         if gain is None:
             return ""
         if gain.interval is None:
@@ -71,14 +71,17 @@ METRICS = {
 
 
 def metric(key: str) -> Metric:
-    """A metric by its name, ``mce`` or ``mce (jpeg=true)``; of one that is not known, more is taken to be better."""
+    """Return a metric by its name, ``mce`` or ``mce (jpeg=true)``.
+
+    Of one that is not known, more is taken to be better.
+    """
     name, space, condition = key.partition(" ")
     known = METRICS.get(name) or Metric(name, name)
     return replace(known, key=key, title=f"{known.title}{space}{condition}")
 
 
 def amount(value: float) -> str:
-    """``44,370``, ``25.6 M``, ``4.09 G``: three digits."""
+    """Format an amount: ``44,370``, ``25.6 M``, ``4.09 G``: three digits."""
     for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
         if value >= size:
             digits = value / size
@@ -87,7 +90,7 @@ def amount(value: float) -> str:
 
 
 def brief(value: float) -> str:
-    """`amount` of a round number: ``4 G``, ``2.5 M``, ``400``."""
+    """Format `amount` of a round number: ``4 G``, ``2.5 M``, ``400``."""
     for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
         if value >= size:
             return f"{value / size:g} {unit}"
@@ -95,7 +98,7 @@ def brief(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``5.5 s``, ``3 min 20 s``, ``2 h 05 min``, ``4 d 03 h``."""
+    """Format a duration: ``5.5 s``, ``3 min 20 s``, ``2 h 05 min``, ``4 d 03 h``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)

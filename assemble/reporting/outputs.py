@@ -69,7 +69,7 @@ def write_files(report: Report, files: Files) -> Iterator[Path]:
 
 
 def named_plots(report: Report) -> list[tuple[str, Plot]]:
-    """A file name for each plot."""
+    """Return a file name for each plot."""
     return [
         ("-".join([*([] if len(report.tables) == 1 else [table.title.replace("/", "_")]), plot.name]), plot)
         for table in report.tables

@@ -73,7 +73,7 @@ def page(report: Report, title: str = "Ablation report") -> str:
 
 
 def summary(report: Report) -> str:
-    """One line about all of it."""
+    """Return one line about all of it."""
     rows = sum(len(table.rows) for table in report.tables)
     parts = [f"{_count(len(report.runs), 'finished run')}, {_count(rows, 'configuration')}"]
     if report.found.unfinished:
@@ -82,7 +82,7 @@ def summary(report: Report) -> str:
 
 
 def verdict(table: Table) -> tuple[str, str] | None:
-    """The best row, and what can be said of its gain."""
+    """Return the best row, and what can be said of its gain."""
     key, sign = table.metric.key, table.metric.sign
     scored = [(sign * mean, row) for row in table.rows if (mean := row.mean(key)) is not None]
     if not scored:

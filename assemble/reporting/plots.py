@@ -117,13 +117,13 @@ Plot = Scatter | Lines | Forest | Curves
 
 
 def plots(table: Table, gains: Sequence[TrickGain]) -> list[Plot]:
-    """The plots of a table that have something to show."""
+    """Make the plots of a table that have something to show."""
     drawn = (lines(table), scatter(table), forest(table, gains), curves(table))
     return [plot for plot in drawn if plot is not None]
 
 
 def scatter(table: Table) -> Scatter | None:
-    """The score over throughput, or over multiply-adds where no run has measured its throughput."""
+    """Plot the score over throughput, or over multiply-adds where no run has measured its throughput."""
     fast = any(row.mean("throughput") for row in table.rows)
     key, label = ("throughput", "images/s") if fast else ("macs", "multiply-adds of one image")
     score, points = table.metric, []
@@ -139,7 +139,7 @@ def scatter(table: Table) -> Scatter | None:
 
 
 def lines(table: Table) -> Lines | None:
-    """The lines of a sweep that scales networks: score over multiply-adds."""
+    """Plot the lines of a sweep that scales networks: score over multiply-adds."""
     score, drawn = table.metric, []
     for name, joined in table.lines.items():
         found = [(row.mean("macs"), row.spread(score.key)) for row in joined]
@@ -156,7 +156,7 @@ def lines(table: Table) -> Lines | None:
 
 
 def forest(table: Table, gains: Sequence[TrickGain]) -> Forest | None:
-    """The gain of each trick; where no two rows differ by one trick alone, of each row over the baseline."""
+    """Plot the gain of each trick; where no two rows differ by one trick alone, of each row over the baseline."""
     score = table.metric
     if gains:
         title, about = "Gain by trick", f"Gain in {score.title} by the trick alone, all else equal"
@@ -176,7 +176,7 @@ def forest(table: Table, gains: Sequence[TrickGain]) -> Forest | None:
 
 
 def curves(table: Table) -> Curves | None:
-    """The validation score by epoch, of the baseline and of the best rows."""
+    """Plot the validation score by epoch, of the baseline and of the best rows."""
     score = table.metric if _has_curve(table, table.metric.key) else metric("top1")
     ranked = [row for row in table.rows if row.mean(table.metric.key) is not None and row is not table.baseline]
     ranked.sort(key=lambda row: -table.metric.sign * (row.mean(table.metric.key) or 0.0))
@@ -201,7 +201,7 @@ def _has_curve(table: Table, key: str) -> bool:
 
 
 def spread_curve(number: int, row: Row, key: str, split: str = "val") -> Curve | None:
-    """Mean and deviation over a row's finished runs, at the epochs that all of them have."""
+    """Return mean and deviation over a row's finished runs, at the epochs that all of them have."""
     by_run = [values for run in row.runs if (values := run.curve(key, split))]
     if not by_run:
         return None

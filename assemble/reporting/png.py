@@ -60,7 +60,7 @@ def save_error_curves(panels: Sequence[Panel], caption: str, path: Path) -> None
 
 
 def _figure(width: float, height: float) -> Any:
-    """Size in inches."""
+    """Make a figure of a size in inches."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
@@ -133,6 +133,6 @@ def _curves(axis: Any, plot: Curves) -> None:
 
 
 def _band(axis: Any, curve: Curve, colour: str, **line: Any) -> None:
-    """A mean with one standard deviation to both sides."""
+    """Draw a mean with one standard deviation to both sides."""
     axis.plot(curve.x, curve.y, color=colour, **line)
     axis.fill_between(curve.x, curve.y - curve.sd, curve.y + curve.sd, color=colour, alpha=0.15, linewidth=0)

@@ -47,12 +47,12 @@ class Run:
         return content if isinstance(content, dict) else {}
 
     def metric(self, name: str) -> float | None:
-        """A number of ``metrics`` or of the result itself (throughput, params, ...)."""
+        """Return a number of ``metrics`` or of the result itself (throughput, params, ...)."""
         value = self.result["metrics"].get(name, self.result.get(name))
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
     def curve(self, name: str, split: str = "val") -> dict[int, float]:
-        """``<split>/<name>`` after each epoch (counted from 1), from metrics.csv."""
+        """Read ``<split>/<name>`` after each epoch (counted from 1), from metrics.csv."""
         values: dict[int, float] = {}
         column = f"{split}/{name}"
         try:
@@ -77,7 +77,7 @@ class Found:
 
 
 def find(folders: Iterable[Path]) -> list[Path]:
-    """The run directories below folders (or the folders themselves), in order of their names."""
+    """Find the run directories below folders (or the folders themselves), in order of their names."""
     found = []
     for folder in folders:
         if not folder.is_dir():
@@ -91,7 +91,10 @@ def find(folders: Iterable[Path]) -> list[Path]:
 
 
 def read(directories: Iterable[Path]) -> Found:
-    """The runs of these directories. Two of one configuration and seed are one: the first is kept."""
+    """Read the runs of these directories.
+
+    Two of one configuration and seed are one: the first is kept.
+    """
     found, taken = Found(), {}
     for directory in directories:
         path = directory / "result.json"
@@ -113,7 +116,7 @@ def read(directories: Iterable[Path]) -> Found:
 
 
 def _result(path: Path) -> dict[str, Any]:
-    """The content of a result.json.
+    """Read the content of a result.json.
 
     Raises:
         ValueError: it is half written, or something else.

@@ -68,7 +68,7 @@ def of_runs(
     keep: Callable[[Run], bool] = lambda run: True,
     place: str = "",
 ) -> Report:
-    """The report of runs that have been read."""
+    """Make the report of runs that have been read."""
     runs = [run for run in found.runs if keep(run)]
     if not runs:
         where = place or "the sweep"
@@ -85,7 +85,7 @@ def of_runs(
 
 
 def _names(runs: Sequence[Run], key: str) -> list[str]:
-    """What the runs have of a key that can be filtered by; ``none`` where no run has any."""
+    """Return what the runs have of a key that can be filtered by; ``none`` where no run has any."""
     values = (run.result.get(key) for run in runs)
     names = {str(name) for value in values for name in (value if isinstance(value, list) else [value]) if name}
     return sorted(names) or ["none"]

@@ -15,7 +15,7 @@ UNSEEN = {"extra"}
 
 
 def told_apart(runs: Sequence[Run]) -> list[Run]:
-    """The runs of one data set; where their robustness was scored under different settings, its metrics say which.
+    """Return the runs of one data set, with robustness metrics that say their settings where these differ.
 
     ``mce`` is ``mce (jpeg=true)`` then, a metric of its own.
     """
@@ -27,7 +27,10 @@ def told_apart(runs: Sequence[Run]) -> list[Run]:
 
 
 def _conditions(run: Run) -> dict[str, Any]:
-    """Setting -> value: what was asked for and, of what was left open, what it came to (the preset, the textures)."""
+    """Return setting -> value.
+
+    What was asked for and, of what was left open, what it came to (the preset, the textures).
+    """
     block = run.result.get("robustness") or {}
     asked = block.get("settings") or {}
     return {key: block.get(key, value) for key, value in asked.items() if key not in UNSEEN}

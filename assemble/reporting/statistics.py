@@ -49,14 +49,14 @@ class Gain:
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """Mean and standard deviation; None of nothing."""
+    """Return mean and standard deviation; None of nothing."""
     if not values:
         return None
     return Spread(len(values), float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
 
 
 def paired(values: Mapping[int, float], reference: Mapping[int, float], sign: int = 1) -> Gain | None:
-    """``values`` over ``reference``, both by seed, of the seeds that both have; None if there is no such seed.
+    """Compare ``values`` with ``reference``, both by seed, of the seeds that both have; None if there is no such seed.
 
     Args:
         sign: -1 where less is better.
@@ -66,7 +66,10 @@ def paired(values: Mapping[int, float], reference: Mapping[int, float], sign: in
 
 
 def gain(differences: Sequence[float]) -> Gain:
-    """The mean of one difference for each seed. Equal ones tell nothing of their spread, so they get no interval."""
+    """Return the mean of one difference for each seed.
+
+    Equal ones tell nothing of their spread, so they get no interval.
+    """
     n, mean = len(differences), float(np.mean(differences))
     if n < 2 or np.ptp(differences) < 1e-12 * max(1.0, abs(mean)):
         return Gain(n, mean)
@@ -74,20 +77,20 @@ def gain(differences: Sequence[float]) -> Gain:
 
 
 def student(mean: float, error: float, freedom: float) -> tuple[float, float]:
-    """Student's interval around a mean of standard error ``error`` with ``freedom`` degrees of freedom."""
+    """Return Student's interval around a mean of standard error ``error`` with ``freedom`` degrees of freedom."""
     low, high = stats.t.interval(LEVEL, freedom, loc=mean, scale=error)
     return float(low), float(high)
 
 
 def half_interval(found: Spread) -> float:
-    """Half of the 95 % interval of a mean; 0 of one value, whose error nobody knows."""
+    """Return half of the 95 % interval of a mean; 0 of one value, whose error nobody knows."""
     if not found.sd:
         return 0.0
     return student(0.0, found.sd / math.sqrt(found.n), found.n - 1)[1]
 
 
 def bootstrap(differences: Sequence[float]) -> tuple[float, float] | None:
-    """BCa interval of the mean; None where it does not exist."""
+    """Return the BCa interval of the mean; None where it does not exist."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         found = stats.bootstrap(
@@ -102,7 +105,7 @@ def bootstrap(differences: Sequence[float]) -> tuple[float, float] | None:
 
 
 def crossed(differences: np.ndarray, all_rows: bool = False) -> tuple[Gain, float, float | None]:
-    """The mean of differences (P, S) of P sampled orders and S seeds, each order run with each seed.
+    """Return the mean of differences (P, S) of P sampled orders and S seeds, each order run with each seed.
 
     Its variance is that of the orders' means over P and that of the seeds' means over S, which counts their interaction
     twice and so errs on the safe side; degrees of freedom by Welch and Satterthwaite.

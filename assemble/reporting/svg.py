@@ -17,7 +17,7 @@ LINE = 26
 
 
 def svg(plot: Plot) -> str:
-    """An ``<svg>`` element."""
+    """Draw a plot as an ``<svg>`` element."""
     if isinstance(plot, Scatter):
         return _scatter(plot)
     if isinstance(plot, Lines):
@@ -55,7 +55,7 @@ class Scale:
 
 
 def scale(values: Sequence[float], start: float, end: float, log: bool = False, whole: bool = False) -> Scale:
-    """A scale with some air around all values."""
+    """Make a scale with some air around all values."""
     low, high = min(values), max(values)
     if log:
         return Scale(low / 1.25, high * 1.25, start, end, log)
@@ -86,7 +86,7 @@ def _scatter(plot: Scatter) -> str:
 
 
 def _free(x: float, y: float, taken: list[tuple[float, float]]) -> tuple[float, float]:
-    """A place for a number beside a point that no number has yet, if there is one."""
+    """Find a place for a number beside a point that no number has yet, if there is one."""
     places = [(x + right, y + below) for right in (8, -18) for below in (-5, 13)]
     free = (p for p in places if all(abs(p[0] - t[0]) > 14 or abs(p[1] - t[1]) > 11 for t in taken))
     taken.append(next(free, places[0]))
@@ -152,7 +152,7 @@ def _lines(plot: Lines) -> str:
 
 
 def _key(place: int, name: str) -> str:
-    """The legend of one line, below the plot."""
+    """Draw the legend of one line, below the plot."""
     x, y = LEFT + (place % 2) * (WIDTH - LEFT) / 2, HEIGHT + 14 + 20 * (place // 2)
     name = name if len(name) <= 40 else f"{name[:39]}…"
     return (
@@ -162,7 +162,7 @@ def _key(place: int, name: str) -> str:
 
 
 def _axes(x: Scale, y: Scale, x_label: str, y_label: str, x_text: Callable[[float], str]) -> str:
-    """Grid, numbers and names of both axes."""
+    """Draw grid, numbers and names of both axes."""
     parts = [_ticks_x(x, HEIGHT, x_label, x_text)]
     for tick in y.ticks:
         parts.append(_line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "grid"))
@@ -173,7 +173,7 @@ def _axes(x: Scale, y: Scale, x_label: str, y_label: str, x_text: Callable[[floa
 
 
 def _ticks_x(x: Scale, height: float, label: str, text: Callable[[float], str]) -> str:
-    """Grid, numbers and name of the horizontal axis."""
+    """Draw grid, numbers and name of the horizontal axis."""
     parts = []
     for tick in x.ticks:
         parts.append(_line(x(tick), TOP, x(tick), height - BOTTOM, "grid"))
@@ -191,7 +191,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 
 
 def _marked(number: int | None, tip: str, drawn: str, kind: str) -> str:
-    """A group that says what it is when it is pointed at, and belongs to a row of the table."""
+    """Draw a group that says what it is when it is pointed at, and belongs to a row of the table."""
     row, tip = f' data-row="{number}"' if number else "", escape(tip)
     return f'<g class="{kind}" tabindex="0" role="img" aria-label="{tip}" data-tip="{tip}"{row}>{drawn}</g>'
 

@@ -58,7 +58,7 @@ class Row:
         return len(self.runs)
 
     def values(self, metric: str) -> dict[int, float]:
-        """Seed -> the metric's value, of the runs that have one."""
+        """Return seed -> the metric's value, of the runs that have one."""
         found = {run.seed: run.metric(metric) for run in self.runs}
         return {seed: value for seed, value in found.items() if value is not None}
 
@@ -109,14 +109,14 @@ class Table:
         return list(dict.fromkeys(note for row in self.rows for note in row.notes))
 
     def marks(self, row: Row) -> list[int]:
-        """Numbers of a row's footnotes."""
+        """Return the numbers of a row's footnotes."""
         return [self.notes.index(note) + 1 for note in row.notes]
 
 
 def tables(
     runs: Sequence[Run], plans: Sequence[SweepFolder], metric: Metric, baseline: str | None = None
 ) -> list[Table]:
-    """One table for each data set, in the order of the sweep where there is one.
+    """Make one table for each data set, in the order of the sweep where there is one.
 
     Args:
         baseline: a label, recipe, run id or hash; None: each table's first row.
@@ -148,7 +148,7 @@ def tables(
 
 
 def _pooled(runs: Sequence[Run]) -> list[Row]:
-    """A row for each configuration, with its seeds in their order."""
+    """Pool runs into a row for each configuration, with its seeds in their order."""
     by_hash: dict[str, list[Run]] = {}
     for run in runs:
         by_hash.setdefault(run.config_hash, []).append(run)
@@ -193,7 +193,7 @@ def describe(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> dict[str, Any
 
 
 def find_row(made: Sequence[Table], name: str) -> tuple[Table, Row]:
-    """The one row of that label, recipe, run id or hash.
+    """Find the one row of that label, recipe, run id or hash.
 
     Raises:
         UserError: there is none, or there are several.
@@ -213,19 +213,22 @@ def find_row(made: Sequence[Table], name: str) -> tuple[Table, Row]:
 
 
 def _data(run: Run) -> tuple[str, str]:
-    """The data set's name, and where it lay."""
+    """Return the data set's name, and where it lay."""
     data = run.config.get("data") or {}
     return str(run.result.get("data") or data.get("name") or "unknown data"), str(data.get("root") or "")
 
 
 def _task(run: Run) -> tuple[str, str]:
-    """What must be equal for two rows to be compared: the data, by its digest (earlier versions: its folder)."""
+    """Return what must be equal for two rows to be compared.
+
+    That is the data, by its digest (earlier versions: its folder).
+    """
     name, root = _data(run)
     return name, str(run.result.get("data_digest") or root)
 
 
 def _titles(by_task: Mapping[tuple[str, str], Sequence[Run]]) -> dict[tuple[str, str], str]:
-    """The data set's name, with as much of its folder, or of its digest, as is needed."""
+    """Return the data set's name, with as much of its folder, or of its digest, as is needed."""
     places = {task: _data(runs[0]) for task, runs in by_task.items()}
     short = {task: " ".join(part for part in (name, Path(root).name) if part) for task, (name, root) in places.items()}
     whole = {task: " ".join(part for part in place if part) for task, place in places.items()}
@@ -237,7 +240,7 @@ def _titles(by_task: Mapping[tuple[str, str], Sequence[Run]]) -> dict[tuple[str,
 
 
 def _order(row: Row, plans: Sequence[SweepFolder]) -> tuple[Any, ...]:
-    """By the first sweep that has the row; else by recipe and by the number of tricks."""
+    """Return the key to sort a row by: the first sweep that has it; else the recipe and the number of tricks."""
     for number, plan in enumerate(plans):
         places = [place for run in row.runs if (place := plan.position(run.directory.name)) is not None]
         if places:
@@ -246,7 +249,7 @@ def _order(row: Row, plans: Sequence[SweepFolder]) -> tuple[Any, ...]:
 
 
 def _trick_changes(row: Row, published: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
-    """Tricks added to the recipe, and dropped from it."""
+    """Return the tricks added to the recipe, and dropped from it."""
     if published is None:
         return (row.tricks, []) if row.recipe and row.tricks else ([], [])
     of_recipe = list(published["tricks"])
@@ -254,7 +257,7 @@ def _trick_changes(row: Row, published: Mapping[str, Any] | None) -> tuple[list[
 
 
 def _run_notes(row: Row) -> list[str]:
-    """What a reader of the row should know about its runs."""
+    """Return what a reader of the row should know about its runs."""
     notes = []
     commits = {run.result.get("git_commit") for run in row.runs}
     if len(commits) > 1:
@@ -268,7 +271,7 @@ def _run_notes(row: Row) -> list[str]:
 
 
 def _lines(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> dict[str, list[Row]]:
-    """Lines of the sweeps with those rows of theirs that are here; one alone is none."""
+    """Return the lines of the sweeps with those rows of theirs that are here; one alone is none."""
     by_label = {row.label: row for row in rows}
     named = {name: labels for plan in reversed(plans) for name, labels in plan.lines.items()}
     lines = {name: [by_label[label] for label in labels if label in by_label] for name, labels in named.items()}
@@ -276,7 +279,7 @@ def _lines(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> dict[str, list[
 
 
 def _common(changed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The entries that all have."""
+    """Return the entries that all have."""
     first, *others = changed
     if not others:
         return {}
@@ -284,7 +287,7 @@ def _common(changed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _take_planned_labels(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> None:
-    """Labels from the sweep's plan where they are clear; a label that two rows would share gets its hash."""
+    """Take labels from the sweep's plan where they are clear; a label that two rows would share gets its hash."""
     planned = {}
     for row in rows:
         found = [

@@ -21,7 +21,7 @@ KEPT = 5
 
 
 def print_tables(tables: Sequence[Table]) -> None:
-    """Print them, wide where the output is no terminal."""
+    """Print the tables, wide where the output is no terminal."""
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     for table in tables:
         shown = columns(table)
@@ -37,12 +37,12 @@ def print_tables(tables: Sequence[Table]) -> None:
 
 
 def width(console: Console, table: RichTable) -> int:
-    """Of a table in which nothing has to be folded."""
+    """Return the width of a table in which nothing has to be folded."""
     return Measurement.get(console, console.options.update(max_width=10_000), table).maximum
 
 
 def rich_table(table: Table, shown: Sequence[Column]) -> RichTable:
-    """Some columns of a table for rich; a gain that is not told apart from none is dimmed."""
+    """Turn some columns of a table into one of rich; a gain that is not told apart from none is dimmed."""
     rich = RichTable(title=escape(table.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in shown:
         rich.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=column.numeric)

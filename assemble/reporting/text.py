@@ -23,12 +23,12 @@ PLAIN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹ ", "0123456789,")
 
 
 def superscript(marks: Sequence[int]) -> str:
-    """Numbers of footnotes as they stand behind a label."""
+    """Format numbers of footnotes as they stand behind a label."""
     return " ".join(str(mark).translate(SUPERSCRIPTS) for mark in marks)
 
 
 def footnotes(table: Table) -> list[str]:
-    """The lines below a table."""
+    """Return the lines below a table."""
     shared = ", ".join(f"{key}={value}" for key, value in table.common.items())
     lines = [f"All rows differ from their recipes by {shared}."] if shared else []
     if table.chosen_on_scored:
@@ -37,7 +37,7 @@ def footnotes(table: Table) -> list[str]:
 
 
 def markdown(tables: Sequence[Table]) -> str:
-    """One Markdown table for each data set, with its notes."""
+    """Return one Markdown table for each data set, with its notes."""
     parts = []
     for table in tables:
         shown = columns(table)
@@ -85,7 +85,7 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def latex(tables: Sequence[Table]) -> str:
-    """One ``tabular`` with booktabs' rules for each data set."""
+    """Return one ``tabular`` with booktabs' rules for each data set."""
     parts = ["% \\usepackage{booktabs}"]
     for table in tables:
         shown = columns(table)
@@ -99,14 +99,14 @@ def latex(tables: Sequence[Table]) -> str:
 
 
 def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
-    """Every row with all that is known about it, in full precision; every record has the same keys."""
+    """Return every row with all that is known about it, in full precision; every record has the same keys."""
     found = [_record(table, row) for table in tables for row in table.rows]
     keys = dict.fromkeys(key for record in found for key in record)
     return [{key: record.get(key) for key in keys} for record in found]
 
 
 def csv_text(tables: Sequence[Table]) -> str:
-    """`records` as CSV."""
+    """Return `records` as CSV."""
     rows = records(tables)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -151,7 +151,7 @@ def _record(table: Table, row: Row) -> dict[str, Any]:
 
 
 def _gain(name: str, gain: Gain | None) -> dict[str, Any]:
-    """A gain's columns; ``step`` is over the row above."""
+    """Return a gain's columns; ``step`` is over the row above."""
     low, high = gain.interval if gain and gain.interval else (None, None)
     bootstrap_low, bootstrap_high = gain.bootstrap if gain and gain.bootstrap else (None, None)
     return {
@@ -166,7 +166,7 @@ def _gain(name: str, gain: Gain | None) -> dict[str, Any]:
 
 
 def _cells(table: Table, row: Row, shown: Sequence[Column]) -> list[str]:
-    """A row's cells, the first with the numbers of its footnotes."""
+    """Return a row's cells, the first with the numbers of its footnotes."""
     first, *others = [column.cell(row) for column in shown]
     return [first + superscript(table.marks(row)), *others]
 

@@ -55,7 +55,7 @@ GAINS: Any = ["data", "trick", "context", "n", "gain", "low", "high", "told_apar
 
 
 def gain_rows(report: Report) -> list[list[Any]]:
-    """The gains by trick as rows of `GAINS`."""
+    """Return the gains by trick as rows of `GAINS`."""
     rows = []
     for title, gains in report.gains.items():
         for found in gains:
@@ -66,7 +66,7 @@ def gain_rows(report: Report) -> list[list[Any]]:
 
 
 def destination(report: Report) -> tuple[str, str | None]:
-    """Project and entity of the training runs; the default project where they were not logged to W&B."""
+    """Return project and entity of the training runs; the default project where they were not logged to W&B."""
     for run in report.runs:
         logger = (run.config.get("logger") or {}).get("wandb")
         if logger:
@@ -91,7 +91,10 @@ def save_workspace(report: Report, project: str, entity: str | None) -> str:
 
 
 def build_workspace(report: Report, project: str, entity: str) -> Workspace:
-    """The workspace's specification: the training runs by configuration, their scores, curves, cost and settings."""
+    """Build the workspace's specification.
+
+    It holds the training runs by configuration, their scores, curves, cost and settings.
+    """
     import wandb_workspaces.reports.v2 as panels
     import wandb_workspaces.workspaces as ws
 

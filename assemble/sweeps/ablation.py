@@ -63,7 +63,7 @@ class AblationSweeper(PlannedSweeper):
         return SweepPlan(self.mode.value, list(jobs.values()), list(orders), list(skipped.values()))
 
     def _ablated(self, cfg: DictConfig) -> Subset:
-        """The tricks to switch on and off, in their order."""
+        """Return the tricks to switch on and off, in their order."""
         from assemble.config.selection import active_tricks
 
         selected = active_tricks(cfg)
@@ -82,7 +82,9 @@ class AblationSweeper(PlannedSweeper):
 
 
 def _refusal(cfg: DictConfig, ablated: Subset) -> Refusal:
-    """What `assemble.planning.resolve` has against a subset of the ablated tricks, beside the others, which stay on.
+    """Return a function that says what `assemble.planning.resolve` has against a subset of the ablated tricks.
+
+    The others, beside them, stay on.
 
     Raises:
         UserError: it has something against a trick by itself, so that the trick could be on in no run.

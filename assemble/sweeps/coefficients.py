@@ -36,7 +36,7 @@ class Coefficients:
         return math.prod(value**power for value, power in zip(astuple(self), POWERS.values(), strict=True))
 
     def settings(self, phi: float) -> dict[str, float]:
-        """Parameter of the trick -> value, as it is written on a command line."""
+        """Return parameter of the trick -> value, as it is written on a command line."""
         values = {PHI: phi, **dict(zip(POWERS, astuple(self), strict=True))}
         return {key: float(f"{value:.6g}") for key, value in values.items()}
 
@@ -53,7 +53,7 @@ SINGLE = {
 
 
 def grid(step: float, tolerance: float, chosen: Mapping[str, Sequence[float] | None]) -> list[Coefficients]:
-    """Every triple whose growth is within ``tolerance`` of 2, in rising order.
+    """Return every triple whose growth is within ``tolerance`` of 2, in rising order.
 
     Args:
         step: of the values, from 1 to the largest that the others, at 1, allow.

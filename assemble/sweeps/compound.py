@@ -88,7 +88,7 @@ class CompoundSweeper(PlannedSweeper):
         """Of the candidates that are trained."""
 
     def plan(self, arguments: list[str]) -> SweepPlan:
-        """The baseline and the candidates that fit the limits."""
+        """Plan the baseline and the candidates that fit the limits."""
         from assemble.runs.sweep_plan import SweepPlan
 
         settings = self._settings(arguments)
@@ -120,7 +120,7 @@ class CompoundSweeper(PlannedSweeper):
         print(f"{'use it':9} {shlex.join(['python', 'train.py', *common, *self._overrides(best, 1.0)])}", flush=True)
 
     def _announce(self) -> None:
-        """What the candidates cost, and what comes after them."""
+        """Print what the candidates cost, and what comes after them."""
         from assemble.runs.sweep_plan import count
 
         for candidate, cost in self.costs.items():
@@ -155,7 +155,7 @@ class CompoundSweeper(PlannedSweeper):
     # --- what is swept
 
     def _settings(self, arguments: list[str]) -> list[Setting]:
-        """The combinations of the arguments; also finds the trick."""
+        """Return the combinations of the arguments; also finds the trick."""
         from assemble.config.selection import active_tricks
         from assemble.sweeps.overrides import key_of, varying
 
@@ -181,7 +181,7 @@ class CompoundSweeper(PlannedSweeper):
         return [f"tricks.{self.trick}.{key}={value:g}" for key, value in coefficients.settings(phi).items()]
 
     def _configured(self, setting: Setting, coefficients: Coefficients | None, phi: float) -> DictConfig:
-        """The setting's configuration, scaled, or without the trick."""
+        """Return the setting's configuration, scaled, or without the trick."""
         import copy
 
         cfg = copy.deepcopy(setting.cfg)
@@ -205,7 +205,7 @@ class CompoundSweeper(PlannedSweeper):
     # --- phase 1
 
     def _fitting(self, settings: Sequence[Setting]) -> tuple[list[Coefficients], list[dict[str, Any]]]:
-        """The candidates to train, and those left out, with the reason."""
+        """Return the candidates to train, and those left out, with the reason."""
         kinds = {setting.varied: setting for setting in settings}.values()  # seeds change no cost
         base = [self._scaled(setting, None) for setting in kinds]
         kept: dict[Coefficients, list[Scaled]] = {}
@@ -234,7 +234,7 @@ class CompoundSweeper(PlannedSweeper):
         return [candidate for candidate in self.candidates if candidate in kept], skipped
 
     def _scaled(self, setting: Setting, candidate: Coefficients | None) -> Scaled:
-        """The network of a candidate, and what it costs, without a look at the images.
+        """Return the network of a candidate, and what it costs, without a look at the images.
 
         Raises:
             UserError: it cannot be.
@@ -270,7 +270,7 @@ class CompoundSweeper(PlannedSweeper):
         return Scaled(data.image_size, cost.params, cost.macs, memory)
 
     def _excess(self, scaled: Sequence[Scaled]) -> str:
-        """What is above a limit."""
+        """Return what is above a limit."""
         macs, memory = max(found.macs for found in scaled), max(found.memory for found in scaled)
         if self.max_macs is not None and macs > self.max_macs:
             return f"{macs:,} multiply-adds, above hydra.sweeper.max_macs={self.max_macs:g}"
@@ -279,7 +279,10 @@ class CompoundSweeper(PlannedSweeper):
         return ""
 
     def _ranked(self, plan: SweepPlan) -> list[tuple[Coefficients, list[float]]]:
-        """(candidate, validation top-1 by setting) of those whose runs are all finished, the best mean first."""
+        """Rank the candidates whose runs are all finished, the best mean first.
+
+        Returns (candidate, validation top-1 by setting) of each.
+        """
         found = []
         for candidate in self.candidates:
             rows = {", ".join(filter(None, [str(candidate), setting.varied])) for setting in self.settings}
@@ -292,14 +295,14 @@ class CompoundSweeper(PlannedSweeper):
     # --- phase 2
 
     def _comparison(self, best: Coefficients) -> list[tuple[str, str, Coefficients | None, float]]:
-        """(line, row, coefficients, phi), the baseline first, which begins every line."""
+        """Return (line, row, coefficients, phi), the baseline first, which begins every line."""
         rows: list[tuple[str, str, Coefficients | None, float]] = [("", BASELINE, None, 0.0)]
         for line, coefficients in {**SINGLE, "compound": best}.items():
             rows += [(line, f"{line}, {PHI}={phi:g}", coefficients, phi) for phi in self.phi]
         return rows
 
     def _second(self, first: SweepPlan, best: Coefficients) -> SweepPlan:
-        """The comparison, and the jobs of the first plan that are not in it."""
+        """Plan the comparison, and the jobs of the first plan that are not in it."""
         from assemble.runs.sweep_plan import SweepPlan
 
         jobs: dict[str, Job] = {}
@@ -320,7 +323,7 @@ class CompoundSweeper(PlannedSweeper):
 
 
 def _scaling_trick() -> str:
-    """The names of the tricks that scale."""
+    """Return the names of the tricks that scale."""
     from dataclasses import fields
 
     from tricks import load

@@ -42,7 +42,7 @@ class Design:
 
 
 def design(mode: Mode, tricks: Subset, refusal: Refusal, *, orders: int = 10, seed: int = 0) -> Design:
-    """The combinations of ``tricks`` that a mode asks for, each once.
+    """Return the combinations of ``tricks`` that a mode asks for, each once.
 
     ``orders`` and ``seed`` are for `Mode.shapley`: the value of a trick is its mean gain over random orders in which
     the tricks are added (Castro et al. 2009, doi 10.1016/j.cor.2008.04.004). All orders are taken where there are no
@@ -86,14 +86,17 @@ def _subsets(mode: Mode, tricks: Subset, orders: Sequence[Subset]) -> Iterator[S
 
 
 def _way(tricks: Subset, order: Subset) -> Iterator[Subset]:
-    """From none to all along an order."""
+    """Yield the combinations from none to all along an order."""
     for size in range(len(order) + 1):
         on = set(order[:size])
         yield tuple(t for t in tricks if t in on)
 
 
 def _orders(tricks: Subset, refusal: Refusal, count: int, seed: int) -> tuple[list[Subset], dict[Subset, str]]:
-    """Different random orders that can be trained all the way; and for each reason against one, a combination."""
+    """Draw different random orders that can be trained all the way.
+
+    For each reason against an order, a combination is returned as well.
+    """
     if count < 1:
         raise UserError(f"hydra.sweeper.permutations={count} must be at least 1")
     every = math.factorial(len(tricks)) <= count

@@ -92,14 +92,14 @@ def run_job(cfg: DictConfig) -> float:
 
 
 def top1(directory: Path | None) -> float:
-    """The top-1 accuracy of a finished run; NaN where there is none."""
+    """Return the top-1 accuracy of a finished run; NaN where there is none."""
     result = read_result(directory) if directory else None
     value = result["metrics"].get("top1") if result else None
     return math.nan if value is None else float(value)
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would make the job believe it is a rank of something, or ours."""
+    """Return the environment without what would make the job believe it is a rank of something, or ours."""
     kept = {
         name: value
         for name, value in environment.items()
@@ -112,7 +112,7 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _flags(hydra: Any) -> list[str]:
-    """Hydra's flags that change what the overrides mean."""
+    """Return Hydra's flags that change what the overrides mean."""
     flags = [f"--config-name={hydra.job.config_name}"] if hydra.job.config_name != "config" else []
     for source in hydra.runtime.config_sources:
         if source.provider == "command-line":
@@ -138,7 +138,10 @@ def _run(command: Sequence[str], cwd: str) -> int:
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """End the child, gracefully first. Another Ctrl-C goes on to the next, harsher way."""
+    """End the child, gracefully first.
+
+    Another Ctrl-C goes on to the next, harsher way.
+    """
     # Ctrl-C in a terminal has reached the child as well; a signal to this process alone has not.
     ways = ((None, 5), (signal.SIGINT, 120), (signal.SIGTERM, 10), (signal.SIGKILL, None))
     deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # in the background of a script: so is the child
@@ -156,7 +159,7 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM (a scheduler's, say) stops the job as Ctrl-C does, instead of leaving it behind."""
+    """Let SIGTERM (a scheduler's, say) stop the job as Ctrl-C does, instead of leaving it behind."""
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # submitit has its own answer
         yield

@@ -90,7 +90,7 @@ class NasSweeper(SearchSweeper):
         return [{_name(stage, key): value for stage in range(len(self.stages)) for key, value in plain.items()}]
 
     def measures(self, results: Sequence[dict[str, Any]]) -> Mapping[str, float]:
-        """A as a share, S in seconds, P in millions: means over the runs."""
+        """Return A as a share, S in seconds, P in millions: means over the runs."""
         return {
             "A": fmean(result["validation"]["top1"] for result in results) / 100,
             "S": fmean(result["step_seconds"] for result in results),
@@ -130,7 +130,10 @@ class NasSweeper(SearchSweeper):
             print(f"recipes {', '.join(names)} of the best: python train.py --config-dir={folder} recipe={names[0]} ..")
 
     def _recipe(self, rank: int, candidate: Candidate, folder: Path) -> str:
-        """The candidate's network as a recipe; the first line is what Hydra needs to take it by ``--config-dir``."""
+        """Return the candidate's network as a recipe.
+
+        The first line is what Hydra needs to take it by ``--config-dir``.
+        """
         results = [job.result or {} for job in candidate.jobs]
         measured, setting = self.measures(results), candidate.jobs[0].overrides[: -len(candidate.overrides)]
         others = " ".join(f"'{override}'" for override in setting if not override.startswith("seed="))
@@ -155,7 +158,7 @@ class NasSweeper(SearchSweeper):
 
 
 def _name(stage: int, key: str) -> str:
-    """Optuna's name of a choice."""
+    """Return Optuna's name of a choice."""
     return f"{key} of stage {stage + 1}"
 
 

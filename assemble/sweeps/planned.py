@@ -48,14 +48,14 @@ class PlannedSweeper(Sweeper):
 
     @abstractmethod
     def plan(self, arguments: list[str]) -> SweepPlan:
-        """The jobs that the arguments ask for.
+        """Plan the jobs that the arguments ask for.
 
         Raises:
             UserError: they cannot be.
         """
 
     def sweep(self, arguments: list[str]) -> None:
-        """One plan, carried out."""
+        """Carry out one plan."""
         plan = self.plan(arguments)
         plan.show()
         self.run(plan)
@@ -83,13 +83,13 @@ class PlannedSweeper(Sweeper):
                 _ = returned.return_value  # raises what went wrong around the job; how the job went is noted
 
     def grid(self, arguments: list[str]) -> list[list[str]]:
-        """The overrides of each combination of the swept values, and of ``hydra.sweeper.params``."""
+        """Return the overrides of each combination of the swept values, and of ``hydra.sweeper.params``."""
         from assemble.config.compose import grid
 
         return grid([*(f"{key}={value}" for key, value in self.params.items()), *arguments], self.configs)
 
     def compose(self, overrides: list[str]) -> DictConfig:
-        """The configuration of one job, checked as the job will check it."""
+        """Compose the configuration of one job, checked as the job will check it."""
         from hydra.core.hydra_config import HydraConfig
         from omegaconf import flag_override
 

@@ -82,7 +82,10 @@ class PolicySweeper(SearchSweeper):
             self._match(arguments)
 
     def _match(self, arguments: list[str]) -> None:
-        """Density matching. Stopped and started again, it finds its networks, and scores anew."""
+        """Search by density matching.
+
+        Stopped and started again, it finds its networks, and scores anew.
+        """
         from assemble.runs.sweep_plan import Job, SweepPlan
         from assemble.sweeps.overrides import varying
 
@@ -105,7 +108,7 @@ class PolicySweeper(SearchSweeper):
         self.finish(self._scored(study, configs, jobs))
 
     def _scored(self, study: Study, configs: Sequence[Any], jobs: Sequence[Job]) -> list[Candidate]:
-        """The candidates with their values, the best first."""
+        """Score the candidates, and return them with their values, the best first."""
         from omegaconf import OmegaConf
 
         from assemble.scoring.density import Child
@@ -141,7 +144,7 @@ class PolicySweeper(SearchSweeper):
         return fmean(result["validation"]["top1"] for result in results)
 
     def known(self) -> Sequence[Mapping[str, Any]]:
-        """What changes nothing, as a measure; in density matching nothing would beat it."""
+        """Return the policy that changes nothing, as a measure; none in density matching: nothing would beat it."""
         return [] if self.method is Method.density else [space.no_change(self.operations, self.sub_policies)]
 
     def describe(self) -> Sequence[str]:
@@ -188,7 +191,10 @@ class PolicySweeper(SearchSweeper):
         return shlex.join(["python", "train.py", "-m", *ours, *given.task])
 
     def _next(self) -> dict[str, list[str]]:
-        """Command lines that train on all images with what was found, and compare it with none and with published."""
+        """Return command lines that train on all images with what was found.
+
+        They also compare it with none and with published.
+        """
         reduced = ("data.train_share", "seed=")
         setting = with_trick([o for o in self.settings[0] if not o.lstrip("+").startswith(reduced)], self.mode)
         setting.append(f"tricks.{self.mode}.strengths={self.strengths}")
@@ -201,7 +207,7 @@ class PolicySweeper(SearchSweeper):
 
 
 def with_trick(overrides: Sequence[str], name: str) -> list[str]:
-    """The overrides of one job with a trick more: in the list of tricks that they have, or in one of its own."""
+    """Add a trick to the overrides of one job: in the list of tricks that they have, or in one of its own."""
     for place, override in enumerate(overrides):
         key, _, value = override.partition("=")
         if key in ("tricks", "+tricks"):

@@ -63,7 +63,7 @@ class SearchSweeper(PlannedSweeper):
 
     @abstractmethod
     def propose(self, trial: Trial) -> list[str]:
-        """The overrides of a candidate whose parameters ``trial`` suggests.
+        """Return the overrides of a candidate whose parameters ``trial`` suggests.
 
         Raises:
             UserError: what it suggests cannot be; the search goes on with the next.
@@ -71,25 +71,25 @@ class SearchSweeper(PlannedSweeper):
 
     @abstractmethod
     def value(self, results: Sequence[dict[str, Any]]) -> float:
-        """What the finished runs of a candidate (`result.json`) are worth; the search maximises it."""
+        """Return what the finished runs of a candidate (`result.json`) are worth; the search maximises it."""
 
     def measures(self, results: Sequence[dict[str, Any]]) -> Mapping[str, float]:
-        """What the value is made of, by name, for the ranking."""
+        """Return what the value is made of, by name, for the ranking."""
         return {}
 
     def known(self) -> Sequence[Mapping[str, Any]]:
-        """Parameters of the candidates that the search begins with."""
+        """Return parameters of the candidates that the search begins with."""
         return ()
 
     def describe(self) -> Sequence[str]:
-        """Lines about the space that is searched."""
+        """Return lines about the space that is searched."""
         return ()
 
     def finish(self, ranked: Sequence[Candidate]) -> None:
         """Write what came out; the best candidate first, those without a value left out."""
 
     def plan(self, arguments: list[str]) -> SweepPlan:
-        """The candidates that the search begins with: they depend on no result."""
+        """Plan the candidates that the search begins with: they depend on no result."""
         study = self._study()
         return self._planned(self._ask(study, self.grid(arguments), 0))
 
@@ -148,7 +148,7 @@ class SearchSweeper(PlannedSweeper):
         return study
 
     def _ask(self, study: Study, settings: Sequence[list[str]], number: int) -> list[Candidate]:
-        """The next candidates, with their jobs."""
+        """Ask for the next candidates, with their jobs."""
         from assemble.runs.sweep_plan import Job
 
         asked = []
@@ -219,7 +219,7 @@ def _refuse_busy(candidate: Candidate) -> None:
 
 
 def report(candidates: Sequence[Candidate], new: Sequence[Candidate], unit: str) -> None:
-    """A line for each new candidate."""
+    """Print a line for each new candidate."""
     best = max((c for c in candidates if c.value is not None), key=lambda c: c.value or 0.0, default=None)
     for candidate in new:
         if candidate.value is None:

@@ -34,7 +34,7 @@ class SweepDirectory(Callback):
 
 @contextmanager
 def summarised() -> Iterator[None]:
-    """Around a sweep: it ends with its report, or, where it is stopped, with the table of its jobs.
+    """End a sweep with its report, or, where it is stopped, with the table of its jobs.
 
     Raises:
         SystemExit: where the sweep ends by itself; the code is 1 if any job failed.
@@ -79,7 +79,10 @@ class Outcome:
 
 
 def jobs_of(directory: Path) -> list[Outcome]:
-    """The jobs of a sweep in the order of its plan (of their numbers, if its sweeper made none), as they last went."""
+    """Return the jobs of a sweep in the order of its plan, as they last went.
+
+    If its sweeper made no plan, they are in the order of their numbers.
+    """
     from assemble.runs.sweep_folder import RECORDS
     from assemble.runs.sweep_plan import SweepPlan
     from assemble.sweeps.overrides import varying
