@@ -149,16 +149,14 @@ def _unknown_key(key: str, node: object, message: str) -> str:
     """Explain a key that is not there: of a trick, of a group, or of something that is not selected."""
     import dataclasses
 
-    from assemble.suggest import suggest
+    from assemble.suggest import suggest, unknown_key
 
     parent, _, name = key.rpartition(".")
-    typed = dataclasses.is_dataclass(node)
-    known = [f.name for f in dataclasses.fields(node)] if typed else []
     group, _, option = parent.partition(".")
-    if group == "tricks" and typed:
-        return suggest(f"parameter of trick {option}", name, known)
-    if known:
-        return suggest("key", key, [f"{parent}.{k}" if parent else k for k in known])
+    if isinstance(node, type) and dataclasses.is_dataclass(node):
+        if group == "tricks":
+            return suggest(f"parameter of trick {option}", name, [f.name for f in dataclasses.fields(node)])
+        return unknown_key(key, node)
     if parent in {"tricks", "logger"}:
         return f"{parent[:-1] if parent == 'tricks' else parent} '{name}' is not selected, so {key} changes nothing"
     return f"unknown key '{key}' ({message})" if key else message

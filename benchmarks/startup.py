@@ -93,10 +93,10 @@ COMPOSE = """
 import gc, sys, time
 sys.path.insert(0, {root!r})
 from assemble.config.register import register
+from assemble.config.selection import selected_tricks
 register()
 import hydra, rich.console
 from omegaconf import OmegaConf
-from assemble.command_line.check import selected_tricks
 from assemble.planning.explain import explain
 from assemble.planning.plan import make_plan
 import lit_modules.datamodule, assemble.models.resnet, torch.utils._python_dispatch

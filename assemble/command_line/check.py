@@ -17,7 +17,7 @@ from assemble.complaints import quoted
 from assemble.config.groups import group_names, recipe_names
 from assemble.config.selection import refuse_unselected
 from assemble.errors import UserError
-from assemble.suggest import suggest
+from assemble.suggest import suggest, unknown_key
 from tricks import trick_names
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ LISTS = {"tricks", "logger", "drop"}
 """Keys that take several names at once."""
 
 
-def check(argv: Sequence[str]) -> bool:
+def check_arguments(argv: Sequence[str]) -> bool:
     """Check the arguments (without the program's name), and return whether they ask for a sweep.
 
     Prints the help and exits where that was asked for.
@@ -193,27 +193,12 @@ def check_schema(parts: list[str], root: type, groups: Iterable[str] = ()) -> No
     """Walk down the typed configuration ``root`` along the key; ``groups`` are named beside its own keys."""
     node: Any = root
     for depth, part in enumerate(parts):
-        if not dataclasses.is_dataclass(node):
+        if not (isinstance(node, type) and dataclasses.is_dataclass(node)):
             return
         types = {field.name: field.type for field in dataclasses.fields(node)}
         if part not in types:
-            prefix = ".".join(parts[:depth])
-            known = [f"{prefix}.{name}" for name in types] if prefix else list(dict.fromkeys([*types, *groups]))
-            _unknown_key(".".join(parts[: depth + 1]), known, root)
+            raise UserError(unknown_key(".".join(parts[: depth + 1]), node, () if depth else groups))
         node = types[part]
-
-
-def _unknown_key(key: str, known: Iterable[str], root: type) -> NoReturn:
-    """Raise `UserError` for an unknown key, and point at one which exists a level deeper."""
-    deeper = {
-        inner.name: f"{outer.name}.{inner.name}"
-        for outer in dataclasses.fields(root)
-        if isinstance(outer.type, type) and dataclasses.is_dataclass(outer.type)
-        for inner in dataclasses.fields(outer.type)
-    }
-    if key in deeper:
-        raise UserError(f"unknown key '{key}'. Did you mean '{deeper[key]}'?")
-    raise UserError(suggest("key", key, known))
 
 
 def _check_sweep(override: Override, sweep: bool) -> None:

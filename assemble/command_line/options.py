@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypeVar, get_type_hints
 
-from assemble.command_line.check import check, check_schema, parse
+from assemble.command_line.check import check_arguments, check_schema, parse
 from assemble.complaints import quoted
 from assemble.errors import UserError
 from assemble.suggest import suggest
@@ -136,6 +136,6 @@ def check_network(overrides: Sequence[str], sweep: bool = False) -> list[str]:
     Raises:
         UserError: anything misspelt, unknown or contradictory; several values where ``sweep`` is false.
     """
-    check(["-m", *overrides] if sweep else overrides)
+    check_arguments(["-m", *overrides] if sweep else overrides)
     keys = {override.partition("=")[0] for override in overrides}
     return list(overrides) if {"recipe", "data"} & keys else ["data=imagenet", *overrides]

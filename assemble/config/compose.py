@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
     """Return every combination of the values of ``key=a,b``, as ``-m`` of train.py makes them."""
     with hydra_for(overrides) as configs:
-        return grid(overrides, configs)
+        return expand_sweep(overrides, configs)
 
 
-def grid(overrides: Sequence[str], configs: ConfigLoader) -> list[list[str]]:
+def expand_sweep(overrides: Sequence[str], configs: ConfigLoader) -> list[list[str]]:
     """Return the overrides of each combination of the swept values, in the order of Hydra's own sweeper."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser

@@ -102,7 +102,7 @@ def opencv() -> ModuleType:
     return cv2
 
 
-def grid(length: int, resized: int, start: int, count: int) -> np.ndarray:
+def sample_positions(length: int, resized: int, start: int, count: int) -> np.ndarray:
     """Return where TensorFlow 1 samples ``length`` pixels for ``start`` to ``start + count`` of ``resized`` ones."""
     return np.arange(start, start + count, dtype=np.float32) * (np.float32(length) / np.float32(resized))
 
@@ -121,8 +121,8 @@ def distorted_crop(
     crop = image.decode(rows=top + h)[top : top + h, left : left + w].astype(np.float32)
     _check_sides(crop)
     first, step = (w - 1, -w / size) if rng.random() < flip else (0, w / size)
-    # Column i is at first + i * step: the grid of `sample_bilinear`, but for float32's rounding of positions, in half
-    # its time.
+    # Column i is at first + i * step: the positions of `sample_bilinear`, but for the rounding in float32, in half its
+    # time.
     cv2 = opencv()
     resized = _resized.array((size, size, 3), np.float32)
     matrix, how = np.array([[step, 0, first], [0, h / size, 0]]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -138,6 +138,6 @@ def central_crop(image: ImageFile, *, size: int, short: int) -> np.ndarray:
     width, height = image.width, image.height
     factor = np.float32(short) / np.float32(min(width, height))
     new_width, new_height = (max(size, int(np.float32(side) * factor)) for side in (width, height))
-    x = grid(width, new_width, (new_width - size) // 2, size)
-    y = grid(height, new_height, (new_height - size) // 2, size)
+    x = sample_positions(width, new_width, (new_width - size) // 2, size)
+    y = sample_positions(height, new_height, (new_height - size) // 2, size)
     return sample_bilinear(image.decode(), x, y)

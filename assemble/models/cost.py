@@ -38,10 +38,10 @@ def cost_of(spec: Spec, image_size: int) -> Cost:
     Fixed blurs (anti-aliasing) are no layers of weights, but are counted: they are convolutions.
     """
     with torch.device("meta"), torch.no_grad():
-        return measure(spec.build().eval(), torch.empty(1, 3, image_size, image_size))
+        return count_cost(spec.build().eval(), torch.empty(1, 3, image_size, image_size))
 
 
-def measure(model: nn.Module, images: Tensor) -> Cost:
+def count_cost(model: nn.Module, images: Tensor) -> Cost:
     """Return the cost of a built network on one image (1, 3, H, W), on the device of both.
 
     Attention is counted on the meta device only: elsewhere it is one operation whose products are not seen.

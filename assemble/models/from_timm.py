@@ -235,12 +235,12 @@ def _create(source: Source, **options: Any) -> nn.Module:
 
 @cache
 def _reason_not_to_run(source: Source, size: int) -> str | None:
-    from assemble.models.cost import measure
+    from assemble.models.cost import count_cost
 
     with torch.device("meta"):
         network = _create(source).eval()
         try:
-            measure(network, torch.empty(1, 3, size, size))
+            count_cost(network, torch.empty(1, 3, size, size))
         except UNFIT as error:
             return _line(error)
     return None

@@ -83,7 +83,7 @@ def timed(run: Callable[[], object], device: torch.device, least: float = 0.2) -
     return lambda: _seconds(run, device, repeats)
 
 
-def measure(
+def measure_speed(
     network: nn.Module,
     *,
     batch_size: int = 64,

@@ -94,7 +94,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """What one network costs. ``ratio`` is its throughput over that of the first network."""
 
     name: str
@@ -202,7 +202,7 @@ def _exported(network: nn.Module, size: int, engine: Engine) -> bytes:
     return content if engine is Engine.onnx else formats.int8(content, torch.randn(4, 3, size, size))
 
 
-def compare(chosen: Sequence[Network], options: Options) -> list[Row]:
+def compare(chosen: Sequence[Network], options: Options) -> list[Measurement]:
     """Measure the networks, in turns."""
     from assemble.models.throughput import Speed, timed
     from assemble.paired import interleave, ratios
@@ -220,7 +220,7 @@ def compare(chosen: Sequence[Network], options: Options) -> list[Row]:
         against = ratios(seconds[first.name], seconds[network.name])
         published = network.published and first.published and network.published / first.published
         rows.append(
-            Row(
+            Measurement(
                 name=network.name,
                 size=network.size,
                 batch_size=options.batch_size,
@@ -240,7 +240,7 @@ def _prepared(network: Network, options: Options, device: torch.device) -> tuple
     """Return one pass over a batch as a call, and what is counted of the network: params, macs, peak_memory."""
     import torch
 
-    from assemble.models.cost import measure
+    from assemble.models.cost import count_cost
     from assemble.models.throughput import inference_pass, peak_memory, training_pass
 
     batch, size, dtype = options.batch_size, network.size, getattr(torch, options.dtype.value)
@@ -248,7 +248,7 @@ def _prepared(network: Network, options: Options, device: torch.device) -> tuple
         return _session_pass(network.name, batch, size), {}
     torch.manual_seed(0)
     built = network.build().eval()
-    cost = measure(copy.deepcopy(built).to("meta"), torch.empty(1, 3, size, size, device="meta"))
+    cost = count_cost(copy.deepcopy(built).to("meta"), torch.empty(1, 3, size, size, device="meta"))
     counted = {"params": cost.params, "macs": cost.macs}
     if network.engine is not Engine.torch:
         return _session_pass(_exported(built, size, network.engine), batch, size), counted
@@ -272,7 +272,7 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def table(rows: Sequence[Row], options: Options) -> Table:
+def table(rows: Sequence[Measurement], options: Options) -> Table:
     """Build the table of medians, with the smallest and the largest value."""
     from rich.markup import escape
     from rich.table import Table
@@ -313,7 +313,7 @@ def _number(value: float | None, unit: float, digits: int) -> str:
     return "" if value is None else f"{value / unit:.{digits}f}"
 
 
-def write(rows: Sequence[Row], path: Path) -> None:
+def write(rows: Sequence[Measurement], path: Path) -> None:
     """Write the numbers as JSON, or as CSV without those of the single rounds."""
     from assemble.atomic import write_whole
     from assemble.runs.environment import describe_environment

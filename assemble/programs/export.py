@@ -79,7 +79,7 @@ def export(options: Options) -> Path:
 
     from assemble.atomic import write_whole
     from assemble.exporting.card import card, repetitions
-    from assemble.models.cost import measure
+    from assemble.models.cost import count_cost
     from assemble.models.weights import read_config
     from assemble.scoring.trained import open_trained
 
@@ -91,7 +91,7 @@ def export(options: Options) -> Path:
         write_whole(folder / name, content)
         about[name] = line
         print(f"{folder / name}: {line}", flush=True)
-    cost = measure(trained.network, torch.empty(1, 3, trained.size, trained.size))
+    cost = count_cost(trained.network, torch.empty(1, 3, trained.size, trained.size))
     write_whole(folder / "README.md", card(source.name, trained, config, cost, repetitions(source.parent), about))
     print(f"{folder / 'README.md'}: the model card")
     return folder

@@ -105,9 +105,9 @@ def main() -> None:
     """Run the command line."""
     INTERRUPTS.listen()
     with one_line_errors(GOES_ON), requeued():
-        from assemble.command_line.check import check
+        from assemble.command_line.check import check_arguments
 
-        sweep = check(sys.argv[1:])
+        sweep = check_arguments(sys.argv[1:])
         import hydra
 
         from assemble.config.register import register

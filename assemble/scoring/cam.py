@@ -18,7 +18,7 @@ from assemble.scoring.predict import batch_of
 from assemble.scoring.predictor import Predictor
 
 
-def check() -> None:
+def require_grad_cam() -> None:
     """Raise `UserError` where pytorch-grad-cam is not installed."""
     try:
         import pytorch_grad_cam  # noqa: F401

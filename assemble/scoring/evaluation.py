@@ -86,7 +86,7 @@ def _predict(cfg: EvaluateConfig, predict: Predictor, source: str) -> None:
     files, crop, trained = image_files(cfg.eval.predict), eval_crop(cfg.data), predict.trained
     names = output_names(trained.classes, trained.class_names or _folder_names(cfg, trained), cfg.data.label_offset)
     if cfg.eval.cam:
-        cam.check()
+        cam.require_grad_cam()
     table = Table(title=escape(source), title_justify="left")
     for column in ("image", "class", "probability %"):
         table.add_column(column, justify="right" if "%" in column else "left", overflow="fold")

@@ -12,7 +12,7 @@ from rich.console import Console
 from assemble.data.sources import open_scored
 from assemble.devices import device_beside
 from assemble.errors import UserError
-from assemble.models.throughput import measure
+from assemble.models.throughput import measure_speed
 from assemble.planning.batch import batch_of
 from assemble.planning.data import data_settings
 from assemble.robustness.choice import open_set
@@ -45,7 +45,7 @@ def score_run(cfg: Config, run: Run) -> None:
     trained = open_trained(str(checkpoint), cfg.data.scored_size)
     device = device_beside(cfg.trainer.accelerator)
     if lacks_throughput(result, run.config):
-        speed = measure(trained.network.to(device), image_size=trained.size)
+        speed = measure_speed(trained.network.to(device), image_size=trained.size)
         result["throughput"] = round(speed.throughput, 2)
         console.print(f"{result['throughput']:,} images/s in inference (batch {speed.batch_size}, float32)")
     if lacks_robustness(result, run.config):

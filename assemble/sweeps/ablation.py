@@ -24,7 +24,7 @@ class GridSweeper(PlannedSweeper):
         from assemble.runs.sweep_plan import Job, SweepPlan
         from assemble.sweeps.overrides import varying, without
 
-        combinations = self.grid(arguments)
+        combinations = self.expand(arguments)
         jobs = []
         for combination, row in zip(combinations, varying(combinations), strict=True):
             cfg = self.compose(combination)
@@ -43,7 +43,7 @@ class AblationSweeper(PlannedSweeper):
         from assemble.runs.sweep_plan import Job, SweepPlan
         from assemble.sweeps.overrides import dropping, varying
 
-        combinations = self.grid(arguments)
+        combinations = self.expand(arguments)
         jobs: dict[str, Job] = {}
         orders: dict[Subset, None] = {}
         skipped: dict[str, dict[str, Any]] = {}

@@ -52,7 +52,7 @@ SINGLE = {
 """What compound scaling is compared with, at the same growth of the multiply-adds."""
 
 
-def grid(step: float, tolerance: float, chosen: Mapping[str, Sequence[float] | None]) -> list[Coefficients]:
+def candidates(step: float, tolerance: float, chosen: Mapping[str, Sequence[float] | None]) -> list[Coefficients]:
     """Return every triple whose growth is within ``tolerance`` of 2, in rising order.
 
     Args:

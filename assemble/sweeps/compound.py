@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from assemble.errors import UserError, require
-from assemble.sweeps.coefficients import PARAMETERS, PHI, SINGLE, TARGET, Coefficients, grid
+from assemble.sweeps.coefficients import PARAMETERS, PHI, SINGLE, TARGET, Coefficients, candidates
 from assemble.sweeps.planned import PlannedSweeper
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class CompoundSweeper(PlannedSweeper):
                 f"hydra.sweeper.phi={list(phi)}: name at least one, each above 0 and once",
             ),
         )
-        self.candidates = grid(step, tolerance, {"alpha": alpha, "beta": beta, "gamma": gamma})
+        self.candidates = candidates(step, tolerance, {"alpha": alpha, "beta": beta, "gamma": gamma})
         self.max_macs, self.max_memory, self.phi = max_macs, max_memory, sorted(phi)
         self.settings: list[Setting] = []
         self.costs: dict[Coefficients, Cost] = {}
@@ -159,7 +159,7 @@ class CompoundSweeper(PlannedSweeper):
         from assemble.config.selection import active_tricks
         from assemble.sweeps.overrides import key_of, varying
 
-        combinations = self.grid(arguments)
+        combinations = self.expand(arguments)
         self.settings = [
             Setting(overrides, varied, self.compose(overrides))
             for overrides, varied in zip(combinations, varying(combinations), strict=True)

@@ -25,7 +25,7 @@ PATIENCE = 1000
 
 
 @dataclass(frozen=True)
-class Row:
+class PlannedRow:
     """One line of the table to come."""
 
     label: str
@@ -36,9 +36,9 @@ class Row:
 class Design:
     """The rows to train, those that cannot be with the reason, and the orders along which gains are to be read."""
 
-    rows: list[Row]
+    rows: list[PlannedRow]
     orders: list[Subset]
-    refused: list[tuple[Row, str]]
+    refused: list[tuple[PlannedRow, str]]
 
 
 def design(mode: Mode, tricks: Subset, refusal: Refusal, *, orders: int = 10, seed: int = 0) -> Design:
@@ -57,10 +57,10 @@ def design(mode: Mode, tricks: Subset, refusal: Refusal, *, orders: int = 10, se
         taken, refused = _orders(tricks, refusal, orders, seed)
     subsets = dict.fromkeys(_subsets(mode, tricks, taken))
     refused |= {subset: reason for subset in subsets if (reason := refusal(subset))}
-    rows = [Row(_label(mode, tricks, subset), subset) for subset in subsets if subset not in refused]
+    rows = [PlannedRow(_label(mode, tricks, subset), subset) for subset in subsets if subset not in refused]
     if not rows:
         raise UserError(f"no combination of {', '.join(tricks)} can be trained: {next(iter(refused.values()))}")
-    return Design(rows, taken, [(Row(_label(mode, tricks, s), s), reason) for s, reason in refused.items()])
+    return Design(rows, taken, [(PlannedRow(_label(mode, tricks, s), s), reason) for s, reason in refused.items()])
 
 
 def _subsets(mode: Mode, tricks: Subset, orders: Sequence[Subset]) -> Iterator[Subset]:

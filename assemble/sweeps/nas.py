@@ -70,8 +70,8 @@ class NasSweeper(SearchSweeper):
             (best >= 0, f"hydra.sweeper.best={best} must be 0 or above"),
         )
 
-    def grid(self, arguments: list[str]) -> list[list[str]]:
-        settings = super().grid(arguments)
+    def expand(self, arguments: list[str]) -> list[list[str]]:
+        settings = super().expand(arguments)
         for override in (override for setting in settings for override in setting):
             if override.partition("=")[0].lstrip("+~") in OWN:
                 raise UserError(f"hydra/sweeper=nas proposes the networks: leave {override} out")

@@ -82,11 +82,11 @@ class PlannedSweeper(Sweeper):
             for returned in self.launcher.launch(batch, initial_job_idx=number):
                 _ = returned.return_value  # raises what went wrong around the job; how the job went is noted
 
-    def grid(self, arguments: list[str]) -> list[list[str]]:
+    def expand(self, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of each combination of the swept values, and of ``hydra.sweeper.params``."""
-        from assemble.config.compose import grid
+        from assemble.config.compose import expand_sweep
 
-        return grid([*(f"{key}={value}" for key, value in self.params.items()), *arguments], self.configs)
+        return expand_sweep([*(f"{key}={value}" for key, value in self.params.items()), *arguments], self.configs)
 
     def compose(self, overrides: list[str]) -> DictConfig:
         """Compose the configuration of one job, checked as the job will check it."""

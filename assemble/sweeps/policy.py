@@ -58,8 +58,8 @@ class PolicySweeper(SearchSweeper):
         self.settings: list[list[str]] = []
         """What the candidates are trained with: the command line, for each combination of what is swept."""
 
-    def grid(self, arguments: list[str]) -> list[list[str]]:
-        self.settings = super().grid(arguments)
+    def expand(self, arguments: list[str]) -> list[list[str]]:
+        self.settings = super().expand(arguments)
         for setting in self.settings:
             self._check(setting)
         return [with_trick(setting, self.mode) for setting in self.settings]
@@ -89,7 +89,7 @@ class PolicySweeper(SearchSweeper):
         from assemble.runs.sweep_plan import Job, SweepPlan
         from assemble.sweeps.overrides import varying
 
-        self.grid(arguments)
+        self.expand(arguments)
         study, rows = self._study(), varying(self.settings)
         configs = [self.compose(setting) for setting in self.settings]
         for cfg in configs:

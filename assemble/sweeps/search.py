@@ -91,10 +91,10 @@ class SearchSweeper(PlannedSweeper):
     def plan(self, arguments: list[str]) -> SweepPlan:
         """Plan the candidates that the search begins with: they depend on no result."""
         study = self._study()
-        return self._planned(self._ask(study, self.grid(arguments), 0))
+        return self._planned(self._ask(study, self.expand(arguments), 0))
 
     def sweep(self, arguments: list[str]) -> None:
-        settings = self.grid(arguments)
+        settings = self.expand(arguments)
         for cfg in map(self.compose, settings):
             if cfg.explain or cfg.prepare:
                 raise UserError(

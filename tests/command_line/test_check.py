@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from assemble import complaints
-from assemble.command_line.check import check
+from assemble.command_line.check import check_arguments
 from assemble.command_line.help import families
 from assemble.command_line.one_line_errors import one_line_errors
 from assemble.complaints import as_the_user_had_it, explanation, raise_through_hydra
@@ -146,7 +146,7 @@ def mistake(*overrides: str) -> str:
 )
 def test_refused_in_one_line(arguments: list[str], parts: list[str]) -> None:
     with pytest.raises(UserError) as caught:
-        check(arguments)
+        check_arguments(arguments)
     line = str(caught.value)
     assert "\n" not in line
     for part in parts:
@@ -180,7 +180,7 @@ def test_refused_in_one_line(arguments: list[str], parts: list[str]) -> None:
     ],
 )
 def test_let_through(arguments: list[str], sweep: bool) -> None:
-    assert check(arguments) is sweep
+    assert check_arguments(arguments) is sweep
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_let_through(arguments: list[str], sweep: bool) -> None:
 )
 def test_keys_of_a_sweeper(argument: str, message: str) -> None:
     with pytest.raises(OmegaConfBaseException) as caught:
-        check(["-m", "hydra/sweeper=ablation", argument])
+        check_arguments(["-m", "hydra/sweeper=ablation", argument])
     assert (explanation(caught.value) or "").startswith(message)
 
 
@@ -205,7 +205,7 @@ def test_a_sweeper_that_is_none() -> None:
 
 def test_unreadable_argument() -> None:
     with pytest.raises(Exception, match="no viable alternative") as caught:
-        check(["+tricks=[sk"])
+        check_arguments(["+tricks=[sk"])
     line = explanation(caught.value)
     assert line is not None
     assert line.startswith("cannot read the argument '+tricks=[sk'")
@@ -216,7 +216,7 @@ def test_unreadable_argument() -> None:
 def test_special_characters(value: str) -> None:
     """The error shows how to write it, and that is read as it was meant."""
     with pytest.raises(OverrideParseException) as caught:
-        check([f"data.root={value}"])
+        check_arguments([f"data.root={value}"])
     line = explanation(caught.value) or ""
     assert line.startswith(f"cannot read the argument 'data.root={value}': quote")
     (argument,) = shlex.split(line[line.index("characters: ") + len("characters: ") :])
@@ -227,30 +227,30 @@ def test_special_characters(value: str) -> None:
 @pytest.mark.parametrize("argument", ["tricks..sk=4", "sééd=4", "data.mean=[1"])
 def test_quotes_are_not_advised_where_they_do_not_help(argument: str) -> None:
     with pytest.raises(OverrideParseException) as caught:
-        check([argument])
+        check_arguments([argument])
     assert "quote a value" not in (explanation(caught.value) or "")
 
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK"])
 def test_no_sweep_on_ranks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "0")
-    assert check(["seed=0"]) is False
+    assert check_arguments(["seed=0"]) is False
     with pytest.raises(UserError, match="-m cannot be started by torchrun"):
-        check(["-m", "seed=0,1"])
+        check_arguments(["-m", "seed=0,1"])
 
 
 def test_options_of_another_config_dir(tmp_path) -> None:
     (tmp_path / "optim").mkdir()
     (tmp_path / "optim" / "mine.yaml").write_text("lr: 1\n")
-    assert check(["--config-dir", str(tmp_path), "optim=mine"]) is False
+    assert check_arguments(["--config-dir", str(tmp_path), "optim=mine"]) is False
     with pytest.raises(UserError, match="unknown optim 'mine'"):
-        check(["optim=mine"])
+        check_arguments(["optim=mine"])
 
 
 def test_help_lists_everything(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--help"], ["-h", "tricks"]):
         with pytest.raises(SystemExit) as caught:
-            check(arguments)
+            check_arguments(arguments)
         assert caught.value.code == 0
         text = capsys.readouterr().out
         for name, about in trick_names().items():
@@ -271,7 +271,7 @@ def test_help_lists_recipes_by_family(capsys: pytest.CaptureFixture[str]) -> Non
     texts = []
     for arguments in (["--help"], ["--help", "recipe"]):
         with pytest.raises(SystemExit):
-            check(arguments)
+            check_arguments(arguments)
         texts.append(capsys.readouterr().out)
     for name, about in recipe_names().items():
         assert f"  {name} " in texts[1]
@@ -290,10 +290,10 @@ def test_only_the_recipes_that_a_command_line_can_mean_are_registered() -> None:
 def test_an_optimizer_of_which_a_recipe_would_keep_half_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "own", {"defaults": ["base"], "optim": {"name": "sgd", "lr": 0.4}})
     with pytest.raises(UserError, match=r"recipe own sets optim\.name, optim\.lr, .*optim\.name=lamb"):
-        check(["recipe=own", "optim=lamb"])
-    check(["recipe=own", "optim.name=lamb", "optim.lr=5e-3"])
-    check(["recipe=base", "optim=lamb"])
-    check(["optim=lamb"])
+        check_arguments(["recipe=own", "optim=lamb"])
+    check_arguments(["recipe=own", "optim.name=lamb", "optim.lr=5e-3"])
+    check_arguments(["recipe=base", "optim=lamb"])
+    check_arguments(["optim=lamb"])
 
 
 @pytest.mark.process
@@ -359,13 +359,13 @@ def test_a_faulty_recipe(contents: dict, line: str | None, monkeypatch: pytest.M
     """Asked for, it is told what is wrong with it; without being asked for it stops nobody."""
     monkeypatch.setattr("assemble.config.recipes.recipe_content", lambda name: contents.get(name, {}))
     if line is None:
-        assert check(["recipe=top"]) is False
+        assert check_arguments(["recipe=top"]) is False
     else:
         with pytest.raises(UserError) as caught:
-            check(["recipe=top"])
+            check_arguments(["recipe=top"])
         assert str(caught.value).startswith(line)
     register()
-    assert check([]) is False
+    assert check_arguments([]) is False
 
 
 def test_files_that_are_none(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,7 +428,7 @@ def test_real_recipes_name_real_tricks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_selected_tricks(
     overrides: list[str], tricks: list[str], reduction: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check(overrides)
+    check_arguments(overrides)
     cfg = composed(*overrides)
     monkeypatch.setattr(
         "assemble.config.selection._command_line_keys", lambda: [o.partition("=")[0] for o in overrides]

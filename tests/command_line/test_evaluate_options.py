@@ -27,7 +27,7 @@ SOURCE = "checkpoint=runs/a/best.ckpt"
         ([SOURCE, "data=digit"], ["unknown data 'digit'. Did you mean 'digits'?"]),
         ([SOURCE, "data={name: digits}"], ["unknown data"]),
         ([SOURCE, "eval.flop=true"], ["unknown key 'eval.flop'. Did you mean 'eval.flip'?"]),
-        ([SOURCE, "flip=true"], ["unknown key 'flip'. Did you mean 'eval.flip'?"]),
+        ([SOURCE, "flip=true"], ["unknown key 'flip'. Did you mean 'data.flip' or 'eval.flip'?"]),
         ([SOURCE, "eval.flip=maybe"], ["eval.flip: 'maybe' is not true or false"]),
         ([SOURCE, "data.eval_size=big"], ["data.eval_size: 'big' is not an integer"]),
         ([SOURCE, "eval.corruptions=imagenetc"], ["eval.corruptions", "imagenet_c", "on_the_fly"]),

@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize
 from hydra.core.config_store import ConfigStore
 
-from assemble.command_line.check import check
+from assemble.command_line.check import check_arguments
 from assemble.config.launchers import DEFAULTS, PACKAGES, check_launcher, register_launchers
 from assemble.errors import UserError
 from tests.helpers.small_sweep import finish, small_sweep, wait_for
@@ -36,13 +36,13 @@ def test_composed(name: str) -> None:
             assert launcher[key].init.include_dashboard is False
         else:
             assert launcher[key] == value
-    assert check(["-m", f"hydra/launcher={name}", "seed=0,1"])
+    assert check_arguments(["-m", f"hydra/launcher={name}", "seed=0,1"])
 
 
 def test_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("assemble.config.launchers.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"hydra/launcher=submitit_slurm needs a package: pip .*\.\[submitit\]"):
-        check(["-m", "hydra/launcher=submitit_slurm", "seed=0,1"])
+        check_arguments(["-m", "hydra/launcher=submitit_slurm", "seed=0,1"])
     check_launcher("local")
     check_launcher("of_somebody_else")
 

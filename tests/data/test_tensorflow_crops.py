@@ -9,7 +9,13 @@ from PIL import Image
 from assemble.data import sources
 from assemble.data import tensorflow_crops as official
 from assemble.data.decode import ImageFile
-from assemble.data.tensorflow_crops import central_crop, distorted_box, distorted_crop, grid, sample_bilinear
+from assemble.data.tensorflow_crops import (
+    central_crop,
+    distorted_box,
+    distorted_crop,
+    sample_bilinear,
+    sample_positions,
+)
 from assemble.errors import UserError
 from assemble.schema import DataConfig, Preprocessing
 from tests.helpers import official as reference_files
@@ -74,7 +80,9 @@ def test_flat_areas_keep_their_value():
 
 def test_a_resize_to_the_same_size_changes_nothing():
     pixels = noise(20, 31)
-    assert np.array_equal(sample_bilinear(pixels, grid(31, 31, 0, 31), grid(20, 20, 0, 20)), pixels)
+    assert np.array_equal(
+        sample_bilinear(pixels, sample_positions(31, 31, 0, 31), sample_positions(20, 20, 0, 20)), pixels
+    )
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (9, 1), (3, 2), (500, 7), (7, 500), (33, 33)])

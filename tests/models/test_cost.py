@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from assemble.models.cost import cost_of, measure
+from assemble.models.cost import cost_of, count_cost
 from assemble.models.families import spec_of
 from assemble.planning.resolve import resolve
 from tricks import create
@@ -42,7 +42,7 @@ def test_by_hand():
         nn.Flatten(),
         nn.Linear(8 * 4 * 4, 5),
     )
-    cost = measure(model, torch.zeros(1, 3, 8, 8))
+    cost = count_cost(model, torch.zeros(1, 3, 8, 8))
     assert cost.macs == 16 * 8 * 3 * 9 + 16 * 8 * 9 + 8 * 16 * 5
     assert cost.params == 8 * 3 * 9 + 8 + 8 * 9 + 8 * 16 * 5 + 5
 

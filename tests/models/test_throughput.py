@@ -11,7 +11,7 @@ from assemble.models import throughput
 from assemble.models.throughput import (
     Speed,
     inference_pass,
-    measure,
+    measure_speed,
     peak_memory,
     timed,
     training_memory,
@@ -47,7 +47,7 @@ def test_timed_is_the_mean_of_one_run_after_the_warm_up(monkeypatch, threads, ex
 
 def test_measure_runs_the_network_and_leaves_it_as_it_is():
     network = create_model("tiny", num_classes=3).train()
-    speed = measure(network, batch_size=2, image_size=16, rounds=2)
+    speed = measure_speed(network, batch_size=2, image_size=16, rounds=2)
     assert len(speed.throughputs) == 2
     assert min(speed.throughputs) > 0
     assert network.training

@@ -5,22 +5,22 @@ from typing import Any
 import pytest
 
 from assemble.errors import UserError
-from assemble.sweeps.coefficients import SINGLE, Coefficients, grid
+from assemble.sweeps.coefficients import SINGLE, Coefficients, candidates
 
 
 def test_by_hand() -> None:
     chosen = {"alpha": [1.2, 1.0, 2.0], "beta": [1.1, 1.0], "gamma": [1.0, 1.15, 1.4]}
     # 1.2 * 1.21 * 1.3225 = 1.920, 2.0, 1.96; but 1.2 * 1.3225 = 1.587, 1.4^2 * 1.21 = 2.37, 1.2 * 1.96 = 2.35
-    assert grid(0.1, 0.1, chosen) == [
+    assert candidates(0.1, 0.1, chosen) == [
         Coefficients(1.0, 1.0, 1.4),
         Coefficients(1.2, 1.1, 1.15),
         Coefficients(2.0, 1.0, 1.0),
     ]
-    assert grid(0.1, 0.0, chosen) == [Coefficients(2.0, 1.0, 1.0)]
+    assert candidates(0.1, 0.0, chosen) == [Coefficients(2.0, 1.0, 1.0)]
 
 
 def test_by_step() -> None:
-    found = grid(0.05, 0.1, {})
+    found = candidates(0.05, 0.1, {})
     assert Coefficients(1.2, 1.1, 1.15) in found
     assert all(1.9 - 1e-9 <= triple.growth <= 2.1 + 1e-9 for triple in found)
     assert (min(t.alpha for t in found), max(t.alpha for t in found)) == (1.0, 2.1)
@@ -51,4 +51,4 @@ def test_single_scaling_doubles_the_multiply_adds() -> None:
 )
 def test_mistakes(step: float, tolerance: float, chosen: dict[str, Any], line: str) -> None:
     with pytest.raises(UserError, match=line):
-        grid(step, tolerance, chosen)
+        candidates(step, tolerance, chosen)

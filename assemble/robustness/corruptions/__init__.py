@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from assemble.robustness.corruptions.randomness import Random
     from assemble.robustness.corruptions.textures import Textures
 
-__all__ = ["CORRUPTIONS", "EXTRA", "SEVERITIES", "check", "corrupt", "corruption_rng"]
+__all__ = ["CORRUPTIONS", "EXTRA", "SEVERITIES", "check_corruption", "corrupt", "corruption_rng"]
 
 SEVERITIES = (1, 2, 3, 4, 5)
 SMALLEST = 28
@@ -51,7 +51,7 @@ def corrupt(
 
     Values are truncated to uint8, not rounded, as in the original. Raises UserError for what cannot be done.
     """
-    check(name, severity, preset)
+    check_corruption(name, severity, preset)
     _check_image(image)
     import numpy as np
 
@@ -75,7 +75,7 @@ def corruption_rng(seed: int, index: int, name: str, severity: int) -> np.random
     return np.random.default_rng([seed, index, zlib.crc32(name.encode()), severity])
 
 
-def check(name: str, severity: int, preset: str) -> None:
+def check_corruption(name: str, severity: int, preset: str) -> None:
     """Raise UserError unless there is such a corruption, severity and preset."""
     if name not in CORRUPTIONS + EXTRA:
         raise UserError(suggest("corruption", name, CORRUPTIONS + EXTRA))
