@@ -14,6 +14,8 @@ from assemble.scoring.trained import Trained
 
 UNITS = {"top1": "top-1 %", "top5": "top-5 %", "ece": "ECE %", "mce": "mCE"}
 """How metrics are called where their name does not say it."""
+FEW = 20
+"""Classes whose names a card lists; the files name all of them."""
 
 
 def repetitions(directory: Path) -> list[dict[str, Any]]:
@@ -55,9 +57,7 @@ def card(
         or "none",
         "Data": config["data"]["name"],
         "Images": f"RGB, {trained.size}x{trained.size}, on the 0-255 scale; mean {mean}, standard deviation {std}",
-        "Outputs": f"output {offset} is the first class of the data; those before it are background"
-        if (offset := config["data"].get("label_offset"))
-        else None,
+        "Outputs": _outputs(trained.class_names, config["data"].get("label_offset") or 0),
         "Command": f"`{own['command']}`" if own.get("command") else None,
         "Commit": own.get("git_commit"),
         "Made with": json.dumps(own["versions"]) if own.get("versions") else None,
@@ -77,6 +77,15 @@ def card(
         *(f"| `{name}` | {about} |" for name, about in files.items()),
     ]
     return "\n".join([*lines, ""])
+
+
+def _outputs(names: Sequence[str] | None, offset: int) -> str | None:
+    """Say which class each output is of."""
+    first = f"output {offset} is the first class of the data; those before it are background. " if offset else ""
+    if not names:
+        return first.strip() or None
+    shown = [*names[:FEW], "..", names[-1]] if len(names) > FEW + 1 else names
+    return f"{first}In their order: {', '.join(map(str, shown))}"
 
 
 def _trick(name: str, parameters: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import logging
 import tempfile
 import warnings
@@ -45,11 +46,21 @@ def run_safetensors(content: bytes, trained: Trained) -> Function:
     return replace(trained, network=network)
 
 
-def pt2(network: Deployed, size: int) -> bytes:
-    """Export a program of torch.export, for any batch size."""
+def metadata(trained: Trained) -> dict[str, str]:
+    """Return what a file says of its outputs and its input, as text: JSON under ``classes``, where the names are known.
+
+    ``label_offset`` outputs come before the first of the classes, ``image_size`` is in pixels.
+    """
+    about = {"image_size": str(trained.size), "label_offset": str(trained.view.get("label_offset") or 0)}
+    names = trained.class_names
+    return {**about, "classes": json.dumps(list(names), ensure_ascii=False)} if names else about
+
+
+def pt2(network: Deployed, size: int, about: Mapping[str, str]) -> bytes:
+    """Export a program of torch.export, for any batch size, with ``about`` among its extra files."""
     file = io.BytesIO()
     program = torch.export.export(network, (noise(2, size),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
-    torch.export.save(program, file)
+    torch.export.save(program, file, extra_files=dict(about))
     return file.getvalue()
 
 
@@ -71,6 +82,15 @@ def onnx(network: nn.Module, size: int) -> bytes:
             dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
         )
     return program.model_proto.SerializeToString()
+
+
+def described(content: bytes, about: Mapping[str, str]) -> bytes:
+    """Return the same ONNX model, with ``about`` as its metadata."""
+    import onnx
+
+    model = onnx.load_from_string(content)
+    onnx.helper.set_model_props(model, dict(about))
+    return model.SerializeToString()
 
 
 def run_onnx(content: bytes) -> Function:

@@ -14,7 +14,8 @@ pictures=     how many calibrate int8, and how many then compare its answers (25
 least=        share of these on which int8 must give the checkpoint's first class, or it is not written (0.9)
 
 pt2, onnx and int8 take images (B, 3, S, S) as float32, RGB on the 0-255 scale: the normalisation is inside, and batch
-norms are folded.
+norms are folded. They tell the names of their classes: in onnxruntime's custom_metadata_map, and in the extra files
+of torch.export.load.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def _files(
 
     images = noise(3, trained.size)
     reference = trained(images)
-    network = Deployed(trained).eval()
+    network, about = Deployed(trained).eval(), formats.metadata(trained)
     if "safetensors" in names:
         yield "config.yaml", formats.configuration(config), "the configuration"
         content = formats.safetensors(trained.network.state_dict())
@@ -116,16 +117,17 @@ def _files(
             "the weights; " + _same(formats.run_safetensors(content, trained), images, reference),
         )
     if "pt2" in names:
-        content = formats.pt2(network, trained.size)
+        content = formats.pt2(network, trained.size, about)
         yield "model.pt2", content, "torch.export; " + _same(formats.run_pt2(content), images, reference)
     if not {"onnx", "int8"} & set(names):
         return
     content = formats.onnx(network, trained.size)
     line = _same(formats.run_onnx(content), images, reference)
     if "onnx" in names:
-        yield "model.onnx", content, f"ONNX; {line}"
+        yield "model.onnx", formats.described(content, about), f"ONNX; {line}"
     if "int8" in names:
-        yield "model.int8.onnx", *_int8(content, trained, config, options)
+        quantised, line = _int8(content, trained, config, options)
+        yield "model.int8.onnx", formats.described(quantised, about), line
 
 
 def _same(run: Function, images: Tensor, reference: Tensor) -> str:

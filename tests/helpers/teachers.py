@@ -23,7 +23,9 @@ def small(**data: Any) -> Config:
     return cfg
 
 
-def checkpoint(path: Path, cfg: Config | None = None, tricks: dict[str, Any] | None = None) -> Classifier:
+def checkpoint(
+    path: Path, cfg: Config | None = None, tricks: dict[str, Any] | None = None, classes: list[str] | None = None
+) -> Classifier:
     """Write a checkpoint of the configured network, with weights and statistics drawn; returns its module."""
     cfg, tricks = cfg or small(), tricks or {}
     module = build_module(make_plan(cfg, create(tricks))).eval()
@@ -31,5 +33,6 @@ def checkpoint(path: Path, cfg: Config | None = None, tricks: dict[str, Any] | N
         if value.is_floating_point() and value.ndim == 1:
             value.uniform_(0.2, 1.0)
     config: Any = OmegaConf.to_container(OmegaConf.structured(cfg), enum_to_str=True)
-    torch.save({"state_dict": dict(module.state_dict()), "config": {**config, "tricks": tricks}}, path)
+    named = {} if classes is None else {"classes": classes}
+    torch.save({"state_dict": dict(module.state_dict()), "config": {**config, "tricks": tricks, **named}}, path)
     return module

@@ -15,6 +15,7 @@ from assemble.scoring.trained import Trained, open_trained
 from tests.helpers.teachers import checkpoint
 
 TRICKS = {"resnet_d": {}, "sk": {"reduction": 4}, "anti_alias": {}}
+CLASSES = ["zero", "één", *map(str, range(2, 10))]
 RESULT = {"recipe": "a_recipe", "config_hash": "a", "weights": "last", "command": "python train.py +tricks=[sk]"}
 
 
@@ -29,7 +30,7 @@ def run(tmp_path: Path) -> Path:
         (tmp_path / name).mkdir()
         result = {**RESULT, "run_id": name, "seed": seed, "metrics": {"top1": top1, "loss": 0.5}, **more}
         (tmp_path / name / "result.json").write_text(json.dumps(result))
-    checkpoint(tmp_path / "tiny-s0" / "last.ckpt", tricks=TRICKS)
+    checkpoint(tmp_path / "tiny-s0" / "last.ckpt", tricks=TRICKS, classes=CLASSES)
     return tmp_path / "tiny-s0"
 
 
@@ -57,7 +58,9 @@ def test_weights_and_program(run, monkeypatch, capsys):
     again = open_trained(str(out / "model.safetensors"))
     assert again.digest() == trained.digest()
     with torch.no_grad():
-        assert same_answers(torch.export.load(out / "model.pt2").module()(images), trained, images)
+        about = {"classes": ""}
+        assert same_answers(torch.export.load(out / "model.pt2", extra_files=about).module()(images), trained, images)
+    assert json.loads(about["classes"]) == CLASSES
 
     card = (out / "README.md").read_text()
     for part in (
@@ -68,6 +71,7 @@ def test_weights_and_program(run, monkeypatch, capsys):
         "| top-1 % | 90 | 92 ± 2.8 |",  # of 90 and 94; the other run has no part in it
         "n = 2 seeds",
         "`model.pt2`",
+        "In their order: zero, één, 2, 3",
     ):
         assert part in card
     assert "The scores are of" not in card
@@ -110,6 +114,9 @@ def test_onnx_and_int8(run, monkeypatch):
 
     def answers(name: str) -> torch.Tensor:
         session = onnxruntime.InferenceSession(out / name, providers=["CPUExecutionProvider"])
+        told = session.get_modelmeta().custom_metadata_map
+        assert json.loads(told["classes"]) == CLASSES
+        assert (told["image_size"], told["label_offset"]) == ("16", "0")
         return torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
 
     assert same_answers(answers("model.onnx"), trained, images)
