@@ -141,6 +141,7 @@ def turns(plan: Any, batch: Batch, steps: int, blocks: int) -> dict[str, list[fl
     from torch.utils.data import DataLoader
 
     from assemble.runs.build import build_callbacks, build_module, build_trainer
+    from assemble.runs.code import Code
     from lit_modules.csv_logger import CsvLogger
 
     module = build_module(plan)
@@ -151,7 +152,7 @@ def turns(plan: Any, batch: Batch, steps: int, blocks: int) -> dict[str, list[fl
         trainer = build_trainer(
             plan.cfg.trainer,
             logger=[CsvLogger(folder, "", "")],
-            callbacks=build_callbacks(plan, Path(folder), {}),
+            callbacks=build_callbacks(plan, Path(folder), {}, Code()),
             default_root_dir=folder,
         )
         validation = DataLoader([(batch[0][0], batch[1][0])] * 2, batch_size=2)  # type: ignore[arg-type]

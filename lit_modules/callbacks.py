@@ -87,12 +87,15 @@ class History(Callback):
 
 
 class Stretches(Callback):
-    """On what each part of the training ran: one that was stopped may go on elsewhere. Kept in the checkpoints."""
+    """On what each part of the training ran, and by which code: one that was stopped may go on elsewhere.
 
-    def __init__(self, batch: object, hardware: dict[str, Any]) -> None:
-        self.here = {"batch": str(batch), "hardware": hardware}
+    Kept in the checkpoints.
+    """
+
+    def __init__(self, batch: object, hardware: dict[str, Any], git_commit: str | None, git_diff: str | None) -> None:
+        self.here = {"batch": str(batch), "hardware": hardware, "git_commit": git_commit, "git_diff": git_diff}
         self.all: list[dict[str, Any]] = []
-        """Of each: the step it began at, how the batch was split, and the hardware."""
+        """Of each: the step it began at, how the batch was split, the hardware, the commit, the difference from it."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.all.append({"step": trainer.global_step, **self.here})

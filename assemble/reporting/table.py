@@ -259,15 +259,26 @@ def _trick_changes(row: Row, published: Mapping[str, Any] | None) -> tuple[list[
 def _run_notes(row: Row) -> list[str]:
     """Return what a reader of the row should know about its runs."""
     notes = []
-    commits = {run.result.get("git_commit") for run in row.runs}
-    if len(commits) > 1:
+    codes = {code for run in row.runs for code in _codes(run)}
+    if len({commit for commit, _ in codes}) > 1:
         notes.append("runs of different commits of this project are pooled")
+    if any(commit.endswith("-dirty") for commit, _ in codes):
+        diffs = sorted({diff for _, diff in codes if diff})
+        kept = f": {', '.join(diffs)} beside the run" if diffs else ""
+        notes.append(f"trained by code that is in no commit{kept}")
     if not row.config:
         notes.append("config.yaml is missing or damaged: only result.json is known")
     lacking = [run for run in row.runs if run.metric("top1") is None]
     if lacking:
         notes.append(f"{len(lacking)} of {row.n} runs ended without a finite top-1, and are not in the mean")
     return notes
+
+
+def _codes(run: Run) -> set[tuple[str, str]]:
+    """Return the commits by which the parts of a run were trained, each with the file of what differed from it."""
+    parts = run.result.get("stretches") or [run.result]
+    told = [part for part in parts if "git_commit" in part] or [run.result]  # earlier versions told it of the end alone
+    return {(str(part.get("git_commit") or ""), str(part.get("git_diff") or "")) for part in told}
 
 
 def _lines(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> dict[str, list[Row]]:

@@ -16,6 +16,7 @@ from torch import nn
 from assemble.errors import UserError
 from assemble.models.weights import load_weights
 from assemble.planning.plan import Plan
+from assemble.runs.code import Code
 from assemble.runs.environment import hardware
 from assemble.schema import TrainerConfig
 from lit_modules.callbacks import History, MovingStrengths, Stretches
@@ -133,14 +134,14 @@ def loss_scaling(cfg: TrainerConfig) -> list[MixedPrecision]:
     return [MixedPrecision("16-mixed", "cuda", StaticLossScale(cfg.loss_scale))]
 
 
-def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any]) -> list[Callback]:
+def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any], code: Code) -> list[Callback]:
     """Build all of a run's callbacks, those of its tricks included; checkpoints go to ``directory``."""
     assert plan.data is not None
     return [
         Timer(),
         History(),
         ConfigInCheckpoint(config, plan.data.identity.digest, plan.batch.micro),
-        Stretches(plan.batch, hardware()),
+        Stretches(plan.batch, hardware(), code.commit, code.diff_name),
         MovingStrengths(plan.recipe.of(ModelTrick)),
         *([Progress()] if plan.cfg.trainer.progress_bar else []),
         *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),

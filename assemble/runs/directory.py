@@ -87,7 +87,8 @@ class Run:
         """Let go of the run. A new directory in which nothing happened is removed."""
         if self._lock is None:
             return
-        if self._new and {path.name for path in self.directory.iterdir()} <= {"config.yaml", ".lock"}:
+        made = {path.name for path in self.directory.iterdir() if not path.match("code-*.diff")}
+        if self._new and made <= {"config.yaml", ".lock"}:
             shutil.rmtree(self.directory, ignore_errors=True)
         self._lock.close()
         self._lock = None

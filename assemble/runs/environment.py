@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from assemble.paths import ROOT
+from assemble.runs.code import read_code
 
 
 def describe_environment() -> dict[str, Any]:
@@ -19,7 +18,7 @@ def describe_environment() -> dict[str, Any]:
     return {
         "hardware": hardware(),
         "versions": {"python": platform.python_version(), **{k: _version(v) for k, v in packages.items()}},
-        "git_commit": _git_commit(),
+        "git_commit": read_code().commit,
     }
 
 
@@ -46,20 +45,4 @@ def _version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
-        return None
-
-
-def _git_commit(root: Path = ROOT) -> str | None:
-    """Return the project's commit, with ``-dirty`` where tracked files differ from it; None outside git."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-    try:
-        # Installed into an environment inside somebody's repository, the commit would be theirs.
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != root.resolve():
-            return None
-        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
         return None

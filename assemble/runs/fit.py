@@ -25,6 +25,7 @@ from assemble.models.cost import cost_of
 from assemble.planning.explain import summary
 from assemble.planning.plan import Plan
 from assemble.runs.build import build_callbacks, build_module, build_trainer
+from assemble.runs.code import Code, read_code
 from assemble.runs.directory import write_result
 from assemble.runs.environment import describe_environment
 from assemble.runs.going_on import check_same_run, near_matches
@@ -52,7 +53,8 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
     run.name_classes(plan.data.classes)
     module = build_module(plan)
     loggers = build_loggers(run.config, run, plan.recipe.names, run.recipe)
-    callbacks = build_callbacks(plan, run.directory, run.config)
+    code = read_code()  # now: it may be edited while the run trains
+    callbacks = build_callbacks(plan, run.directory, run.config, code)
     timer = next(callback for callback in callbacks if isinstance(callback, Timer))
     history = next(callback for callback in callbacks if isinstance(callback, History))
     stretches = next(callback for callback in callbacks if isinstance(callback, Stretches))
@@ -75,6 +77,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
         if cfg.trainer.sync_batchnorm and plan.batch.devices > 1 and not on_gpu:
             raise UserError("trainer.sync_batchnorm=true needs GPUs: leave it out, or set trainer.accelerator=gpu")
         if trainer.is_global_zero:
+            code.keep(run.directory)
             console.print(summary(plan))
             going_on = " (going on)" if run.checkpoint else ""
             console.print(f"[bold]run[/bold]            {escape(str(run.directory))}{going_on}")
@@ -89,7 +92,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
         with _leaving():
             test = partial(trainer.test, module, datamodule=plan.data, verbose=False, weights_only=True)
             scores = test(ckpt_path=chosen)[0]
-        result = _result(plan, run, scores, timer.time_elapsed("train"), history, stretches)
+        result = _result(plan, run, scores, timer.time_elapsed("train"), history, stretches, code)
         if trainer.is_global_zero:
             write_result(run, result)
             log_result(loggers, result)
@@ -132,7 +135,7 @@ def _leaving() -> Iterator[None]:
 
 
 def _result(
-    plan: Plan, run: Run, scores: Any, seconds: float, history: History, stretches: Stretches
+    plan: Plan, run: Run, scores: Any, seconds: float, history: History, stretches: Stretches, code: Code
 ) -> dict[str, Any]:
     assert plan.data is not None
     best = plan.cfg.eval.weights is Weights.best
@@ -160,6 +163,8 @@ def _result(
         "stretches": stretches.all,
         "command": command(),
         **describe_environment(),
+        "git_commit": code.commit,
+        "git_diff": code.diff_name,
     }
 
 

@@ -14,6 +14,7 @@ from pytorch_lightning import Trainer
 from assemble.errors import UserError
 from assemble.planning.plan import Plan, make_plan
 from assemble.runs.build import build_callbacks, build_module, build_trainer
+from assemble.runs.code import Code
 from assemble.runs.directory import Run
 from assemble.runs.fit import fit
 from assemble.schema import Config, Weights
@@ -95,7 +96,7 @@ def test_a_run_writes_its_checkpoints_so() -> None:
 def test_a_moved_run_remembers_its_best_score(tmp_path: Path, trained: Path) -> None:
     shutil.copytree(trained, tmp_path / "moved")
     state = torch.load(tmp_path / "moved" / "last.ckpt", weights_only=True)["callbacks"]
-    best, last = (c for c in build_callbacks(plan(), tmp_path / "moved", {}) if isinstance(c, RunCheckpoint))
+    best, last = (c for c in build_callbacks(plan(), tmp_path / "moved", {}, Code()) if isinstance(c, RunCheckpoint))
     for callback in (best, last):
         callback.load_state_dict(state[callback.state_key])
     top1 = state[best.state_key]["best_model_score"]

@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, Trainer
 
 from assemble.interrupts import Interrupts, Stopped
 from assemble.runs.build import build_callbacks, build_module, build_trainer
+from assemble.runs.code import Code
 from assemble.schema import Config
 from lit_modules.csv_logger import CsvLogger
 from lit_modules.stopping import OurSignals, StoppableTraining, take_signals
@@ -50,7 +51,7 @@ def train(folder: Path, accumulate: int = 1, *, stop_at: int | None = None, minu
     """Train as a run does, from its checkpoint where it has one; returns the trainer."""
     interrupts = Interrupts()
     plan = small_plan(TRICKS, config(accumulate))
-    callbacks = [c for c in build_callbacks(plan, folder, {}) if not isinstance(c, StoppableTraining)]
+    callbacks = [c for c in build_callbacks(plan, folder, {}, Code()) if not isinstance(c, StoppableTraining)]
     signal = At(stop_at or -1, lambda: interrupts._answer(15, None))
     logger = CsvLogger(str(folder), name="", version="")
     trainer = build_trainer(
@@ -101,7 +102,7 @@ def test_a_kill_loses_what_came_since_the_last_checkpoint(tmp_path: Path) -> Non
 
     plan = small_plan(TRICKS, config())
     folder = tmp_path / "killed"
-    callbacks = [c for c in build_callbacks(plan, folder, {}) if not isinstance(c, StoppableTraining)]
+    callbacks = [c for c in build_callbacks(plan, folder, {}, Code()) if not isinstance(c, StoppableTraining)]
     trainer = build_trainer(
         plan.cfg.trainer,
         limit_train_batches=plan.micro_batches_per_epoch,

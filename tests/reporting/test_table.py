@@ -209,6 +209,17 @@ def test_pooling_over_commits_is_told(tmp_path: Path) -> None:
     assert made(tmp_path)[0].notes == ["runs of different commits of this project are pooled"]
 
 
+def test_a_run_of_code_in_no_commit_is_told(tmp_path: Path) -> None:
+    make_run(tmp_path, (), 0, git_commit="a-dirty", git_diff="code-01234567.diff")
+    assert made(tmp_path)[0].notes == ["trained by code that is in no commit: code-01234567.diff beside the run"]
+
+
+def test_a_run_that_went_on_by_other_code_is_told(tmp_path: Path) -> None:
+    stretches = [{"step": 0, "git_commit": "a", "git_diff": None}, {"step": 9, "git_commit": "b", "git_diff": None}]
+    make_run(tmp_path, (), 0, git_commit="b", stretches=stretches)
+    assert made(tmp_path)[0].notes == ["runs of different commits of this project are pooled"]
+
+
 def test_a_run_without_its_configuration_is_still_there(tmp_path: Path) -> None:
     directory = make_run(tmp_path, ("sk",), 0, 61.0)
     (directory / "config.yaml").write_text("model: [")
