@@ -37,7 +37,7 @@ class Run:
     config_hash: str
     recipe: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
-    """The whole resolved configuration as plain values."""
+    """The whole resolved configuration as plain values, without secrets."""
     _lock: IO[str] | None = None
     _new: bool = False
 

@@ -52,7 +52,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
     cfg, console = plan.cfg, Console()
     run.name_classes(plan.data.classes)
     module = build_module(plan)
-    loggers = build_loggers(run.config, run, plan.recipe.names, run.recipe)
+    loggers = build_loggers(cfg.logger, run, plan.recipe.names, run.recipe)
     code = read_code()  # now: it may be edited while the run trains
     callbacks = build_callbacks(plan, run.directory, run.config, code)
     timer = next(callback for callback in callbacks if isinstance(callback, Timer))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assemble.confidential import redacted
 from assemble.config.selection import active_tricks
 from assemble.schema import Config, DataConfig
 
@@ -70,13 +71,15 @@ def locate(config: dict[str, Any]) -> tuple[Path, str]:
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
-    """Return the whole configuration as plain values, interpolations resolved and ``drop`` applied."""
+    """Return the configuration as plain values, interpolations resolved, ``drop`` applied, secrets left out."""
     from omegaconf import OmegaConf
+
+    from assemble.confidential import without_secrets
 
     config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True, enum_to_str=True)
     config["tricks"] = {name: config["tricks"][name] for name in active_tricks(cfg)}
     config["drop"] = []
-    return config
+    return without_secrets(config, cfg)
 
 
 def config_hash(config: dict[str, Any]) -> str:
@@ -210,7 +213,7 @@ def command() -> str | None:
 
     if not HydraConfig.initialized():
         return None
-    return shlex.join(["python", "train.py", *HydraConfig.get().overrides.task])
+    return shlex.join(["python", "train.py", *map(redacted, HydraConfig.get().overrides.task)])
 
 
 def chosen_recipe() -> str | None:

@@ -20,13 +20,13 @@ EXTRAS = {"tensorboard", "mlflow"}
 """Optional dependencies of this project that carry a logger's name."""
 
 
-def build_loggers(config: Mapping[str, Any], run: Run, tags: Sequence[str], group: str | None) -> list[Logger]:
-    """Build the loggers chosen in a resolved configuration, writing into the run's directory.
+def build_loggers(chosen: Mapping[str, Any], run: Run, tags: Sequence[str], group: str | None) -> list[Logger]:
+    """Build the loggers of the config group ``logger``, writing into the run's directory.
 
     Raises:
         UserError: a logger's package is missing, or it does not know a setting.
     """
-    return [_build(name, dict(given or {}), run, tags, group) for name, given in config["logger"].items()]
+    return [_build(name, dict(given or {}), run, tags, group) for name, given in chosen.items()]
 
 
 def log_result(loggers: Sequence[Logger], result: Mapping[str, Any]) -> None:
@@ -36,10 +36,10 @@ def log_result(loggers: Sequence[Logger], result: Mapping[str, Any]) -> None:
             logger.experiment.summary.update({"result": dict(result)})
 
 
-def log_later_result(run: Run, result: Mapping[str, Any]) -> None:
+def log_later_result(chosen: Mapping[str, Any], run: Run, result: Mapping[str, Any]) -> None:
     """Call `log_result` for a run whose loggers are closed: its W&B run is taken up again, by its id."""
-    chosen = {name: given for name, given in run.config["logger"].items() if name == "wandb"}
-    loggers = build_loggers({"logger": chosen}, run, list(run.config["tricks"]), run.recipe)
+    chosen = {name: given for name, given in chosen.items() if name == "wandb"}
+    loggers = build_loggers(chosen, run, list(run.config["tricks"]), run.recipe)
     exit_code = 1
     try:
         log_result(loggers, result)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from assemble.atomic import write_whole
+from assemble.confidential import redacted
 from assemble.runs.identity import run_id
 from assemble.runs.result import read_result
 
@@ -98,7 +99,8 @@ class SweepPlan:
         """Write ``plan.json``."""
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / FILE
-        write_whole(path, json.dumps(asdict(self), indent=1) + "\n")
+        jobs = [replace(job, overrides=tuple(map(redacted, job.overrides))) for job in self.jobs]
+        write_whole(path, json.dumps(asdict(replace(self, jobs=jobs)), indent=1) + "\n")
         return path
 
     @classmethod

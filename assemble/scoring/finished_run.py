@@ -53,7 +53,7 @@ def score_run(cfg: Config, run: Run) -> None:
         result = with_robustness(result, block)
         console.print(table(block))
     write_result(run, result)
-    log_later_result(run, result)
+    log_later_result(cfg.logger, run, result)
 
 
 def _robustness(cfg: Config, run: Run, trained: Trained, device: torch.device, clean: float) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assemble.complaints import as_the_user_had_it
+from assemble.confidential import redacted
 from assemble.errors import UserError
 from assemble.interrupts import IN_SWEEP, STOPPED
 from assemble.paths import make_importable
@@ -67,7 +68,7 @@ def run_job(cfg: DictConfig) -> float:
     finished = directory is not None and has_asked_scores(read_result(directory), plain_config(cfg))
     process = trained_by(directory) if directory and not finished else None
     why = " (finished already)" if finished else f" (being trained by process {process})" if process else ""
-    print(f"job {hydra.job.num}: {' '.join(overrides)}{why}", flush=True)
+    print(f"job {hydra.job.num}: {' '.join(map(redacted, overrides))}{why}", flush=True)
     # W&B groups the runs of a recipe; those without one by their sweep.
     os.environ.setdefault("WANDB_RUN_GROUP", Path(hydra.sweep.dir).name)
     began = time.monotonic()
@@ -82,7 +83,7 @@ def run_job(cfg: DictConfig) -> float:
     finally:
         record = {
             "job": hydra.job.num,
-            "overrides": overrides,
+            "overrides": list(map(redacted, overrides)),
             "run_directory": directory and str(directory),
             "exit_code": code,
             "seconds": round(time.monotonic() - began, 3),

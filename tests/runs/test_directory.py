@@ -48,6 +48,14 @@ def test_run_id_can_be_read() -> None:
     assert "-plain-s0-" in run_id(config())
 
 
+def test_a_secret_of_a_logger_is_in_no_file_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKER_PLACE", "hidden-place")
+    with open_run(config(tmp_path, logger={"mlflow": {"tracking_uri": "${oc.env:TRACKER_PLACE}"}})) as run:
+        files = [path for path in run.directory.rglob("*") if path.is_file()]
+        assert run.config["logger"]["mlflow"]["tracking_uri"] == "${oc.env:TRACKER_PLACE}"
+        assert not [path for path in files if "hidden" in path.read_text()]
+
+
 def test_long_lists_are_shortened() -> None:
     everything = run_id(config(chosen=tuple(tricks.load())))
     assert len(everything) < 90

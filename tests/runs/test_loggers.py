@@ -53,7 +53,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_csv_goes_on_after_a_resume(run: Run) -> None:
     for step, metrics in enumerate([{"loss": 3.0}, {"loss": 2.0, "top1": 50.0}, {"loss": 1.0}]):
-        (logger,) = build_loggers(config("csv"), run, [], None)
+        (logger,) = build_loggers(config("csv")["logger"], run, [], None)
         assert isinstance(logger, CsvLogger)
         logger.log_metrics(metrics, step=step)
         close_loggers([logger], 0)
@@ -64,7 +64,7 @@ def test_csv_goes_on_after_a_resume(run: Run) -> None:
 
 
 def csv_logger(run: Run) -> CsvLogger:
-    (logger,) = build_loggers(config("csv"), run, [], None)
+    (logger,) = build_loggers(config("csv")["logger"], run, [], None)
     assert isinstance(logger, CsvLogger)
     return logger
 
@@ -95,7 +95,7 @@ def test_a_run_that_goes_on_says_nothing_twice(run: Run) -> None:
 
 
 def test_several_at_once(run: Run) -> None:
-    loggers = build_loggers(config("csv", "tensorboard"), run, ["a"], "top")
+    loggers = build_loggers(config("csv", "tensorboard")["logger"], run, ["a"], "top")
     assert [type(logger) for logger in loggers] == [CsvLogger, TensorBoardLogger]
     for logger in loggers:
         logger.log_metrics({"loss": 1.0}, step=0)
@@ -105,7 +105,7 @@ def test_several_at_once(run: Run) -> None:
 
 
 def wandb(run: Run, **settings: Any) -> dict[str, Any]:
-    (logger,) = build_loggers(config("wandb", wandb=settings), run, ["a", "b"], "top")
+    (logger,) = build_loggers(config("wandb", wandb=settings)["logger"], run, ["a", "b"], "top")
     assert isinstance(logger, WandbLogger)
     return logger._wandb_init
 
@@ -148,7 +148,7 @@ class Finished:
 
 @pytest.mark.parametrize("code", [0, 1, 130])
 def test_wandb_is_closed_with_the_exit_code(run: Run, code: int) -> None:
-    (logger,) = build_loggers(config("wandb"), run, [], None)
+    (logger,) = build_loggers(config("wandb")["logger"], run, [], None)
     close_loggers([logger], code)  # never begun: nothing to finish
     experiment: Any = Finished()
     logger._experiment = experiment  # type: ignore[attr-defined]
@@ -169,15 +169,15 @@ def test_closing_hides_nothing(run: Run, capsys: pytest.CaptureFixture[str]) -> 
 def test_a_missing_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytorch_lightning.loggers.mlflow._MLFLOW_AVAILABLE", False)
     with pytest.raises(UserError) as caught:
-        build_loggers(config("mlflow"), run, [], None)
+        build_loggers(config("mlflow")["logger"], run, [], None)
     assert str(caught.value) == "logger mlflow needs the package mlflow: pip install -e '.[mlflow]'"
 
 
 def test_a_setting_it_does_not_know(run: Run) -> None:
     with pytest.raises(UserError, match=r"logger csv: .*colour"):
-        build_loggers(config("csv", csv={"colour": "red"}), run, [], None)
+        build_loggers(config("csv", csv={"colour": "red"})["logger"], run, [], None)
     with pytest.raises(UserError, match="logger 'mine' has no _target_"):
-        build_loggers(config("csv", mine={"x": 1}), run, [], None)
+        build_loggers(config("csv", mine={"x": 1})["logger"], run, [], None)
 
 
 def test_mlflow_keeps_its_runs_beside_ours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,5 +193,5 @@ def test_only_loggers_are_made(tmp_path: Path) -> None:
     """A recipe of somebody else's must not run what it likes."""
     config = {"logger": {"x": {"_target_": "os.mkdir", "path": str(tmp_path / "made")}}}
     with pytest.raises(UserError, match=r"logger x: os\.mkdir is no logger of Lightning's"):
-        build_loggers(config, Run(tmp_path, "a", "b"), [], None)
+        build_loggers(config["logger"], Run(tmp_path, "a", "b"), [], None)
     assert not (tmp_path / "made").exists()

@@ -47,7 +47,7 @@ def test_a_finished_run_gets_its_scores_without_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[Any] = []
-    monkeypatch.setattr("assemble.scoring.finished_run.log_later_result", lambda _, result: logged.append(result))
+    monkeypatch.setattr("assemble.scoring.finished_run.log_later_result", lambda *told: logged.append(told[-1]))
     cfg = config(tmp_path)
     run, module = finished(cfg)
     assert run.finished
@@ -93,7 +93,7 @@ def test_other_corruptions_take_the_place_of_the_first(tmp_path: Path) -> None:
 
 
 def test_a_finished_run_gets_its_throughput(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assemble.scoring.finished_run.measure", lambda network, image_size: Speed(64, [2.0]))
+    monkeypatch.setattr("assemble.scoring.finished_run.measure_speed", lambda network, image_size: Speed(64, [2.0]))
     cfg = config(tmp_path)
     cfg.eval.corruptions = None
     run, _ = finished(cfg)
