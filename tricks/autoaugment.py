@@ -25,6 +25,7 @@ import yaml
 from assemble.data.image_ops import PILLOW, TENSORFLOW
 from assemble.errors import UserError, require
 from assemble.suggest import suggest
+from assemble.yaml_files import read_yaml
 from tricks._augment import Size, Space, Step, Strengths, choose, paper_strengths, tensorflow_strengths
 from tricks._policies import POLICIES, Policy
 from tricks.base import DataTrick, register
@@ -68,7 +69,7 @@ def read_policy(source: Any) -> Policy:
     """
     if isinstance(source, str) and Path(source).suffix in {".yaml", ".yml"}:
         try:
-            source = yaml.safe_load(Path(source).read_text(encoding="utf-8"))
+            source = read_yaml(Path(source))
         except (OSError, ValueError, yaml.YAMLError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"tricks.autoaugment.policy={source} cannot be read: {reason}") from error

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 from assemble.complaints import explanation, wants_traceback
 from assemble.interrupts import INTERRUPTS
+from assemble.printable import printable
 from assemble.ranks import first_rank_ends, secondary_rank
 
 
@@ -43,7 +44,7 @@ def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
             traceback.print_exc()
         if message is None:
             raise SystemExit(1) from None
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {printable(message)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from assemble.errors import UserError
 from assemble.models.classifier import classifier_keys
 from assemble.models.from_timm import converted
+from assemble.yaml_files import LARGEST, expanded_size, read_yaml
 
 DAMAGED = "no weights file that can be read: it is damaged or of another kind, so take another copy of it"
 
@@ -50,9 +51,17 @@ def read_config(path: str | Path) -> dict[str, Any]:
     """
     content, beside = _read(Path(path)), Path(path).with_name("config.yaml")
     if isinstance(content, dict) and isinstance(content.get("config"), dict):
+        if expanded_size(content["config"]) > LARGEST:
+            raise UserError(f"{path} is {DAMAGED}")
         return content["config"]
     if beside.is_file():
-        return yaml.safe_load(beside.read_text(encoding="utf-8"))
+        try:
+            config = read_yaml(beside)
+        except (OSError, yaml.YAMLError) as error:
+            raise UserError(f"{beside} cannot be read: {' '.join(str(error).split())}") from error
+        if not isinstance(config, dict):
+            raise UserError(f"{beside} is no configuration: take the config.yaml of the weights' run")
+        return config
     raise UserError(
         f"{path} does not say which network it is of: take the .ckpt of a run, or put the run's config.yaml beside it"
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from assemble.printable import printable
 from assemble.reporting.page import page
 from assemble.reporting.plots import Plot, plots
 from assemble.reporting.report import Report
@@ -32,8 +33,8 @@ def tell(report: Report) -> None:
     """Print the tables; on stderr what was passed over, and what is unfinished."""
     print_tables(report.tables)
     for line in report.found.problems:
-        print(line, file=sys.stderr)
-    names = [path.name for path in report.found.unfinished]
+        print(printable(line), file=sys.stderr)
+    names = [printable(path.name) for path in report.found.unfinished]
     if names:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         print(f"{len(names)} unfinished: {', '.join(names[:NAMED])}{more}", file=sys.stderr)

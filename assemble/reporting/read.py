@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from assemble.errors import UserError
+from assemble.printable import printable_values
 from assemble.yaml_files import read_yaml
 
 
@@ -44,7 +45,7 @@ class Run:
             content = read_yaml(self.directory / "config.yaml")
         except (OSError, yaml.YAMLError):
             return {}
-        return content if isinstance(content, dict) else {}
+        return printable_values(content) if isinstance(content, dict) else {}
 
     def metric(self, name: str) -> float | None:
         """Return a number of ``metrics`` or of the result itself (throughput, params, ...)."""
@@ -103,7 +104,7 @@ def read(directories: Iterable[Path]) -> Found:
                 found.unfinished.append(directory)
             continue
         try:
-            run = Run(directory, _result(path))
+            run = Run(directory, printable_values(_result(path)))
         except (OSError, ValueError) as error:
             found.problems.append(f"{path} is damaged ({error}): passed over; the run's own command makes it again")
             continue

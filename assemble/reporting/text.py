@@ -12,6 +12,7 @@ from typing import Any
 
 from assemble.atomic import write_whole
 from assemble.errors import UserError
+from assemble.printable import csv_cell
 from assemble.reporting.columns import METHOD, Column, columns
 from assemble.reporting.metrics import metric
 from assemble.reporting.statistics import Gain
@@ -111,7 +112,7 @@ def csv_text(tables: Sequence[Table]) -> str:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 

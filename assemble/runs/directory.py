@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from assemble.atomic import remove_torn, write_whole
 from assemble.errors import UserError
+from assemble.printable import printable
 from assemble.ranks import secondary_rank
 from assemble.runs.identity import chosen_recipe, locate, plain_config
 from assemble.runs.result import has_asked_scores, read_result, write_json, yaml_text
@@ -136,7 +137,8 @@ def describe_result(run: Run) -> str:
         f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {value}"
         for name, value in result.get("metrics", {}).items()
     )
-    return f"finished already: {run.directory}\n{metrics}\nTo train it again, remove that directory or change seed=..."
+    told = f"finished already: {run.directory}\n{printable(metrics)}"
+    return f"{told}\nTo train it again, remove that directory or change seed=..."
 
 
 def lock(directory: Path) -> IO[str]:

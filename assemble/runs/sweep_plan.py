@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from assemble.atomic import write_whole
 from assemble.confidential import redacted
+from assemble.printable import printable_values
 from assemble.runs.identity import run_id
 from assemble.runs.result import read_result
 
@@ -113,7 +114,7 @@ class SweepPlan:
         path = directory / FILE
         if not path.is_file():
             return None
-        content = read_object(path, path.read_text(encoding="utf-8"))
+        content = printable_values(read_object(path, path.read_text(encoding="utf-8")))
         try:
             jobs = [Job.from_json(record) for record in content.get("jobs") or ()]
         except (AttributeError, KeyError, TypeError) as error:

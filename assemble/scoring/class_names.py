@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from assemble.printable import printable
+
 SYNSET = re.compile(r"n\d{8}")
 """WordNet's numbers, after which ImageNet's folders are named."""
 
@@ -19,7 +21,7 @@ def output_names(outputs: int, classes: Sequence[str] | None, offset: int = 0) -
     """
     if classes is None:
         classes = synsets() if outputs - offset == 1000 else [f"class {i}" for i in range(outputs - offset)]
-    names = [*(["background"] * offset), *in_words(classes)]
+    names = [*(["background"] * offset), *map(printable, in_words(classes))]
     return [*names, *(f"output {i}" for i in range(len(names), outputs))]
 
 

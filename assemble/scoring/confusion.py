@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from assemble.atomic import write_whole
+from assemble.printable import csv_cell
 
 READABLE = 40
 """Classes up to which an image of the matrix has their names on it."""
@@ -40,7 +41,7 @@ def write_tables(folder: Path, confusion: np.ndarray, names: Sequence[str]) -> N
 
 def _write(path: Path, rows: Sequence[Sequence[Any]]) -> None:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([csv_cell(value) for value in row] for row in rows)
     write_whole(path, text.getvalue())
 
 
