@@ -14,31 +14,33 @@ from torch import Tensor, nn
 from assemble.errors import UserError
 from assemble.models.classifier import classifier_keys
 from assemble.models.from_timm import converted
+from assemble.models.peers import HARMLESS, kinds_of
 from assemble.yaml_files import LARGEST, expanded_size, read_yaml
 
 DAMAGED = "no weights file that can be read: it is damaged or of another kind, so take another copy of it"
 
 
 def read_weights(path: str | Path, averaged: bool | None = None) -> dict[str, Tensor]:
-    """Read a state_dict from .safetensors, a plain state_dict (.pt, .pth) or a checkpoint of ours (.ckpt).
+    """Read a state_dict from .safetensors, a plain state_dict (.pt, .pth), a checkpoint of ours or of others (`peers`).
 
     Args:
         path: the file.
-        averaged: of a checkpoint that has both (`lit_modules.averaging`), the average of the weights (True) or the raw
-            weights (False); None: those that its run scores.
+        averaged: of a checkpoint that has both, the average of the weights (True) or the raw weights (False); None:
+            those that its run scores (`lit_modules.averaging`), and of others' checkpoints the average.
 
     Raises:
         UserError: no such file, no weights in it, or not of both kinds.
     """
     content = _read(Path(path))
+    kinds = kinds_of(content)
     if averaged is not None:
-        return _kept(content, path)["average" if averaged else "weights"]
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):  # Lightning's
-        state = {k.removeprefix("model."): v for k, v in content["state_dict"].items() if k.startswith("model.")}
-        return state or content["state_dict"]
-    if isinstance(content, dict) and content and all(isinstance(v, Tensor) for v in content.values()):
-        return content
-    raise UserError(f"{path} holds no state_dict")
+        kinds = _kept(content) or kinds
+        if len(kinds) < 2:
+            raise UserError(f"{path} has one kind of weights: its run kept no average beside them")
+        return kinds[averaged]
+    if not kinds:
+        raise UserError(f"{path} holds no state_dict")
+    return kinds.get(True) or kinds[False]
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
@@ -76,13 +78,13 @@ def classes_of(path: str | Path) -> list[str] | None:
     return [str(name) for name in found] if isinstance(found, list) else None
 
 
-def _kept(content: Any, path: str | Path) -> Mapping[str, dict[str, Tensor]]:
-    """Return the two kinds of weights of a checkpoint, ``average`` and ``weights``."""
+def _kept(content: Any) -> dict[bool, dict[str, Tensor]]:
+    """Return the two kinds of weights of a checkpoint of ours, as `kinds_of` does; empty where it has one."""
     callbacks = content.get("callbacks") if isinstance(content, dict) else None
     for state in (callbacks or {}).values():
         if isinstance(state, dict) and {"average", "weights"} <= state.keys():
-            return state
-    raise UserError(f"{path} has one kind of weights: its run kept no average beside them")
+            return {True: state["average"], False: state["weights"]}
+    return {}
 
 
 def _read(path: Path) -> Any:
@@ -95,7 +97,8 @@ def _read(path: Path) -> Any:
             from safetensors.torch import load_file
 
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(HARMLESS):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         if "weights_only" in str(error):
             reason = "it holds more than tensors, and loading it could run code"
