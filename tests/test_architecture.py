@@ -112,8 +112,8 @@ def test_nobody_imports_a_trick():
     assert not {(file, module) for file in SOURCES if "/_" not in file for module in imports(file) & tricks}
 
 
-# zero_gamma is also what a place of the spec is called, autoaugment what a search for its policies is, and ema what timm and
-# torchvision call an entry of their checkpoints.
+# zero_gamma is also what a place of the spec is called, autoaugment what a search for its policies is, ema what timm
+# and torchvision call an entry of their checkpoints.
 WORDS = sorted(set(trick_names()) - set(PLACES))
 NAME = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(WORDS)})(?![A-Za-z0-9_])")
 NAMESAKES = {("assemble/sweeper_options.py", "autoaugment"), ("assemble/models/peers.py", "ema")}
