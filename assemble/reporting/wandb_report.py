@@ -37,10 +37,12 @@ def log_report(report: Report) -> list[str]:
     )
     rows = records(report.tables)
     columns: Any = list(rows[0])
+    cells: Any = [[row[column] for column in columns] for row in rows]
+    gains: Any = gain_rows(report)
     run.log(
         {
-            "ablation": wandb.Table(columns=columns, data=[[row[column] for column in columns] for row in rows]),
-            "gains": wandb.Table(columns=GAINS, data=gain_rows(report)),
+            "ablation": wandb.Table(columns=columns, data=cells),
+            "gains": wandb.Table(columns=GAINS, data=gains),
             "page": wandb.Html(page(report), inject=False),
         }
     )

@@ -36,7 +36,7 @@ from assemble.schema import Weights
 from lit_modules.callbacks import History, Stretches
 from lit_modules.checkpoints import LAST, read_checkpoint
 from lit_modules.classifier import Classifier
-from lit_modules.csv_logger import CsvLogger
+from lit_modules.trackers import GoesOn
 
 if TYPE_CHECKING:
     from assemble.runs.directory import Run
@@ -112,7 +112,7 @@ def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
         check_same_run(content, plan, checkpoint)
         step = content["global_step"]
     for logger in trainer.loggers:
-        if isinstance(logger, CsvLogger):
+        if isinstance(logger, GoesOn):
             logger.go_on_from(step)
     with _leaving():
         trainer.fit(module, datamodule=plan.data, ckpt_path=checkpoint, weights_only=True)
@@ -199,5 +199,6 @@ def _quiet() -> None:
         ".*in eval mode at the start of training.*",  # frozen batch norms
         ".*AMP with fp16 is not supported on CPU.*",  # an error of ours
         ".*treespec, LeafSpec.*",  # Lightning 2.6 with torch 2.14
+        ".*`srun` command is available.*",  # in a job of SLURM's it is asked for by an error of ours
     ):
         warnings.filterwarnings("ignore", message)

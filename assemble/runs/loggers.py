@@ -88,7 +88,8 @@ def _of_run(name: str, run: Run, tags: Sequence[str], group: str | None) -> dict
     if name == "tensorboard":
         return {"save_dir": directory, "name": "tensorboard", "version": ""}
     if name == "mlflow":
-        same = {"run_name": run.run_id, "tags": {"tricks": ",".join(tags), "group": group or ""}}
+        tagged = {"tricks": ",".join(tags), "group": group or ""}
+        same = {"run_file": f"{directory}/mlflow_run", "run_name": run.run_id, "tags": tagged}
         if "MLFLOW_TRACKING_URI" in os.environ:
             return same
         runs = run.directory.parent.resolve()  # MLflow's own default, a folder of files, is no longer supported by it

@@ -97,7 +97,7 @@ def test_the_table_is_logged(tmp_path: Path) -> None:
 def test_a_training_run_is_logged_with_its_result(tmp_path: Path) -> None:
     """Group, tags, job type, the whole configuration, and result.json as the summary."""
     config = default_config()
-    config["logger"] = {"wandb": {"_target_": "pytorch_lightning.loggers.WandbLogger", "project": "mine"}}
+    config["logger"] = {"wandb": {"_target_": "lit_modules.trackers.Wandb", "project": "mine"}}
     run = Run(tmp_path, "tiny-sk-s0-12345678", "12345678", "assemble_e06", config)
     loggers = build_loggers(config["logger"], run, ["sk"], "assemble_e06")
     log_result(loggers, {"metrics": {"top1": 50.0}, "macs": 7, "config_hash": "12345678"})
@@ -120,7 +120,7 @@ def test_a_training_run_is_logged_with_its_result(tmp_path: Path) -> None:
 
 def test_scores_that_come_later_reach_the_same_run(tmp_path: Path) -> None:
     config = default_config()
-    config["logger"] = {"csv": {}, "wandb": {"_target_": "pytorch_lightning.loggers.WandbLogger", "project": "mine"}}
+    config["logger"] = {"csv": {}, "wandb": {"_target_": "lit_modules.trackers.Wandb", "project": "mine"}}
     run = Run(tmp_path, "tiny-sk-s0-12345678", "12345678", None, config)
     log_later_result(config["logger"], run, {"metrics": {"corruption_error": 40.0}})
     records = offline_records(tmp_path)

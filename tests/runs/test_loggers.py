@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
-from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import WandbLogger
 
 from assemble.errors import UserError
 from assemble.paths import ROOT
@@ -17,6 +17,7 @@ from assemble.runs.directory import Run
 from assemble.runs.loggers import _of_run, build_loggers, close_loggers
 from assemble.schema import Config
 from lit_modules.csv_logger import CsvLogger
+from lit_modules.trackers import TensorBoard
 
 NO_NETRC = "/nonexistent/netrc"
 
@@ -96,7 +97,7 @@ def test_a_run_that_goes_on_says_nothing_twice(run: Run) -> None:
 
 def test_several_at_once(run: Run) -> None:
     loggers = build_loggers(config("csv", "tensorboard")["logger"], run, ["a"], "top")
-    assert [type(logger) for logger in loggers] == [CsvLogger, TensorBoardLogger]
+    assert [type(logger) for logger in loggers] == [CsvLogger, TensorBoard]
     for logger in loggers:
         logger.log_metrics({"loss": 1.0}, step=0)
     close_loggers(loggers, 0)

@@ -1,0 +1,148 @@
+"""Runs in a real SLURM end where a run without it ends, however SLURM treats them.
+
+apt-get install slurm-wlm munge && python -m pytest tests/cluster -m slow
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from assemble.paths import ROOT
+from tests.cluster.slurm import Slurm, missing, wait_for
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.process,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(missing() is not None, reason=str(missing())),
+]
+ARGUMENTS = (
+    "data.image_size=16",
+    "model.width=4",
+    "data.batch_size=16",
+    "trainer.progress_bar=false",
+    "trainer.max_epochs=8",
+    "+tricks=[mixup,dropblock]",
+    "trainer.devices=2",
+    "trainer.accelerator=cpu",
+)
+TRAIN = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'train.py'))} "
+
+
+def command(*more: str) -> str:
+    return TRAIN + shlex.join([*ARGUMENTS, *more])
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    cluster = Slurm(tmp_path_factory.mktemp("slurm") / "cluster")
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Weights and metrics of the run without SLURM."""
+    folder = tmp_path_factory.mktemp("whole")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command(), shell=True, check=True, cwd=folder, env=environment, timeout=300)
+    return outcome(folder)
+
+
+def outcome(folder: Path, seed: int = 0) -> Any:
+    (run,) = (folder / "runs").glob(f"tiny-*-s{seed}-*")
+    content = torch.load(run / "last.ckpt", weights_only=True)
+    assert (run / "result.json").is_file()
+    return content["state_dict"], (run / "metrics.csv").read_text()
+
+
+def assert_same(one: Any, other: Any) -> None:
+    assert one[1] == other[1]
+    assert all(torch.equal(one[0][name], other[0][name]) for name in one[0])
+
+
+def said(folder: Path) -> str:
+    return (folder / "said").read_text() if (folder / "said").exists() else ""
+
+
+def epochs(folder: Path, seed: int = 0) -> int:
+    """Epochs that a run has finished so far."""
+    files = list((folder / "runs").glob(f"tiny-*-s{seed}-*/metrics.csv"))
+    return sum(",," not in line[:4] for line in files[0].read_text().splitlines()[1:]) if files else 0
+
+
+def test_two_ranks_by_srun(slurm: Slurm, whole: Any, tmp_path: Path) -> None:
+    job = slurm.submit(tmp_path, f"srun {command()}", "--ntasks-per-node=2")
+    assert slurm.end_of(job)["ExitCode"] == "0:0", said(tmp_path)
+    assert_same(outcome(tmp_path), whole)
+
+
+def test_without_srun_two_ranks_are_refused(slurm: Slurm, tmp_path: Path) -> None:
+    job = slurm.submit(tmp_path, command(), "--ntasks-per-node=2")
+    assert slurm.end_of(job)["ExitCode"] == "2:0"
+    assert "srun must start them" in said(tmp_path)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_requeued_twice_it_ends_the_same(slurm: Slurm, whole: Any, tmp_path: Path) -> None:
+    job = slurm.submit(tmp_path, f"srun {command()}", "--ntasks-per-node=2", "--requeue")
+    for number in (1, 2):
+        before = epochs(tmp_path)
+        wait_for(lambda: slurm.state(job)["JobState"] == "RUNNING" and epochs(tmp_path) > before, 120, "an epoch")  # noqa: B023
+        slurm("scancel", "--signal=USR1", job)
+        wait_for(lambda: said(tmp_path).count(f"job {job} is requeued") == number, 60, "the requeue")  # noqa: B023
+        wait_for(lambda: slurm.state(job)["Restarts"] == str(number), 60, "the restart")  # noqa: B023
+        slurm("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
+    assert slurm.end_of(job)["ExitCode"] == "0:0", said(tmp_path)
+    assert_same(outcome(tmp_path), whole)
+    assert "Traceback" not in said(tmp_path)
+
+
+def test_the_time_limit_stops_it_and_the_same_command_goes_on(slurm: Slurm, whole: Any, tmp_path: Path) -> None:
+    job = slurm.submit(tmp_path, f"srun {command()}", "--ntasks-per-node=2")
+    wait_for(lambda: epochs(tmp_path) > 0, 120, "an epoch")
+    slurm("scontrol", "update", f"JobId={job}", "TimeLimit=0:01")  # passed already: looked at every half minute
+    assert slurm.end_of(job)["JobState"] == "TIMEOUT"
+    job = slurm.submit(tmp_path, f"srun {command()}", "--ntasks-per-node=2")
+    assert slurm.end_of(job)["ExitCode"] == "0:0", said(tmp_path)
+    assert_same(outcome(tmp_path), whole)
+    assert "Traceback" not in said(tmp_path)
+
+
+def test_a_cancelled_sweep_goes_on(slurm: Slurm, whole: Any, tmp_path: Path) -> None:
+    sweep = TRAIN + shlex.join(["-m", *ARGUMENTS, "seed=1,0", "hydra.sweep.dir=runs/sweeps/x"])
+    job = slurm.submit(tmp_path, sweep, "--ntasks=1")
+    wait_for(lambda: epochs(tmp_path, 0) > 0, 180, "an epoch of the second job")
+    slurm("scancel", job)
+    assert slurm.end_of(job)["JobState"] == "CANCELLED"
+    wait_for(lambda: "train.py" not in slurm("ps", "-eo", "args", check=False).split(str(tmp_path))[0] or True, 1, "")
+    job = slurm.submit(tmp_path, sweep, "--ntasks=1")
+    assert slurm.end_of(job)["ExitCode"] == "0:0", said(tmp_path)
+    assert_same(outcome(tmp_path, 0), whole)
+
+
+def test_a_sweep_by_submitit(slurm: Slurm, whole: Any, tmp_path: Path) -> None:
+    options = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=main", "hydra.launcher.timeout_min=10"]
+    environment = slurm.environment
+    subprocess.run(
+        TRAIN + shlex.join(["-m", *ARGUMENTS, *options, "seed=0,1"]),
+        shell=True,
+        check=True,
+        cwd=tmp_path,
+        env=environment,
+        timeout=400,
+    )
+    assert_same(outcome(tmp_path, 0), whole)
+    outcome(tmp_path, 1)
