@@ -175,6 +175,15 @@ def test_names_are_known_without_torch():
     assert not loaded & {"torch", "timm", "torchvision", "pytorch_lightning", "sklearn"}
 
 
+def test_which_data_a_run_is_of_is_known_without_torch():
+    """So a sweep is planned, and a finished run told of, before torch is imported."""
+    loaded = modules_after(
+        "from assemble.data.identity import data_digest\nfrom assemble.schema import DataConfig\n"
+        "assert data_digest(DataConfig())"
+    )
+    assert not loaded & {"torch", "timm", "torchvision", "pytorch_lightning", "sklearn"}
+
+
 PROGRAMS = ["train", "evaluate", "report", "benchmark", "export", "convert"]
 
 

@@ -7,11 +7,10 @@ b images the network sees per micro-batch, r appearances of an image in a row (r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
-from torch.utils.data import Sampler
 
 Draw = tuple[int, int, int]
 """(epoch, draw, index): names one appearance of one image, and so its augmentation."""
@@ -36,7 +35,7 @@ def rng_of(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(_Hash(key)))  # type: ignore[arg-type]  # documented, not in the stubs
 
 
-class EpochSampler(Sampler[Draw]):
+class EpochSampler(Iterable[Draw]):
     """Yields this rank's (epoch, draw, index) triples, micro-batch by micro-batch.
 
     An epoch is a permutation of the data set, k of them one after the other, cut into whole optimizer steps of

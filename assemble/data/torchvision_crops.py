@@ -11,8 +11,6 @@ import math
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from assemble.data.decode import ImageFile
@@ -73,6 +71,9 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     if image.shape[:2] == (size, size):
         return image.copy()  # its memory may be the decoder's
     # Views by NumPy, which makes them faster. Reshaped in this order, a batch is seen to be channels_last.
+    import torch  # late: a run's name, which its data is part of, is found without
+    import torch.nn.functional as F
+
     batch = torch.from_numpy(image.reshape(1, *image.shape).transpose(0, 3, 1, 2))
     resized = F.interpolate(batch, (size, size), mode="bilinear", antialias=True)
     return resized.numpy()[0].transpose(1, 2, 0)

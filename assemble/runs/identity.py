@@ -89,7 +89,7 @@ def config_hash(config: dict[str, Any]) -> str:
     weights that a run starts from and of files that tricks read it is the content that counts, wherever they lie.
     """
     import tricks
-    from assemble.data.identity import data_digest  # needs torch, which a report does without
+    from assemble.data.identity import data_digest  # needs OpenCV, which a report does without
 
     config = _plain(config)
     defaults = _defaults()

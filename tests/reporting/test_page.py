@@ -184,20 +184,20 @@ def test_images(tmp_path: Path) -> None:
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
 
 
-def test_a_thousand_runs_are_all_there(tmp_path: Path) -> None:
+def test_hundreds_of_runs_are_all_there(tmp_path: Path) -> None:
     """How fast: benchmarks/report.py."""
     from itertools import combinations
 
     from tricks import trick_names
 
-    subsets = [subset for size in range(3) for subset in combinations(trick_names(), size)][:200]
+    subsets = [subset for size in range(3) for subset in combinations(trick_names(), size)][:40]
     for number, tricks in enumerate(subsets):
         for seed in range(5):
             make_run(tmp_path, tricks, seed, 50 + number / 100 + seed / 10)
     report = make_report([tmp_path])
-    assert len(report.runs) == 1000
+    assert len(report.runs) == 200
     text = page(report)
-    assert check(text).seen.count("tr") == 201
+    assert check(text).seen.count("tr") == 41
     assert {row.n for row in report.tables[0].rows} == {5}
 
 
