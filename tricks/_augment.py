@@ -96,7 +96,14 @@ def _linspace(start: float, end: float, bins: int) -> np.ndarray:
 
 
 def pillow_strengths(
-    top: int, *, rotate: float, shear: float, translate: Callable[[int], float], colour: float, posterize: int
+    top: int,
+    *,
+    rotate: float,
+    shear: float,
+    translate: Callable[[int], float],
+    colour: float,
+    posterize: int,
+    how: Strengths = (),
 ) -> Callable[..., Strengths]:
     """Return the strengths of torchvision's code, where level 0 is no change (but Solarize inverts 255).
 
@@ -107,6 +114,7 @@ def pillow_strengths(
         translate: pixels, given the image's side in that direction.
         colour: added to or taken from the factor 1.
         posterize: bits dropped.
+        how: what rotation, shear and translation take behind their strength (`assemble.data.image_ops.PILLOW`).
     """
 
     def between(start: float, end: float, level: float) -> float:
@@ -115,12 +123,12 @@ def pillow_strengths(
     def strengths(name: str, level: float, rng: np.random.Generator, size: Size) -> Strengths:
         match name:
             case "Rotate":
-                return (either_sign(between(0, rotate, level), rng),)
+                return (either_sign(between(0, rotate, level), rng), *how)
             case "ShearX" | "ShearY":
-                return (either_sign(between(0, shear, level), rng),)
+                return (either_sign(between(0, shear, level), rng), *how)
             case "TranslateX" | "TranslateY":
                 side = size[1] if name == "TranslateX" else size[0]
-                return (either_sign(int(between(0, translate(side), level)), rng),)
+                return (either_sign(int(between(0, translate(side), level)), rng), *how)
             case "Color" | "Contrast" | "Brightness" | "Sharpness":
                 return (1 + either_sign(between(0, colour, level), rng),)
             case "Posterize":

@@ -15,7 +15,7 @@ from torchvision.transforms import InterpolationMode, autoaugment
 from assemble.data.image_ops import PILLOW, TENSORFLOW, as_image, cutout
 from tricks._augment import paper_strengths, tensorflow_strengths
 from tricks.randaugment import MEAN, timm_strengths
-from tricks.trivialaugment import WIDE
+from tricks.trivialaugment import Sampling, wide
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 SMALL = np.array(Image.open(REFERENCE / "image_ops.png"))
@@ -76,13 +76,16 @@ def test_the_reference_has_every_operation_but_the_random_one():
 
 
 @pytest.mark.parametrize("image", [SMALL, LARGE, ODD, FLAT], ids=["small", "large", "odd", "flat"])
-@pytest.mark.parametrize("space", ["autoaugment", "randaugment", "trivialaugment"])
-def test_pillow_operations_equal_torchvision_at_every_level(space, image):
+@pytest.mark.parametrize(
+    ("space", "how"),
+    [("autoaugment", "nearest"), ("randaugment", "nearest"), *(("trivialaugment", s.value) for s in Sampling)],
+)
+def test_pillow_operations_equal_torchvision_at_every_level(space, how, image):
     size = image.shape[:2]
     theirs, strengths = {
         "autoaugment": (autoaugment.AutoAugment()._augmentation_space(10, size), paper_strengths(9)),
         "randaugment": (autoaugment.RandAugment()._augmentation_space(31, size), paper_strengths(30)),
-        "trivialaugment": (autoaugment.TrivialAugmentWide()._augmentation_space(31), WIDE.strengths),
+        "trivialaugment": (autoaugment.TrivialAugmentWide()._augmentation_space(31), wide(Sampling(how)).strengths),
     }[space]
     for name, (magnitudes, signed) in theirs.items():
         for level, magnitude in enumerate(magnitudes.reshape(-1).tolist()):
@@ -91,7 +94,7 @@ def test_pillow_operations_equal_torchvision_at_every_level(space, image):
                     Image.fromarray(image),
                     name,
                     -magnitude if negative else magnitude,
-                    InterpolationMode.NEAREST,
+                    InterpolationMode(how),
                     None,
                 )
                 # They move the image by that many pixels, ours says where a pixel comes from.

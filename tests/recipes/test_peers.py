@@ -107,6 +107,12 @@ def test_moving_averages(name, decay, every):
     assert (ema.every, ema.warmup) == (every, False)
 
 
+@pytest.mark.parametrize("row", range(2, 13))
+def test_torchvision_turns_images_as_it_resizes_them(row):
+    """--interpolation of references/classification/train.py, bilinear, goes to TrivialAugmentWide too (presets.py)."""
+    assert trick(f"torchvision_{row:02}", "trivialaugment").interpolation.value == "bilinear"
+
+
 def test_label_smoothing_of_bag_of_tricks_over_the_wrong_classes():
     """What bag_10 says of the paper's formula: eps / (K - 1) for each wrong class, 1 - eps for the right one."""
     (smoothing,) = create({"label_smoothing": {"smoothing": 0.1 * 1000 / 999}})

@@ -81,6 +81,7 @@ OTHER: dict[str, dict[str, object]] = {
     "sk": {"reduction": 4, "min_attention": 64, "form": "two_convs"},
     "stochastic_depth": {"rate": 0.5},
     "swa": {"start": 0.5, "lr": 0.1, "low": 0.1, "every": 2},
+    "trivialaugment": {"interpolation": "bilinear"},
 }
 ROWS = [(trick, parameter, value) for trick, row in OTHER.items() for parameter, value in row.items()]
 BESIDE = {

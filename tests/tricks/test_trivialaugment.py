@@ -4,15 +4,17 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from torchvision.transforms import autoaugment
+from PIL import Image
+from torchvision.transforms import InterpolationMode, autoaugment
 
 from assemble.errors import UserError
 from assemble.models.families import spec_of
 from assemble.planning.resolve import resolve
 from tests.helpers.draws import DRAWS, rate_is
 from tricks import create
-from tricks.trivialaugment import WIDE, TrivialAugment
+from tricks.trivialaugment import Sampling, TrivialAugment, wide
 
+WIDE = wide(Sampling.nearest)
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
 
 
@@ -43,6 +45,22 @@ def test_a_image_follows_from_its_generator_alone():
     assert all(np.array_equal(a, b) for a, b in zip(images, again, strict=True))
     assert any(np.array_equal(a, IMAGE) for a in images), "one of 14 operations is none"
     assert len({image.tobytes() for image in images}) > 30
+
+
+@pytest.mark.parametrize("how", [s.value for s in Sampling])
+def test_the_interpolation_is_that_of_torchvisions_class(how):
+    """ClassificationPresetTrain (references/classification/presets.py of pytorch/vision) hands its own to it."""
+    (trick,) = create({"trivialaugment": {"interpolation": how}})
+    expected = np.asarray(
+        autoaugment._apply_op(Image.fromarray(IMAGE), "Rotate", 135.0 * 7 / 30, InterpolationMode(how), None)
+    )
+    for i in range(2000):
+        step = trick.draw(np.random.default_rng(i), IMAGE.shape[:2])  # type: ignore[attr-defined]
+        if step[0][0] == "Rotate" and step[0][1][0] == pytest.approx(31.5):
+            assert np.array_equal(trick.augment(IMAGE, np.random.default_rng(i)), expected)  # type: ignore[attr-defined]
+            break
+    else:
+        pytest.fail("31.5 degrees were not drawn")
 
 
 @pytest.mark.parametrize("pair", [("autoaugment", "randaugment"), ("randaugment", "trivialaugment")])
