@@ -76,8 +76,9 @@ def tensorflow_strengths(translate: float, cutout: float) -> Callable[..., Stren
                 return (either_sign(share * translate, rng),)
             case "Color" | "Contrast" | "Brightness" | "Sharpness":
                 return (share * 1.8 + 0.1,)
-            case "Posterize":  # shifts by (8 - bits), which TensorFlow keeps between 0 and 7
-                return (min(max(int(share * 4), 1), 8),)
+            case "Posterize":  # shifts by 8 - bits as a uint8, cut at 7 by TensorFlow: 0 bits, or 9 and more, are 1
+                bits = int(share * 4)
+                return (bits if 1 <= bits <= 8 else 1,)
             case "Solarize":  # the threshold becomes a uint8 there: 256 is 0, which inverts everything
                 return (int(share * 256) % 256,)
             case "SolarizeAdd":

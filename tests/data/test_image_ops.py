@@ -72,6 +72,17 @@ def test_the_reference_has_every_operation_but_the_random_one():
     assert names == set(TENSORFLOW) - {"Identity", "Cutout"}
 
 
+@pytest.mark.parametrize(
+    ("level", "bits"), [(0, 1), (2.4, 1), (5, 2), (7.5, 3), (17.5, 7), (20, 8), (22.4, 8), (22.5, 1), (25, 1), (30, 1)]
+)
+def test_posterize_shifts_by_a_byte(level, bits):
+    """``posterize`` of efficientnetv2/autoaugment.py: 8 - bits is a uint8 (-1: 255), TensorFlow shifts by 7 at most."""
+    shift = min((8 - int(level / 10 * 4)) % 256, 7)
+    (ours,) = tensorflow_strengths(translate=100, cutout=40)("Posterize", level, Always(0), (57, 331))
+    assert ours == bits
+    assert np.array_equal(TENSORFLOW["Posterize"](ODD, ours), ODD >> shift << shift)
+
+
 # --- Pillow
 
 
