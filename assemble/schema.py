@@ -169,6 +169,8 @@ class DataConfig:
     """Side of the evaluation crop over the shorter side before it. None: 0.875, where there is no eval_resize."""
     eval_resize: int | None = bounded(None, least=1)
     """The shorter side in pixels before the evaluation crop, in the place of eval_crop."""
+    eval_squeeze: bool = False
+    """Squeeze whole evaluated images into the square of eval_size, in the place of a crop (imagefolder)."""
     eval_interpolation: Interpolation = Interpolation.bilinear
     """How evaluated images are resized: bilinear or bicubic."""
     mean: tuple[float, float, float] = bounded((123.675, 116.28, 103.53), count=3)

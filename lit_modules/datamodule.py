@@ -182,7 +182,8 @@ class ClassifierData(LightningDataModule):
     def view_as_scored(self) -> str:
         """In words, the settings that `train_set_as_scored` depends on beside the size."""
         bicubic = ", bicubic" if self.cfg.eval_interpolation is Interpolation.bicubic else ""
-        return f"{self.cfg.name}, {self.cfg.preprocessing.value}, crop {self.cfg.eval_crop or EVAL_CROP:g}{bicubic}"
+        crop = "squeezed" if self.cfg.eval_squeeze else f"crop {self.cfg.eval_crop or EVAL_CROP:g}"
+        return f"{self.cfg.name}, {self.cfg.preprocessing.value}, {crop}{bicubic}"
 
     def _place(self) -> tuple[int, int]:
         """Return rank and number of ranks."""

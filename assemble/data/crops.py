@@ -8,7 +8,7 @@ from PIL import Image
 
 from assemble.data.splits import Crop, RandomCrop
 from assemble.data.tensorflow_crops import central_crop, distorted_crop, opencv
-from assemble.data.torchvision_crops import center_crop_resize, random_resized_crop
+from assemble.data.torchvision_crops import center_crop_resize, random_resized_crop, squeeze
 from assemble.errors import require
 from assemble.schema import DataConfig, Interpolation, Preprocessing
 
@@ -45,10 +45,22 @@ def crops(cfg: DataConfig) -> tuple[RandomCrop, Crop]:
 def eval_crop(cfg: DataConfig) -> Crop:
     """Return the crop on which an image of any size is scored."""
     size, short = eval_size(cfg)
+    official = cfg.preprocessing is Preprocessing.official
+    whole = cfg.eval_crop is None and cfg.eval_resize is None
+    require(
+        (not (cfg.eval_squeeze and official), "data.preprocessing=official crops: leave data.eval_squeeze=true out"),
+        (
+            whole or not cfg.eval_squeeze,
+            "data.eval_squeeze=true leaves nothing to crop: set data.eval_crop and data.eval_resize to null, or "
+            "data.eval_squeeze to false",
+        ),
+    )
     bicubic = cfg.eval_interpolation is Interpolation.bicubic
-    if cfg.preprocessing is Preprocessing.official:
+    if official:
         require((not bicubic, "data.preprocessing=official is bilinear: leave data.eval_interpolation=bicubic out"))
         opencv()  # refuses a version that would not do, before anything is loaded
         return partial(central_crop, size=size, short=short)
     how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
+    if cfg.eval_squeeze:
+        return partial(squeeze, size=size, how=how)
     return partial(center_crop_resize, size=size, short=short, how=how)

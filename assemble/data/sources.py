@@ -94,7 +94,16 @@ SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     **dict.fromkeys(FGVC, fgvc),
 }
 FOLDERS = frozenset(
-    {"root", "preprocessing", "crop_scale", "crop_ratio", "eval_crop", "eval_resize", "eval_interpolation"}
+    {
+        "root",
+        "preprocessing",
+        "crop_scale",
+        "crop_ratio",
+        "eval_crop",
+        "eval_resize",
+        "eval_squeeze",
+        "eval_interpolation",
+    }
 )
 HELD_OUT = frozenset({"val_share", "val_share_seed"})
 OWN_KEYS = {

@@ -108,6 +108,11 @@ def center_crop_resize(
     return resize_box(image.decode(), (left * sx, top * sy, (left + size) * sx, (top + size) * sy), size, how)
 
 
+def squeeze(image: ImageFile, *, size: int, how: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
+    """Resize the whole image to a square, whatever its shape -> uint8 (size, size, 3)."""
+    return resize_box(image.decode(), (0, 0, image.width, image.height), size, how)
+
+
 def pad_and_shift(
     image: np.ndarray, rng: np.random.Generator, size: int, *, pad: int, flip: float, zeros: bool = False
 ) -> np.ndarray:

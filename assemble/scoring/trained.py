@@ -28,6 +28,7 @@ VIEW = (
     "eval_size",
     "eval_crop",
     "eval_resize",
+    "eval_squeeze",
     "eval_interpolation",
     "mean",
     "std",

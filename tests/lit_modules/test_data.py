@@ -385,6 +385,7 @@ def make(*parts: str):
         (break_nothing, {"eval_crop": 0.0}, r"data\.eval_crop must be above 0 and at most 1, or null, not 0"),
         (break_nothing, {"eval_size": 0}, r"data\.eval_size must be at least 1, or null, not 0"),
         (break_nothing, {"eval_crop": 0.9, "eval_resize": 20}, r"eval_crop=0\.9 and data\.eval_resize=20 both say"),
+        (break_nothing, {"eval_squeeze": True, "eval_crop": 0.9}, r"eval_squeeze=true leaves nothing to crop"),
         (break_nothing, {"eval_size": 24, "eval_resize": 20}, r"eval_resize=20 is smaller than the crop of 24 pixels"),
     ],
 )
@@ -680,6 +681,16 @@ def test_bicubic_where_it_is_asked_for():
     assert not np.array_equal(crops.eval_crop(cfg)(png(image)), found)
     cfg.eval_interpolation, cfg.preprocessing = Interpolation.bicubic, Preprocessing.official
     with pytest.raises(UserError, match=r"official is bilinear: leave data\.eval_interpolation=bicubic out"):
+        crops.eval_crop(cfg)
+
+
+def test_squeezed_where_it_is_asked_for():
+    image = smooth_image(60, 40)
+    cfg = DataConfig(name="imagefolder", image_size=16, eval_squeeze=True)
+    expected = np.asarray(image.resize((16, 16), Image.Resampling.BILINEAR))
+    assert np.array_equal(crops.eval_crop(cfg)(png(image)), expected)
+    cfg.preprocessing = Preprocessing.official
+    with pytest.raises(UserError, match=r"official crops: leave data\.eval_squeeze=true out"):
         crops.eval_crop(cfg)
 
 

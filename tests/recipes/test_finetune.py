@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,8 @@ import torch
 from PIL import Image
 
 from assemble.config.groups import recipe_names
+from assemble.data.crops import eval_crop, eval_size
+from assemble.data.decode import ImageFile
 from assemble.data.torchvision_crops import random_crop_box
 from assemble.errors import UserError
 from assemble.models.families import spec_of
@@ -247,6 +250,8 @@ def test_the_official_values_of_21k(size):
     assert (cfg.data.image_size, cfg.data.scored_size, cfg.data.batch_size) == (224, 224, 4096)
     assert (cfg.trainer.max_epochs, cfg.optim.warmup_epochs, cfg.optim.schedule) == (60, 1, "cosine")
     assert cfg.optim.lr == pytest.approx(0.008 * 4096 / 256)
+    assert cfg.model.bn_momentum == pytest.approx(1 - 0.9)
+    assert eval_size(cfg.data) == (224, 224 + 32)  # preprocess_for_eval crops up to 320 pixels
     assert [(trick.name, getattr(trick, "decay", None)) for trick in tricks] == [("ema", 0.9999)]
 
     cfg, tricks = configured(f"efficientnetv2_{size}_21k_finetune")
@@ -254,6 +259,7 @@ def test_the_official_values_of_21k(size):
     assert (cfg.model.name, cfg.data.name, cfg.model.new_head) == (f"efficientnetv2_{size}", "imagenet", True)
     assert (cfg.data.image_size, cfg.reported) == (SIZES[size][0], {"top1": SIZES[size][1]})
     assert (cfg.data.scored_size, cfg.data.batch_size) == (cfg.data.image_size, 512)
+    assert cfg.model.bn_momentum == pytest.approx(1 - 0.9)
     assert (cfg.trainer.max_epochs, cfg.optim.warmup_epochs, cfg.optim.name) == (15, 1, "rmsproptf")
     assert cfg.optim.lr == pytest.approx(0.0005 * 512 / 256)
     by_name: dict[str, Any] = {trick.name: trick for trick in tricks}
@@ -274,6 +280,17 @@ def test_images_are_squeezed_whole(width, height):
         left, top, w, h = random_crop_box(width, height, data.crop_scale, data.crop_ratio, rng)
         assert w >= 0.98 * width, (left, top, w, h)
         assert h >= 0.98 * height, (left, top, w, h)
+
+
+@pytest.mark.parametrize("name", [f"efficientnetv2_{s}_21k_finetune" for s in SIZES] + ["efficientnetv2_s_official"])
+def test_scored_images_are_squeezed_whole(name):
+    """preprocess_for_finetune, and preprocess_for_eval from 320 pixels on: both resize without a crop."""
+    data = configured(name)[0].data
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 90, 3), dtype=np.uint8))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    expected = np.asarray(image.resize((data.scored_size, data.scored_size), Image.Resampling.BILINEAR))
+    assert np.array_equal(eval_crop(data)(ImageFile(file.getvalue())), expected)
 
 
 def small_plan(name: str, classes: int, folder: Path, file: str | None = None) -> Plan:
