@@ -1,5 +1,6 @@
 """Corruptions against outputs of the published code, plain definitions, and limiting cases."""
 
+import cv2
 import numpy as np
 import pytest
 from scipy.fft import dctn, idctn
@@ -35,6 +36,19 @@ def test_published_code(name, preset):
         assert difference.max() <= 1
         # Another order of the same products: whole numbers fall to either side when they are truncated.
         assert difference.mean() <= {"saturate": 0.06, "brightness": 0.01}.get(name, 0.002)
+
+
+# Row 28 from column 60 on at 64 pixels and severity 3, with the warpAffine of OpenCV 4.8.1.
+OPENCV_4 = [[74, 75, 70], [76, 72, 69], [66, 62, 60], [116, 115, 114]]
+
+
+def test_elastic_differs_from_that_under_opencv_4_by_four_levels():
+    """OpenCV 4 places pixels to 1/32, OpenCV 5 exactly: what docs/scoring.md says of images that others made."""
+    assert cv2.__version__.startswith("5.")
+    result = corrupt(photograph(64), "elastic_transform", 3, np.random.RandomState(30), preset="tiny")
+    difference = apart(result[28, 60:], np.array(OPENCV_4))
+    assert difference.max() == 4
+    assert difference[:3].max() <= 1
 
 
 def test_every_preset_has_five_strengths_of_every_corruption():

@@ -69,7 +69,8 @@ def elastic_transform(x: np.ndarray, rng: Random, displacement: float, sigma: fl
     """Apply a small random affine map, then move every pixel by up to ``displacement`` pixels.
 
     The map takes three points around the centre to places up to ``shift`` pixels off. The moves are uniform noise
-    under a Gaussian of ``sigma`` pixels, which leaves little of them.
+    under a Gaussian of ``sigma`` pixels, which leaves little of them. OpenCV 4 places the map's pixels to 1/32, which
+    makes up to 4 grey levels; OpenCV 5 does not.
     """
     image = x.astype(np.float32) / 255
     height, width = x.shape[:2]
