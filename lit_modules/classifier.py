@@ -159,8 +159,9 @@ class Classifier(LightningModule):
         for data_trick in self.data_tricks:
             images = data_trick.at(progress).on_device(images, rng)
         # Targets that tricks bring along stand beside the labels' while images are mixed, and so get the same shares.
-        beside = [companion and companion(images[::views], index) for companion in self.companions]
-        rows = torch.cat([targets, *(b for b in beside if b is not None)], 1) if any(self.companions) else targets
+        companions = [(c, trick.sees_mixed) for trick, c in zip(self.loss_tricks, self.companions, strict=True) if c]
+        beside = [companion(images[::views], index) for companion, after in companions if not after]
+        rows = torch.cat([targets, *beside], 1) if beside else targets
         if views > 1:  # mixed together
             images = images.unflatten(0, (-1, views)).flatten(1, 2)
         if self.batch_tricks:
@@ -169,7 +170,8 @@ class Classifier(LightningModule):
             images, rows = trick.at(progress).mix(images, rows, rng)
         if views > 1:  # (B, V * 3, H, W) -> (V * B, 3, H, W), all first views first
             images = images.unflatten(1, (views, -1)).transpose(0, 1).flatten(0, 1)
-        targets, *mixed = rows.split(self.num_classes, 1)
+        targets, *before = rows.split(self.num_classes, 1)
+        mixed = [c(images[: len(targets)], index) if after else before.pop(0) for c, after in companions]
         for loss_trick in self.loss_tricks:
             targets = loss_trick.at(progress).targets(targets)
         return images, targets, mixed

@@ -337,8 +337,15 @@ class LossTrick(Trick):
         """What the loss against the labels is multiplied by, before terms are added."""
         return 1.0
 
+    @property
+    def sees_mixed(self) -> bool:
+        """Whether `companion` is shown images that are mixed already."""
+        return False
+
     def companion(self, run: PlannedRun) -> Companion | None:
-        """Make targets of its own for each image, once before training; they are mixed as the labels are.
+        """Make targets of its own for each image, once before training.
+
+        They are mixed as the labels are, but for those of images that were mixed before (`sees_mixed`).
 
         Raises:
             UserError: it cannot be had for this run.
@@ -350,7 +357,7 @@ class LossTrick(Trick):
 
         Args:
             logits: (V, B, K), of all views.
-            companion: the mixed targets (B, K) of `companion`.
+            companion: the targets (B, K) of `companion`, mixed.
         """
         return None
 

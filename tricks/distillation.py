@@ -7,9 +7,10 @@ Differs: Hinton et al. weigh the labels' loss lower, Bag of Tricks (arXiv 1812.0
 count 1 and T = 1, as in the official Assemble-ResNet code. That code computes the teacher's logits once, on the central
 87.5 % of each image, stretched to a square. ``cache`` stores them too, on our evaluation crop, which keeps the
 aspect, and as float16, which moves a probability by at most 0.8 % of itself where logits stay within 16. Without
-``cache`` the teacher sees what the student sees, before it is mixed. For a background class that the data has
-(data.label_offset) and the teacher has not, its logit is 0, as official. With mixup's type2 the official code gives
-half of the labels another partner than the teacher's answers: a mistake not followed here.
+``cache`` the teacher sees what the student sees, before it is mixed; with ``sees_mixed`` it sees mixed images, as in
+the code of Bag of Tricks. For a background class that the data has (data.label_offset) and the teacher has not, its
+logit is 0, as official. With mixup's type2 the official code gives half of the labels another partner than the
+teacher's answers: a mistake not followed here.
 """
 
 from __future__ import annotations
@@ -82,6 +83,14 @@ class Distillation(LossTrick):
     """ce or kl (see above)."""
     size: int | None = bounded(None, least=1)
     """Side in pixels of the images the teacher sees; null: what it was made for."""
+    sees_mixed: bool = False  # type: ignore[override] - a property of LossTrick
+    """Show the teacher the mixed images, in the place of mixing its answers."""
+
+    def check(self) -> None:
+        if self.sees_mixed and self.cache:
+            raise UserError(
+                "tricks.distillation.cache stores answers to images that are not mixed: leave it or sees_mixed=true out"
+            )
 
     def companion(self, run: PlannedRun) -> Companion:
         if not (self.teacher or self.cache):

@@ -113,6 +113,13 @@ def test_torchvision_turns_images_as_it_resizes_them(row):
     assert trick(f"torchvision_{row:02}", "trivialaugment").interpolation.value == "bilinear"
 
 
+def test_the_teacher_of_bag_of_tricks_sees_the_mixed_images():
+    """train_imagenet.py of dmlc/gluon-cv: ``data`` is mixed before ``teacher(X)``."""
+    distillation = trick("bag_13", "distillation")
+    assert (distillation.sees_mixed, distillation.temperature) == (True, 20)
+    assert not trick("bag_11", "distillation").sees_mixed  # nothing is mixed
+
+
 def test_label_smoothing_of_bag_of_tricks_over_the_wrong_classes():
     """What bag_10 says of the paper's formula: eps / (K - 1) for each wrong class, 1 - eps for the right one."""
     (smoothing,) = create({"label_smoothing": {"smoothing": 0.1 * 1000 / 999}})

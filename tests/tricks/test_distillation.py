@@ -183,6 +183,29 @@ def test_the_loss_by_hand(teacher):
     torch.testing.assert_close(ours, 0.6 * F.cross_entropy(logits, labels) + 0.3 * kd, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", list(Kind))
+def test_the_teacher_may_see_the_mixed_images(teacher, kind):
+    """As train_imagenet.py of gluon-cv does: the images are mixed, and teacher and student get the same ones."""
+    path, module = teacher
+    of = plan(more={"mixup": {"kind": kind.value, "alpha": 1.0}}, teacher=path, temperature=20.0, sees_mixed=True)
+    student = build_module(of).eval()
+    images, labels, index = batch(of)
+    mixed, _, answers = student.inputs(*student.network_scale(images, labels), index, np.random.default_rng(0), 0.0)
+    with torch.no_grad():
+        expected = soften(module.model(mixed), 20.0)
+    torch.testing.assert_close(answers, [expected], rtol=1e-4, atol=1e-5)
+    before = plan(more={"mixup": {"kind": kind.value, "alpha": 1.0}}, teacher=path, temperature=20.0)
+    args = (*student.network_scale(images, labels), index, np.random.default_rng(0), 0.0)
+    same, _, others = build_module(before).inputs(*args)
+    assert torch.equal(same, mixed)
+    assert not torch.allclose(others[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_cache_has_no_answers_to_mixed_images():
+    with pytest.raises(UserError, match=r"cache stores answers to images that are not mixed"):
+        create({"distillation": {"cache": "logits", "sees_mixed": True}})
+
+
 def test_a_teacher_that_repeats_the_labels_doubles_the_loss(teacher):
     of, plain = plan(teacher=teacher[0]), make_plan(small(), [])
     module = build_module(of).eval()

@@ -57,6 +57,7 @@ OTHER: dict[str, dict[str, object]] = {
         "label_weight": 0.5,
         "form": "kl",
         "size": 24,
+        "sees_mixed": True,
     },
     "dropblock": {"block_size": 3, "keep_prob": 0.5, "stage_scales": [1.0, 0.25]},
     "dropout": {"rate": 0.6},
@@ -143,7 +144,7 @@ def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
     if isinstance(trick, LossTrick):
         logits, companion = images().flatten(2)[..., :5].transpose(0, 1), torch.full((4, 5), 0.2)
         term = trick.term(logits, companion)
-        numbers += [trick.targets(torch.eye(4, 5)), torch.tensor(trick.label_weight)]
+        numbers += [trick.targets(torch.eye(4, 5)), torch.tensor([trick.label_weight, trick.sees_mixed])]
         numbers += [*([] if term is None else [term]), *brought_along(trick)]
         if "loss" in hooks_of(trick):
             numbers.append(trick.loss(logits[0], torch.eye(4, 5) * 0.7 + 0.06))
