@@ -2,10 +2,12 @@
 
 Depths: He et al. 2015 (arXiv 1512.03385), Table 1 for ImageNet and section 4.2 for CIFAR (6n + 2 layers);
 ResNet-200 as in the official Assemble-ResNet code (3, 24, 36, 3). ``plain`` networks are the same without shortcuts.
-MobileNet-V1: Howard et al. 2017 (arXiv 1704.04861), Table 1. EfficientNet (arXiv 1905.11946, Table 1; scaled as in the
-official code) and EfficientNetV2 (arXiv 2104.00298, Table 4; google/automl, effnetv2_configs.py) are stages for timm's
-builder, which computes as the official TensorFlow code does (SAME padding; batch norm with epsilon 1e-3 and, in its
-terms, momentum 0.99). CoAtNet (arXiv 2106.04803) is timm's.
+MobileNet-V1: Howard et al. 2017 (arXiv 1704.04861), Table 1; batch norm's epsilon is 1e-5 as in timm, whose weights it
+takes; the authors' code (tensorflow/models, slim/nets/mobilenet_v1.py) and Keras have 1e-3 (``model.bn_eps=1e-3``).
+EfficientNet (arXiv 1905.11946, Table 1; scaled as in the official code) and EfficientNetV2 (arXiv 2104.00298, Table 4;
+google/automl, effnetv2_configs.py) are stages for timm's builder, which computes as the official TensorFlow code does
+(SAME padding; batch norm with epsilon 1e-3 and, in its terms, the papers' momentum 0.99, where google/automl has 0.9).
+CoAtNet (arXiv 2106.04803) is timm's.
 """
 
 from dataclasses import dataclass
@@ -161,9 +163,15 @@ CATALOGUE: dict[str, Entry] = {
     "resnet18": ResNetEntry("ResNet-18, basic blocks", "basic", (2, 2, 2, 2)),
     "resnet34": ResNetEntry("ResNet-34, basic blocks", "basic", (3, 4, 6, 3)),
     "resnet50": ResNetEntry("ResNet-50, bottlenecks with the stride in the 3x3 conv", "bottleneck", (3, 4, 6, 3)),
-    "resnet50_v1": ResNetEntry(
-        "ResNet-50 as in 2015, with the stride in the first 1x1 conv", "bottleneck", (3, 4, 6, 3), early_stride=True
-    ),
+    **{
+        f"resnet{layers}_v1": ResNetEntry(
+            f"ResNet-{layers} as in 2015, with the stride in the first 1x1 conv",
+            "bottleneck",
+            depths,
+            early_stride=True,
+        )
+        for layers, depths in ((50, (3, 4, 6, 3)), (101, (3, 4, 23, 3)), (152, (3, 8, 36, 3)))
+    },
     "resnet101": ResNetEntry("ResNet-101, bottlenecks", "bottleneck", (3, 4, 23, 3)),
     "resnet152": ResNetEntry("ResNet-152, bottlenecks", "bottleneck", (3, 8, 36, 3)),
     "resnet200": ResNetEntry("ResNet-200, bottlenecks", "bottleneck", (3, 24, 36, 3)),

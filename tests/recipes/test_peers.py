@@ -9,9 +9,11 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from assemble.config.recipes import flatten
+from assemble.models.catalogue import CATALOGUE, ResNetEntry
 from assemble.schema import OptimConfig
 from lit_modules.optim import build_optimizer
 from lit_modules.schedule import Schedule
+from tests.helpers.composing import configured
 from tricks import create
 
 FFCV = {16: (11, 13), 24: (17, 20), 32: (23, 27), 40: (29, 34), 56: (41, 48), 88: (65, 76)}
@@ -118,6 +120,14 @@ def test_the_teacher_of_bag_of_tricks_sees_the_mixed_images():
     distillation = trick("bag_13", "distillation")
     assert (distillation.sees_mixed, distillation.temperature) == (True, 20)
     assert not trick("bag_11", "distillation").sees_mixed  # nothing is mixed
+
+
+@pytest.mark.parametrize("layers", [50, 101, 152])
+def test_resnets_of_2015_stride_in_the_first_1x1_convolution(layers):
+    """res3a_branch2a of KaimingHe/deep-residual-networks has stride 2."""
+    entry = CATALOGUE[configured(f"resnet{layers}")[0].model.name]
+    assert isinstance(entry, ResNetEntry)
+    assert entry.early_stride
 
 
 def test_label_smoothing_of_bag_of_tricks_over_the_wrong_classes():
