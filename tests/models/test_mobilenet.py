@@ -49,6 +49,17 @@ def test_published_parameters_with_attention():
     assert cost.macs / 1e6 == pytest.approx(572, abs=3)
 
 
+def test_epsilon_is_timms_and_that_of_the_authors_code_a_field_away():
+    """1e-5; tensorflow/models, slim/nets/mobilenet_v1.py, and Keras' BatchNormalization have 1e-3."""
+    for given, expected in (({}, 1e-5), ({"bn_eps": 1e-3}, 1e-3)):
+        reference = seeded(timm.create_model("mobilenetv1_100", num_classes=7, **given))
+        ours = create_model("mobilenet_v1", num_classes=7, **given).eval()
+        assert {m.eps for m in ours.modules() if isinstance(m, nn.BatchNorm2d)} == {expected}
+        ours.load_state_dict(reference.state_dict())
+        with torch.no_grad():
+            torch.testing.assert_close(ours(images(64)), reference(images(64)), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(("padding", "timms"), [("torch", ""), ("tensorflow", "same")])
 @pytest.mark.parametrize("size", [64, 75])
 def test_timms_weights_give_timms_logits(padding, timms, size):
