@@ -93,6 +93,21 @@ def test_the_header_says_where_it_comes_from_and_how_to_run_it():
             assert f"recipe={name} data.root=DIR" in parts["Command"]
 
 
+COMPARED = re.compile(r"(antialias|bag|finetune|mobilenet|sk)_|resnet\d")
+"""Families whose every value was compared with the published code, or with the paper that has none."""
+LABELS = {"C0": "sk_c0", "A2": "antialias_a2", "M0": "mobilenet_m0", "ResNet-18": "resnet18", "ResNet-20": "resnet20"}
+
+
+def test_the_header_says_where_it_differs():
+    for name in filter(COMPARED.match, NAMES):
+        with named(name):
+            differs = header(name)["Differs"]
+            parent = re.match(r"as (?:recipe )?([\w-]+)", differs)
+            assert parent or len(differs) > 50
+            if parent:  # which says it
+                assert "Differs" in header(LABELS.get(parent[1], parent[1]))
+
+
 @pytest.mark.timeout(900)
 def test_the_reported_numbers_are_those_of_the_header():
     for name in NAMES:
