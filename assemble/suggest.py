@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-LISTED = 60
-"""Names that a message may hold. Of recipes there are more, and ``--help recipe`` tells what each is."""
+LISTED = 12
+"""Names that a message may hold. Of tricks and recipes there are more, and ``--help recipe`` tells what each is."""
 
 
 def suggest(kind: str, name: object, options: Iterable[str], *, group: str | None = None, prefix: str = "") -> str:
@@ -17,16 +17,34 @@ def suggest(kind: str, name: object, options: Iterable[str], *, group: str | Non
         kind: what the name should have been, in the user's words.
         name: what was given.
         options: the names that there are.
-        group: the config group of which the options are; where they are very many, its help is pointed at.
+        group: what ``--help`` is asked for the options; where they are very many, that is pointed at.
         prefix: what stands before the name and each option.
     """
     known = list(options)
-    close = difflib.get_close_matches(str(name), known, n=1)
-    hint = f" Did you mean '{prefix}{close[0]}'?" if close else ""
-    known, name = [prefix + option for option in known], f"{prefix}{name}"
-    if group and len(known) > LISTED:
-        return f"unknown {kind} '{name}'.{hint} There are {len(known)}: python train.py --help {group}"
-    return f"unknown {kind} '{name}'.{hint} Available: {', '.join(known) or 'none'}"
+    close = _closest(str(name), known)
+    hint = f" Did you mean '{prefix}{close}'?" if close else ""
+    return f"unknown {kind} '{prefix}{name}'.{hint} {available([prefix + option for option in known], group)}"
+
+
+def available(options: Sequence[str], group: str | None = None) -> str:
+    """Say which options there are; of very many only how many, and which ``--help`` lists them."""
+    if group is not None and len(options) > LISTED:
+        return f"There are {len(options)}: python train.py --help {group}".rstrip()
+    return f"Available: {', '.join(options) or 'none'}"
+
+
+def _closest(name: str, known: Sequence[str]) -> str | None:
+    """Return the known name that is most like ``name``; of several that are alike, the one nearest in its number."""
+
+    def distance(other: str) -> tuple[float, int]:
+        ratio = difflib.SequenceMatcher(None, other, name).ratio()
+        return -ratio, abs(_number(other) - _number(name))
+
+    return min(difflib.get_close_matches(name, known, n=5), key=distance, default=None)
+
+
+def _number(name: str) -> int:
+    return int("".join(filter(str.isdecimal, name)) or 0)
 
 
 def unknown_key(key: str, node: type, groups: Iterable[str] = ()) -> str:
@@ -48,4 +66,5 @@ def unknown_key(key: str, node: type, groups: Iterable[str] = ()) -> str:
     ]
     if deeper:
         return f"unknown key '{key}'. Did you mean {' or '.join(deeper)}?"
-    return suggest("key", name, dict.fromkeys([*(field.name for field in fields), *groups]), prefix=prefix)
+    known = dict.fromkeys([*(field.name for field in fields), *groups])
+    return suggest("key", name, known, prefix=prefix, group=parent.rpartition(".")[2] or None)

@@ -14,6 +14,7 @@ from pathlib import Path
 from string import digits
 
 from assemble.config.groups import recipe_names
+from assemble.config.parameters import parameters
 from assemble.config.recipes import flatten
 from assemble.paths import RECIPES
 from tricks import FOLDER, trick_names
@@ -55,26 +56,9 @@ def _of_trick(file: Path) -> tuple[str, str, str]:
         n for n in module.body if isinstance(n, ast.ClassDef) and "register" in map(ast.unparse, n.decorator_list)
     )
     bases = [ACTS_ON[base] for base in map(ast.unparse, trick.bases)]
-    fields = (n for n in trick.body if isinstance(n, ast.AnnAssign) and "ClassVar" not in ast.unparse(n.annotation))
-    parameters = [f"`{ast.unparse(n.target)}={_default(n.value)}`" for n in fields]
+    own = [f"`{parameter.name}={parameter.default}`" for parameter in parameters(file)]
     paper = re.search(r"^Paper: (.*?)^Changes:", ast.get_docstring(module) or "", re.DOTALL | re.MULTILINE)
-    return ", ".join(bases), " ".join(parameters), _source(paper[1] if paper else "")
-
-
-def _default(value: ast.expr | None) -> str:
-    """Return a default as a user would write it: ``strength(0.2)`` is 0.2, ``Policy.paper`` is paper."""
-    if value is None:
-        return ""
-    if isinstance(value, ast.Call) and value.args:
-        return _default(value.args[0])
-    if isinstance(value, ast.Attribute):
-        return value.attr
-    if isinstance(value, ast.Tuple | ast.List):
-        return f"[{','.join(map(_default, value.elts))}]"
-    if isinstance(value, ast.Dict):
-        return f"{{{','.join(f'{_default(k)}:{_default(v)}' for k, v in zip(value.keys, value.values, strict=True))}}}"
-    text = ast.unparse(value)
-    return {"None": "null", "True": "true", "False": "false"}.get(text, text.strip("'"))
+    return ", ".join(bases), " ".join(own), _source(paper[1] if paper else "")
 
 
 def _source(paper: str) -> str:
@@ -92,7 +76,7 @@ def _source(paper: str) -> str:
 def recipes() -> str:
     """Return a table for each family of recipes: what precedes the first ``_``, without digits at the end."""
     families: dict[str, list[str]] = {}
-    for name in sorted(recipe_names(), key=_natural):
+    for name in recipe_names():
         families.setdefault(name.partition("_")[0].rstrip(digits), []).append(name)
     head = ("recipe", "what it is", "parameters, multiply-adds", "top-1 %", "source")
     return "\n\n".join(
@@ -103,11 +87,6 @@ def recipes() -> str:
 def _common(names: list[str]) -> str:
     """Return what the names of a family begin with."""
     return commonprefix(names).partition("_")[0]  # noqa: RUF071 - names, not paths
-
-
-def _natural(name: str) -> list[tuple[str, int]]:
-    """Order f2 before f10."""
-    return [(word, int(number or 0)) for word, number in re.findall(r"(\D+)(\d*)", name)]
 
 
 def _of_recipe(name: str) -> tuple[str, ...]:

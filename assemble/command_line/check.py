@@ -17,7 +17,7 @@ from assemble.complaints import quoted
 from assemble.config.groups import group_names, recipe_names
 from assemble.config.selection import refuse_unselected
 from assemble.errors import UserError
-from assemble.suggest import suggest, unknown_key
+from assemble.suggest import available, suggest, unknown_key
 from tricks import trick_names
 
 if TYPE_CHECKING:
@@ -138,8 +138,8 @@ def _values(override: Override, options: Mapping[str, list[str]]) -> list[Any]:
     if isinstance(value, Glob):
         found = value.filter(options.get(override.key_or_group, []))
         if not found:
-            known = ", ".join(options.get(override.key_or_group, []))
-            raise UserError(f"{override.input_line} matches nothing. Available: {known or 'none'}")
+            group = override.key_or_group
+            raise UserError(f"{override.input_line} matches nothing. {available(options.get(group, []), group)}")
         return list(found)
     if isinstance(value, RangeSweep) and not any(True for _ in value.range()):
         raise UserError(f"{override.input_line} is an empty range, so there is no job: end it above its beginning")
@@ -228,7 +228,7 @@ def _check_elements(override: Override, elements: list[Any], options: Mapping[st
         if key in LISTS and not isinstance(element, str | list):
             raise UserError(f"{line}: write {key}=[..], with names between the brackets, or none")
         if group in options and key not in LISTS and (element is None or isinstance(element, list | dict)):
-            raise UserError(f"{line}: choose one {key}, or leave it out. Available: {', '.join(options[group])}")
+            raise UserError(f"{line}: choose one {key}, or leave it out. {available(options[group], group)}")
         if group not in options and element == "":
             raise UserError(f"{line} is empty: write {key}=VALUE, or leave it out")
         for name in _names(element) if group in options else []:

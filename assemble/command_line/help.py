@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from string import digits
 
+from assemble.command_line.layout import paragraph, table
 from assemble.config.groups import group_names
 from assemble.errors import UserError
 from assemble.suggest import suggest
@@ -23,7 +24,7 @@ Train an image classifier composed of training tricks.
                                                       the recipe's tricks, added one at a time
   python train.py recipe=NAME explain=true            what would be built, without training
   python train.py recipe=NAME prepare=true            what training needs computed first, without training
-  python train.py --help tricks                       one group only
+  python train.py --help NAME                         all about a trick, recipe, network, sweeper or group
   python train.py --cfg job [...]                     the whole configuration that would be run
 
 The same command again goes on from the last checkpoint; a finished run is not run twice.
@@ -46,23 +47,25 @@ The network wants its images as its run scored them (data.*), until something el
 The same command again goes on where it was stopped; what is finished is not computed twice."""
 
 
-def help_text(groups: list[str]) -> str:
-    """Return the help of train.py, or the part about the named groups."""
+def help_text(names: list[str]) -> str:
+    """Return the help of train.py, or all about the named tricks, recipes, networks, sweepers or groups."""
+    from assemble.command_line.topics import topics
     from assemble.schema import Config
 
+    if names:
+        known = topics()
+        for name in names:
+            if name not in known:
+                raise UserError(suggest("name", name, known, group=""))
+        return "\n\n\n".join(text() for name in names for text in known[name])
     known = dict(group_names())
-    for group in groups:
-        if group not in known:
-            raise UserError(suggest("group", group, known))
-    if groups:
-        return "\n\n".join(_section(group, known[group]) for group in groups)
     sections = [
         _section("tricks", known.pop("tricks")),
         _section("recipe", families(known.pop("recipe")), more="; --help recipe lists each"),
         *(_section(group, known.pop(group)) for group in ("model", "data")),
         *(_section(group, options) for group, options in known.items()),
     ]
-    return "\n\n".join([USAGE, *sections, _sweeps(), _keys(Config)])
+    return "\n\n".join([usage(USAGE), *sections, _sweeps(), _keys(Config)])
 
 
 def evaluate_help() -> str:
@@ -70,7 +73,7 @@ def evaluate_help() -> str:
     from assemble.schema import EvaluateConfig
 
     data = group_names()["data"]
-    return "\n\n".join([EVALUATE_USAGE, _section("data", data), _keys(EvaluateConfig)])
+    return "\n\n".join([usage(EVALUATE_USAGE), _section("data", data), _keys(EvaluateConfig)])
 
 
 def families(recipes: Mapping[str, str]) -> dict[str, str]:
@@ -88,13 +91,25 @@ def families(recipes: Mapping[str, str]) -> dict[str, str]:
 
 def _section(group: str, options: Mapping[str, str], more: str = "") -> str:
     how = "+tricks=[..], '+' adds to a recipe's" if group == "tricks" else f"{group}=.."
-    return f"{group} ({how}{more})\n{_table(options.items())}"
+    return f"{paragraph(f'{group} ({how}{more})')}\n{table(options.items())}"
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> str:
-    rows = list(rows)
-    width = max((len(name) for name, _ in rows), default=0)
-    return "\n".join(f"  {name:{width}}  {about}".rstrip() for name, about in rows) or "  none yet"
+def usage(text: str) -> str:
+    """Return a text of commands, each with what it does behind two blanks, for the width of the terminal."""
+    parts: list[str] = []
+    for block in text.split("\n\n"):
+        if block.startswith("  "):
+            rows: list[tuple[str, str]] = []
+            for line in block.splitlines():
+                command, _, about = line.strip().partition("  ")
+                if line.startswith("   ") and rows:  # what the command before it does
+                    rows[-1] = (rows[-1][0], f"{rows[-1][1]} {line.strip()}".strip())
+                else:
+                    rows.append((command, about.strip()))
+            parts.append(table(rows))
+        else:
+            parts.append("\n".join(map(paragraph, block.splitlines())))
+    return "\n\n".join(parts)
 
 
 def _sweeps() -> str:
@@ -113,7 +128,7 @@ def _sweeps() -> str:
         "hydra.sweeper.mode=..": " ".join(mode.value for mode in Mode),
         "hydra/launcher=..": " ".join(["local", *PACKAGES]),
     }
-    return f"sweeps (-m)\n{_table(rows.items())}"
+    return f"sweeps (-m)\n{table(rows.items())}"
 
 
 def _keys(schema: type) -> str:
@@ -123,4 +138,4 @@ def _keys(schema: type) -> str:
         if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
             rows.append((f"{field.name}.", " ".join(inner.name for inner in dataclasses.fields(field.type))))
     alone = [f.name for f in dataclasses.fields(schema) if f.type in (int, bool, str) or f.name == "drop"]
-    return f"keys (key=value)\n{_table([*rows, ('', ' '.join(alone))])}"
+    return f"keys (key=value)\n{table([*rows, ('', ' '.join(alone))])}"

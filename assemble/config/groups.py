@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,12 @@ from tricks import trick_names
 def recipe_names() -> dict[str, str]:
     """Return recipe name -> the first comment line of its YAML file."""
     files = [f for f in plain_files(RECIPES, "*.yaml") if not f.name.startswith("_")]  # those are parents alone
-    return {f.stem: title(f) for f in files}
+    return {f.stem: title(f) for f in sorted(files, key=lambda f: in_order(f.stem))}
+
+
+def in_order(name: str) -> list[tuple[str, int]]:
+    """Return what names are sorted by so that resnet20 comes before resnet101."""
+    return [(word, int(number or 0)) for word, number in re.findall(r"(\D+)(\d*)", name)]
 
 
 def has_recipe(name: str) -> bool:
@@ -28,7 +34,8 @@ def model_names() -> dict[str, str]:
 
     ``timm`` stands for every model of timm's, which ``model.name`` then names.
     """
-    return {name: entry.about for name, entry in CATALOGUE.items()} | {"timm": "any of timm's, by model.name=NAME"}
+    names = sorted(CATALOGUE, key=in_order)
+    return {name: CATALOGUE[name].about for name in names} | {"timm": "any of timm's, by model.name=NAME"}
 
 
 @cache

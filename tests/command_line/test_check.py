@@ -68,7 +68,7 @@ def mistake(*overrides: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["+tricks=[mixp]"], ["unknown trick 'mixp'. Did you mean 'mixup'?", "Available: ", "resnet_d"]),
+        (["+tricks=[mixp]"], ["unknown trick 'mixp'. Did you mean 'mixup'? There are ", "--help tricks"]),
         (["tricks=skk"], ["unknown trick 'skk'. Did you mean 'sk'?"]),
         (["-m", "+tricks=[],[sk],[sk,mixp]"], ["unknown trick 'mixp'"]),
         (["-m", "tricks=choice([],[skk])"], ["unknown trick 'skk'"]),
@@ -78,7 +78,7 @@ def mistake(*overrides: str) -> str:
         (["recipe=topp"], ["unknown recipe 'topp'. Did you mean 'top'?"]),
         (["model=resnet-50"], ["unknown model 'resnet-50'. Did you mean 'resnet50'?"]),
         (["-m", "model=resnet18,resnet999"], ["unknown model 'resnet999'"]),
-        (["-m", "model=glob(zz*)"], ["model=glob(zz*) matches nothing. Available: "]),
+        (["-m", "model=glob(zz*)"], ["model=glob(zz*) matches nothing. There are "]),
         (["data=digit"], ["unknown data 'digit'. Did you mean 'digits'?"]),
         (["optim=sgdd"], ["unknown optim 'sgdd'"]),
         (["logger=[csv,wanbd]"], ["unknown logger 'wanbd'. Did you mean 'wandb'?"]),
@@ -95,7 +95,7 @@ def mistake(*overrides: str) -> str:
         (["++sede=3"], ["unknown key 'sede'. Did you mean 'seed'?"]),
         (["max_epochs=3"], ["unknown key 'max_epochs'. Did you mean 'trainer.max_epochs'?"]),
         (["optim.lrr=1"], ["unknown key 'optim.lrr'. Did you mean 'optim.lr'?"]),
-        (["+trainer.foo=1"], ["unknown key 'trainer.foo'", "trainer.max_epochs"]),
+        (["+trainer.foo=1"], ["unknown key 'trainer.foo'. There are ", "--help trainer"]),
         (["logger.wadb.project=x"], ["unknown logger 'wadb'. Did you mean 'wandb'?"]),
         (["tricks=[sk]", "+tricks=[mixup]"], ["tricks=[..] and +tricks=[..] together"]),
         (["+tricks=sk,mixup"], ["-m", "'+tricks=[sk,mixup]'"]),
@@ -141,7 +141,7 @@ def mistake(*overrides: str) -> str:
         (["hydra.sweeper.dry_run=true"], ["put -m first"]),
         (["-m", "hydra.sweeper=ablation"], ["write hydra/sweeper=ablation"]),
         (["-m", "hydra.sweeper.mode=pairs"], ["hydra.sweeper.mode is for hydra/sweeper=ablation: add that"]),
-        (["--help", "trick"], ["unknown group 'trick'. Did you mean 'tricks'?"]),
+        (["--help", "trick"], ["unknown name 'trick'. Did you mean 'tricks'?"]),
     ],
 )
 def test_refused_in_one_line(arguments: list[str], parts: list[str]) -> None:
@@ -255,7 +255,7 @@ def test_help_lists_everything(capsys: pytest.CaptureFixture[str]) -> None:
         text = capsys.readouterr().out
         for name, about in trick_names().items():
             assert f"  {name} " in text
-            assert about in text
+            assert about in " ".join(text.split())
     assert "Available" not in text
     assert "resnet50" not in text  # of tricks only
 
@@ -275,7 +275,7 @@ def test_help_lists_recipes_by_family(capsys: pytest.CaptureFixture[str]) -> Non
         texts.append(capsys.readouterr().out)
     for name, about in recipe_names().items():
         assert f"  {name} " in texts[1]
-        assert about in texts[1]
+        assert about in " ".join(texts[1].split())
     assert len([line for line in texts[0].splitlines() if line.startswith("  assemble_")]) == 1
 
 

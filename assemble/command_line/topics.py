@@ -1,0 +1,141 @@
+"""``--help NAME``: all about one trick, recipe, network, sweeper or group of keys, without importing torch."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import takewhile
+
+from assemble.command_line.layout import paragraph, table
+from assemble.config.groups import group_names, recipe_names
+from assemble.config.parameters import Parameter, parameters
+from assemble.config.recipes import flatten
+from assemble.paths import PACKAGE, RECIPES
+from tricks import FOLDER, trick_names
+
+SCHEMA, SWEEPING = PACKAGE / "schema.py", PACKAGE / "sweeper_options.py"
+KEYS = {
+    "model": "ModelConfig",
+    "data": "DataConfig",
+    "optim": "OptimConfig",
+    "trainer": "TrainerConfig",
+    "eval": "EvalConfig",
+}
+"""Group of keys -> its dataclass in the schema."""
+
+
+def topics() -> dict[str, list[Callable[[], str]]]:
+    """Return all that can be asked for by name, each with its texts: one name may be a trick's and a recipe's."""
+    from assemble.sweeper_options import SWEEPERS
+
+    groups = {group: options for group, options in group_names().items() if group not in {"tricks", "recipe"}}
+    named = [
+        *((group, partial(of_group, group)) for group in group_names()),
+        *((name, partial(of_trick, name)) for name in trick_names()),
+        *((name, partial(of_recipe, name)) for name in recipe_names()),
+        *(("sweeper", partial(of_sweeper, name)) for name in SWEEPERS),
+        *((name, partial(of_sweeper, name)) for name in SWEEPERS),
+        *(
+            (name, partial(of_option, group, name, about))
+            for group, options in groups.items()
+            for name, about in options.items()
+        ),
+    ]
+    found: dict[str, list[Callable[[], str]]] = {}
+    for name, text in named:
+        found.setdefault(name, []).append(text)
+    return found
+
+
+def of_group(group: str) -> str:
+    """Return the options of a group, and the keys below it."""
+    how = "+tricks=[..], '+' adds to a recipe's" if group == "tricks" else f"{group}=.."
+    parts = [f"{group} ({how})\n{table(group_names()[group].items())}"]
+    if group in KEYS:
+        rows = [_row(f"{group}.", parameter) for parameter in parameters(SCHEMA, KEYS[group])]
+        parts.append(f"{group}.KEY=VALUE\n{table(rows)}")
+    return "\n\n".join(parts)
+
+
+def of_trick(name: str) -> str:
+    """Return what a trick's file says of it, and its parameters."""
+    file = FOLDER / f"{name}.py"
+    own = parameters(file)
+    example = next((f" tricks.{name}.{p.name}={p.example}" for p in own if p.example != p.default), "")
+    parts = [
+        _prose(ast.get_docstring(ast.parse(file.read_bytes())) or ""),
+        table(_row(f"tricks.{name}.", parameter) for parameter in own) if own else "It has no parameters.",
+        _commands(f"python train.py '+tricks=[{name}]'{example}", f"python train.py recipe=NAME 'drop=[{name}]'"),
+    ]
+    return "\n\n".join(parts)
+
+
+def of_recipe(name: str) -> str:
+    """Return the comment at the top of a recipe, its tricks, and every key that it sets."""
+    lines = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    comment = "\n".join(line[1:].removeprefix(" ") for line in takewhile(lambda line: line.startswith("#"), lines))
+    flat = flatten(name)
+    rows = [(key.removeprefix("override ").lstrip("/"), option) for key, option in flat.others.items()]
+    rows += [("tricks", ", ".join(flat.tricks) or "none")]
+    rows += [row for row in _flat(flat.body) if not row[0].startswith("reported.")]
+    return "\n\n".join(
+        [
+            _prose(comment),
+            f"What it sets, with all that it inherits\n{table(rows)}",
+            _commands(f"python train.py recipe={name} explain=true"),
+        ]
+    )
+
+
+def of_sweeper(name: str) -> str:
+    """Return what a sweeper does, and its keys."""
+    from assemble.sweeper_options import SWEEPERS
+
+    kind = SWEEPERS[name]
+    rows = [_row("hydra.sweeper.", parameter) for parameter in parameters(SWEEPING, kind.__name__)]
+    return f"{paragraph(' '.join((kind.__doc__ or '').replace('`', '').split()))}\n{table(rows)}"
+
+
+def of_option(group: str, name: str, about: str) -> str:
+    """Return a line about one option of a group: a network, a data set, an optimizer, a logger."""
+    command = f"python train.py {f'{chr(39)}{group}=[{name}]{chr(39)}' if group == 'logger' else f'{group}={name}'}"
+    more = f"What else can be set: python train.py --help {group}" if group in KEYS else ""
+    return "\n\n".join(filter(None, [paragraph(f"{group}={name}: {about}"), _commands(command), more]))
+
+
+def _row(prefix: str, parameter: Parameter) -> tuple[str, str]:
+    """Return key=default, and all about it."""
+    choices = ", ".join(parameter.choices)
+    kind = f"{parameter.kind} {choices}".strip() + (f", {parameter.limits}" if parameter.limits else "")
+    key, about = prefix + parameter.name, parameter.about.replace("`", "")
+    example = f" Example: {key}={parameter.example}" if parameter.example != parameter.default else ""
+    return f"{key}={parameter.default}", f"{about} ({kind}){example}".strip()
+
+
+def _flat(body: dict[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in body.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            words = {None: "null", True: "true", False: "false"}
+            yield f"{prefix}{key}", str(words.get(value, value) if isinstance(value, bool | None) else value)
+
+
+def _prose(text: str) -> str:
+    """Return a docstring or comment with its lines broken for the terminal; those that stand apart stay apart."""
+    lines: list[str] = []
+    for line in text.replace("`", "").splitlines():
+        label = line.partition(":")[0]
+        goes_on = line.startswith(8 * " ")  # under a label of a recipe's
+        begins = not goes_on and (line.startswith((" ", "-", "*")) or (label.istitle() and ":" in line))
+        begins |= not line.strip()
+        if begins or not lines or not lines[-1].strip():
+            lines.append(line)
+        else:
+            lines[-1] += f" {line.strip()}"
+    return "\n".join(paragraph(line) if line.strip() else "" for line in lines)
+
+
+def _commands(*commands: str) -> str:
+    return "\n".join(paragraph(command, "  ") for command in commands)

@@ -1,0 +1,81 @@
+"""``--help`` and ``--help NAME``: of everything that can be named, for any terminal."""
+
+from dataclasses import fields
+
+import pytest
+
+from assemble.command_line.help import evaluate_help, help_text
+from assemble.command_line.layout import table
+from assemble.command_line.topics import KEYS, topics
+from assemble.errors import UserError
+from tricks import load
+
+
+def texts(monkeypatch: pytest.MonkeyPatch, columns: int) -> dict[str, str]:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    return {name: help_text([name]) for name in topics()}
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_no_line_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    found = texts(monkeypatch, columns) | {"train": help_text([]), "evaluate": evaluate_help()}
+    for name, text in found.items():
+        for line in text.splitlines():
+            assert len(line) <= columns or " " not in line.strip(), (name, line)
+
+
+def test_of_a_trick_every_parameter_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    for name, kind in load().items():
+        text = " ".join(help_text([name]).split())
+        for field in fields(kind):
+            assert f"tricks.{name}.{field.name}=" in text, (name, field.name)
+        assert f"drop=[{name}]" in text
+
+
+def test_of_a_parameter_type_default_choices_range_meaning_and_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    text = " ".join(help_text(["mixup"]).split())
+    assert "tricks.mixup.kind=type1" in text
+    assert "(one of type1, type2, permutation) Example: tricks.mixup.kind=type2" in text
+    assert "tricks.mixup.alpha=0.2 Both parameters of the Beta distribution" in text
+    assert "(number or ramp, at least 0) Example: tricks.mixup.alpha=0.1" in text
+
+
+def test_of_a_group_the_options_and_the_keys() -> None:
+    from assemble.schema import Config
+
+    kinds = {field.name: field.type for field in fields(Config)}
+    for group in KEYS:
+        text = help_text([group])
+        for field in fields(kinds[group]):  # type: ignore[arg-type]
+            assert f"{group}.{field.name}=" in text
+
+
+def test_of_a_recipe_what_it_sets_with_all_that_it_inherits() -> None:
+    text = " ".join(help_text(["assemble_e06"]).split())
+    assert "Lee et al. 2020 (arXiv 2001.06268), Table 7, row E6" in text
+    assert "tricks zero_gamma, resnet_d, label_smoothing, mixup, dropblock, sk" in text
+    assert "trainer.max_epochs 270" in text
+    assert "optim.lr 0.4" in text  # of a parent
+
+
+def test_a_name_of_two_things_tells_of_both() -> None:
+    text = help_text(["dropblock"])
+    assert "tricks.dropblock.block_size=7" in text
+    assert "python train.py recipe=dropblock" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("mixpu", "mixup"), ("resnet51", "resnet50"), ("asemble_e06", "assemble_e06"), ("opti", "optim")],
+)
+def test_what_was_perhaps_meant(name: str, meant: str) -> None:
+    with pytest.raises(UserError, match=rf"unknown name '{name}'\. Did you mean '{meant}'\?"):
+        help_text([name])
+
+
+def test_a_table_for_narrow_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert table([("a", "one two"), ("bb", "three")]) == "  a   one two\n  bb  three"
+    assert table([("a_name_that_takes_room", "what it is")]) == "  a_name_that_takes_room\n      what it is"
