@@ -1,7 +1,8 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and work that one process does for all."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,3 +47,11 @@ def remove_torn(folder: Path) -> None:
     """Remove what killed processes left of files that they were writing; nobody else may be writing in ``folder``."""
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Let in one process at a time: the ranks of a run and the jobs of a sweep begin together."""
+    with lock.open("w") as handle:
+        fcntl.lockf(handle, fcntl.LOCK_EX)
+        yield

@@ -35,6 +35,11 @@ def device_of(accelerator: str) -> torch.device:
     return torch.device("cpu")
 
 
+def cores() -> int:
+    """Return the number of CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def device_beside(accelerator: str) -> torch.device:
     """Return `device_of` for what is computed beside a training.
 

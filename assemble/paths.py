@@ -34,6 +34,11 @@ def plain_files(folder: Path, pattern: str) -> list[Path]:
     return sorted(f for f in folder.glob(pattern) if f.is_file() and not f.name.startswith("."))
 
 
+def printable(text: str) -> str:
+    """Return a text, perhaps a file's name, with escapes in the place of what no terminal or encoding takes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def first_line(file: Path) -> str:
     """Return the first line of a module's docstring; of a broken file, that it is broken."""
     try:

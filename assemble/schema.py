@@ -49,6 +49,13 @@ class Preprocessing(Enum):
     official = "official"
 
 
+class OnBadImage(Enum):
+    """What is done about an image file that cannot be decoded: the run ends, or it is left out from the start."""
+
+    error = "error"
+    skip = "skip"
+
+
 class Interpolation(Enum):
     """How evaluated images of a folder are resized, antialiased, with torchvision's crop (timm often: bicubic)."""
 
@@ -173,6 +180,14 @@ class DataConfig:
     """Squeeze whole evaluated images into the square of eval_size, in the place of a crop (imagefolder)."""
     eval_interpolation: Interpolation = Interpolation.bilinear
     """How evaluated images are resized: bilinear or bicubic."""
+    exif_orientation: bool = False
+    """Turn images as their EXIF orientation says; false: as torchvision, which takes them as they lie (imagefolder)."""
+    white: float | None = bounded(None, above=0)
+    """What is white in greys of more than 8 bits and in floats. None: 255, 4095 or 65535 by the image; 1 of floats."""
+    verify: bool = False
+    """Read header and end of every image of all splits before anything else, so that none is found bad in the end."""
+    on_bad_image: OnBadImage = OnBadImage.error
+    """An image that cannot be decoded ends the run (error) or is left out, for which all are decoded first (skip)."""
     mean: tuple[float, float, float] = bounded((123.675, 116.28, 103.53), count=3)
     """Of each channel on the 0-255 scale, subtracted on the device."""
     std: tuple[float, float, float] = bounded((58.395, 57.12, 57.375), count=3, above=0)

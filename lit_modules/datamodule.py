@@ -9,7 +9,6 @@ images may be float32, on the same 0-255 scale.) Training batches have N = image
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -29,6 +28,8 @@ from assemble.data.sampler import EpochSampler, eval_batches
 from assemble.data.sources import open_source
 from assemble.data.splits import EvalSet, Split, TrainSet
 from assemble.data.train_share import whole
+from assemble.data.verify import check_headers
+from assemble.devices import cores
 from assemble.errors import UserError
 from assemble.schema import DataConfig, Interpolation
 
@@ -112,6 +113,8 @@ class ClassifierData(LightningDataModule):
         self.seed = seed
         self.eval_batch = micro_batch if eval_batch is None else eval_batch
         source = self._as_it_lies = open_source(cfg)
+        if cfg.verify:
+            check_headers(source.folders)
         self.source = with_classes(source, classes, "the network that training starts from") if classes else source
         self.tricks = tricks
         self.train_set = TrainSet(
@@ -182,8 +185,10 @@ class ClassifierData(LightningDataModule):
     def view_as_scored(self) -> str:
         """In words, the settings that `train_set_as_scored` depends on beside the size."""
         bicubic = ", bicubic" if self.cfg.eval_interpolation is Interpolation.bicubic else ""
+        turned = ", turned by EXIF" if self.cfg.exif_orientation else ""
+        white = "" if self.cfg.white is None else f", white {self.cfg.white:g}"
         crop = "squeezed" if self.cfg.eval_squeeze else f"crop {self.cfg.eval_crop or EVAL_CROP:g}"
-        return f"{self.cfg.name}, {self.cfg.preprocessing.value}, {crop}{bicubic}"
+        return f"{self.cfg.name}, {self.cfg.preprocessing.value}, {crop}{bicubic}{turned}{white}"
 
     def _place(self) -> tuple[int, int]:
         """Return rank and number of ranks."""
@@ -201,8 +206,3 @@ class ClassifierData(LightningDataModule):
             # Else every loader draws a number from torch's global generator, which the network's dropout uses.
             "generator": torch.Generator().manual_seed(self.seed),
         }
-
-
-def cores() -> int:
-    """Return the number of CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

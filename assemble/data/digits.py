@@ -65,10 +65,12 @@ def split_digits(labels: np.ndarray, held_out: int = 300) -> dict[str, np.ndarra
 
 def digits(cfg: DataConfig) -> Source:
     """Open scikit-learn's handwritten digits: 1,197 to train, 300 to validate, 300 to test."""
-    chosen = split_digits(read_digits()[1])
+    images = {name: Digits(chosen, cfg.image_size) for name, chosen in split_digits(read_digits()[1]).items()}
     return Source(
         classes=[str(c) for c in range(10)],
-        **{name: Digits(indices, cfg.image_size) for name, indices in chosen.items()},
+        train=images["train"],
+        val=images["val"],
+        test=images["test"],
         train_crop=partial(pad_and_shift, pad=cfg.crop_pad, flip=cfg.flip),
         eval_crop=partial(resize, size=cfg.scored_size),
     )

@@ -8,17 +8,17 @@ on what chose it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assemble.atomic import alone
 from assemble.data.crops import crops
-from assemble.data.folders import ImageFiles
+from assemble.data.image_files import ImageFiles
+from assemble.data.scan import entries
 from assemble.data.splits import Source
 from assemble.errors import UserError
 from assemble.schema import DataConfig
@@ -72,10 +72,10 @@ def open_fgvc(cfg: DataConfig) -> Source:
         test = _split(chosen, root, "test")
     except Exception as error:  # whatever the parsers of lists, JSON and MATLAB files meet
         raise UserError(f"{root / chosen.folder} cannot be read ({_reason(error)}): {_again(chosen)}") from error
-    trained_on, scored = _images(chosen, root, train), _images(chosen, root, [test])
+    trained_on, scored = _images(chosen, root, train, "train", cfg), _images(chosen, root, [test], "test", cfg)
     # Flowers102 has no names before torchvision 0.21.
     classes = getattr(train[0], "classes", None) or [str(label) for label in range(1 + max(train[0]._labels))]
-    return Source(list(classes), trained_on, scored, scored, train_crop, eval_crop)
+    return Source(list(classes), trained_on, scored, scored, train_crop, eval_crop, (trained_on, scored))
 
 
 def _split(chosen: Benchmark, root: Path, name: str, **more: Any) -> Any:
@@ -94,7 +94,7 @@ def _again(chosen: Benchmark) -> str:
     return "put back what is missing" if chosen.lost else "remove that folder, and data.download=true fetches it again"
 
 
-def _images(chosen: Benchmark, root: Path, splits: Sequence[Any]) -> ImageFiles:
+def _images(chosen: Benchmark, root: Path, splits: Sequence[Any], name: str, cfg: DataConfig) -> ImageFiles:
     """Return the images of some splits, all of which must be there."""
     if chosen.files == "_samples":  # pairs
         listed = [pair for found in splits for pair in found._samples]
@@ -104,23 +104,20 @@ def _images(chosen: Benchmark, root: Path, splits: Sequence[Any]) -> ImageFiles:
     files = [str(file)[start:] for file, _ in listed]
     # Folder by folder: asking for 100,000 files one by one takes seconds.
     folders = sorted({file.rpartition("/")[0] for file in files})
-    there = {f"{folder}/{name}" for folder in folders if (root / folder).is_dir() for name in _names(root / folder)}
+    there = {f"{folder}/{e.name}" for folder in folders if (root / folder).is_dir() for e in entries(root / folder)}
     missing = [file for file in files if file not in there]
     if missing:
         more = f" and {len(missing) - 1:,} more are" if len(missing) > 1 else " is"
         raise UserError(f"{root / chosen.folder} is not whole: {missing[0]}{more} missing: {_again(chosen)}")
-    return ImageFiles(root, [os.fsencode(file) for file in files], [int(label) for _, label in listed])
-
-
-def _names(folder: Path) -> list[str]:
-    return [entry.name for entry in os.scandir(folder)]
+    labels = [int(label) for _, label in listed]
+    return ImageFiles(root, [os.fsencode(file) for file in files], labels, name=name).as_asked(cfg)
 
 
 def _download(chosen: Benchmark, root: Path) -> None:
     """Download all of the data set or nothing: torchvision takes a folder that was unpacked in part for whole."""
     folder, aside = root / chosen.folder, root / f".{chosen.folder}.part"
     root.mkdir(parents=True, exist_ok=True)
-    with _alone(root / f".{chosen.folder}.lock"):
+    with alone(root / f".{chosen.folder}.lock"):
         if folder.is_dir():
             return
         shutil.rmtree(aside / chosen.folder, ignore_errors=True)
@@ -130,11 +127,3 @@ def _download(chosen: Benchmark, root: Path) -> None:
             raise UserError(f"{folder} cannot be downloaded ({_reason(error)}): try again, or put it there") from error
         (aside / chosen.folder).replace(folder)
         shutil.rmtree(aside)
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Let in one process at a time: the ranks of a run and the jobs of a sweep begin together."""
-    with lock.open("w") as handle:
-        fcntl.lockf(handle, fcntl.LOCK_EX)
-        yield

@@ -41,7 +41,7 @@ def data_digest(cfg: DataConfig) -> str | None:
 
     Kept by the times of its folders: the jobs of a sweep ask for it one after the other.
     """
-    key = (cfg.name, cfg.val_share, cfg.val_share_seed, *_folder_times(cfg.root))
+    key = (cfg.name, cfg.val_share, cfg.val_share_seed, cfg.on_bad_image, cfg.white, *_folder_times(cfg.root))
     if key not in _KNOWN:
         try:
             _KNOWN[key] = DataIdentity.of(SOURCES[cfg.name](cfg)).digest

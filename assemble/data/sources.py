@@ -10,7 +10,7 @@ from assemble.data.class_map import with_classes
 from assemble.data.crops import eval_crop
 from assemble.data.digits import digits
 from assemble.data.folders import ImageFolder, check_imagenet, class_folders, imagefolder, imagenet
-from assemble.data.splits import Crop, Source, Split
+from assemble.data.splits import Crop, OnDisk, Source, Split
 from assemble.errors import UserError
 from assemble.schema import DataConfig, ScoredSplit
 from assemble.suggest import suggest
@@ -25,6 +25,8 @@ class Scored:
     crop: Crop
     split: str = "test"
     """Which images these are: without a test/, those of val/ are scored as test."""
+    folders: tuple[OnDisk, ...] = ()
+    """Where they lie in files."""
 
 
 def open_scored(cfg: DataConfig, split: ScoredSplit, classes: list[str] | None = None) -> Scored:
@@ -45,12 +47,13 @@ def open_scored(cfg: DataConfig, split: ScoredSplit, classes: list[str] | None =
         classes = classes or class_folders(named if named.is_dir() else folder)
         if cfg.name == "imagenet":
             check_imagenet(named if named.is_dir() else folder, classes)
-        return Scored(classes, ImageFolder(folder, classes), eval_crop(cfg), _called(folder, cfg))
+        images = ImageFolder(folder, classes).as_asked(cfg)
+        return Scored(classes, images, eval_crop(cfg), _called(folder, cfg), (images,))
     source = open_source(cfg)
     source = with_classes(source, classes, "the network") if classes else source
     if split is ScoredSplit.test:
-        return Scored(source.classes, source.test, source.eval_crop, source.scored_split)
-    return Scored(source.classes, source.val, source.eval_crop, "val")
+        return Scored(source.classes, source.test, source.eval_crop, source.scored_split, source.folders)
+    return Scored(source.classes, source.val, source.eval_crop, "val", source.folders)
 
 
 def _called(folder: Path, cfg: DataConfig) -> str:
@@ -104,6 +107,7 @@ FOLDERS = frozenset(
         "eval_squeeze",
         "eval_interpolation",
     }
+    | {"exif_orientation", "white", "verify", "on_bad_image"}
 )
 HELD_OUT = frozenset({"val_share", "val_share_seed"})
 OWN_KEYS = {

@@ -9,7 +9,7 @@ the crop knows what it needs of it, or a uint8 array (H, W, 3).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,6 +38,22 @@ class Split(Protocol):
         ...
 
 
+class OnDisk(Protocol):
+    """The image files of one split, and what was not taken into it."""
+
+    name: str
+    files: np.ndarray
+    """Paths in a folder (`os.fsencode`)."""
+    left_out: Mapping[str, int]
+    """What else lies there: suffix, in most cases -> how many files."""
+    bad: Mapping[str, str]
+    """Path -> why it cannot be decoded, of the images that ``data.on_bad_image=skip`` left out."""
+
+    def bad_headers(self) -> Mapping[str, str]:
+        """Read the header and the end of every file; return path -> what is wrong with it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Source:
     """A data set: its classes, its splits, and how an image of it is cropped (exchange these for other protocols)."""
@@ -48,6 +64,8 @@ class Source:
     test: Split
     train_crop: RandomCrop
     eval_crop: Crop
+    folders: tuple[OnDisk, ...] = ()
+    """Where the images lie in files, all of them."""
 
     @property
     def scored_split(self) -> str:

@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 from rich.console import Console, Group
+from rich.markup import escape
 from rich.table import Table
 
+from assemble.data.verify import left_out
 from assemble.models.cost import Cost, cost_of
 from assemble.planning.plan import Plan
 from assemble.schema import ModelConfig
@@ -132,6 +134,8 @@ def summary(plan: Plan) -> Table:
     }
     for key, value in rows.items():
         table.add_row(f"[bold]{key}[/bold]", value)
+    for line in left_out(plan.data.source.folders) if plan.data else []:
+        table.add_row("[bold]left out[/bold]", escape(line))
     return table
 
 

@@ -149,6 +149,7 @@ def _result(
         "data_digest": plan.data.identity.digest,
         "classes": plan.data.classes,
         "scored_split": plan.data.source.scored_split,
+        "bad_images": {folder.name: len(folder.bad) for folder in plan.data.source.folders},
         "seed": plan.cfg.seed,
         "metrics": {name: float(scores[f"test/{name}"]) for name in ("top1", "top5", "loss", "ece")},
         "validation": history.best if best else history.scores[-1],

@@ -27,6 +27,8 @@ EXCLUDED = (
     "reported",
     "data.num_workers",
     "data.download",
+    "data.verify",
+    "data.on_bad_image",  # the digest of the data is of those images that stay
     "trainer.log_every_n_steps",
     "trainer.progress_bar",
     "trainer.checkpoint_minutes",
@@ -160,6 +162,8 @@ ADDED = (
     "trainer.allow_other_micro_batch",
     "data.val_share",
     "data.val_share_seed",
+    "data.exif_orientation",
+    "data.white",
 )
 """Keys that came after the first rule, by which every key was hashed."""
 MOVED = ("trainer.devices", "trainer.num_nodes", "trainer.accumulate_grad_batches")
@@ -172,12 +176,14 @@ def first_hash(config: dict[str, Any]) -> str:
     kept["model"]["checkpoint"] = _content(kept["model"]["checkpoint"])
     for parameters in kept["tricks"].values():
         parameters |= {key: _content(value) for key, value in parameters.items() if isinstance(value, str)}
+    defaults = _defaults()
     for key in {*EXCLUDED, *ADDED} - {*MOVED}:
         *parents, last = key.split(".")
-        node = kept
+        node, default = kept, defaults
         for parent in parents:
-            node = node.get(parent, {})
-        node.pop(last, None)
+            node, default = node.get(parent, {}), default.get(parent, {})
+        if key in EXCLUDED or node.get(last) == default.get(last, node.get(last)):  # else no earlier run is like it
+            node.pop(last, None)
     return hex_digits(kept)
 
 

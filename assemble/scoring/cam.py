@@ -6,6 +6,8 @@ whose output is a map.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from assemble.errors import UserError
-from assemble.scoring.predict import batch_of
+from assemble.scoring.predict import batch_of, in_file_name
 from assemble.scoring.predictor import Predictor
 
 
@@ -58,6 +60,12 @@ def activation_map(predict: Predictor, image: np.ndarray) -> np.ndarray:
     images = trained.normalised(batch_of(image).to(predict.device)).requires_grad_()  # the weights are frozen
     with GradCAM(trained.network, [last_map(trained.network, images)]) as cam:
         return cam(images, targets=None)[0]
+
+
+def map_name(file: Path, source: str) -> str:
+    """Name the map of an image file: after the file, and where it lies, since others have the same name elsewhere."""
+    where = hashlib.sha256(os.fsencode(file.absolute())).hexdigest()[:8]
+    return f"{in_file_name(file.stem)[:40]}-{where}-{source}.png"
 
 
 def draw(path: Path, image: np.ndarray, strength: np.ndarray) -> None:

@@ -17,30 +17,34 @@ from rich.table import Table
 
 from assemble.bounds import check_bounds
 from assemble.data.crops import eval_crop
-from assemble.data.folders import load
+from assemble.data.decode import Reading
+from assemble.data.image_files import load
+from assemble.data.scan import in_words
 from assemble.data.sources import Scored, open_scored
 from assemble.data.splits import EvalSet
+from assemble.data.verify import check_headers, left_out
 from assemble.devices import device_of
 from assemble.errors import UserError, require
+from assemble.paths import printable
 from assemble.progress_bar import bar
 from assemble.robustness.choice import check_robustness
 from assemble.runs.directory import lock
 from assemble.runs.environment import describe_environment
 from assemble.runs.identity import hex_digits
 from assemble.runs.result import asked_robustness, read_result, write_json
-from assemble.schema import EvaluateConfig
+from assemble.schema import EvaluateConfig, OnBadImage
 from assemble.scoring import confusion
 from assemble.scoring.accuracy import score
 from assemble.scoring.class_names import output_names, synsets
 from assemble.scoring.configuration import check_data, configure
-from assemble.scoring.predict import image_files, most_probable
+from assemble.scoring.predict import image_files, in_file_name, most_probable
 from assemble.scoring.predictor import Loading, Predictor
 from assemble.scoring.trained import Trained, open_trained
 
 RESULT = "evaluation.json"
 BATCH = 256
 """Images of a batch, at most, where nobody said how many."""
-UNSEEN = {"num_workers", "batch_size", "download"}
+UNSEEN = {"num_workers", "batch_size", "download", "verify", "on_bad_image"}
 """Keys of ``data`` that change no image."""
 WEAKEST = 5
 """Classes that are printed."""
@@ -80,25 +84,42 @@ def evaluate(values: Mapping[str, Any]) -> None:
 
 
 def _predict(cfg: EvaluateConfig, predict: Predictor, source: str) -> None:
-    """Print the most probable classes of each image; with ``eval.cam`` draw where they are seen."""
+    """Print the most probable classes of each image; with ``eval.cam`` draw where they are seen.
+
+    Raises:
+        UserError: some cannot be read, and nobody said to skip them; the others are done.
+    """
     from assemble.scoring import cam
 
-    files, crop, trained = image_files(cfg.eval.predict), eval_crop(cfg.data), predict.trained
+    (files, beside), crop, trained = image_files(cfg.eval.predict), eval_crop(cfg.data), predict.trained
     names = output_names(trained.classes, trained.class_names or _folder_names(cfg, trained), cfg.data.label_offset)
     if cfg.eval.cam:
         cam.require_grad_cam()
     table = Table(title=escape(source), title_justify="left")
     for column in ("image", "class", "probability %"):
         table.add_column(column, justify="right" if "%" in column else "left", overflow="fold")
-    drawn = []
+    drawn: list[Path] = []
+    bad: dict[str, str] = {}
     for file in files:
-        image = load(file, crop)
+        try:
+            image = load(file, crop, Reading.of(cfg.data))
+        except UserError as error:
+            bad[str(file)] = str(error)
+            continue
         for i, (name, share) in enumerate(most_probable(predict, image, names)):
-            table.add_row("" if i else escape(file.name), escape(name), f"{share:.1f}")
+            table.add_row("" if i else escape(printable(file.name)), escape(name), f"{share:.1f}")
         if cfg.eval.cam:
-            drawn.append(_folder(cfg, "cam") / f"{file.stem}-{_label(source)}.png")
+            drawn.append(_folder(cfg, "cam") / cam.map_name(file, _label(source)))
             cam.draw(drawn[-1], image, cam.activation_map(predict, image))
-    _console().print(table, *map(str, drawn), sep="\n")
+    console = _console()
+    console.print(table)
+    for line in [*map(str, drawn), *([f"left out: {in_words(beside)}"] if beside else []), *bad.values()]:
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    if bad and cfg.data.on_bad_image is OnBadImage.error:
+        raise UserError(
+            f"{len(bad):,} of {len(files):,} images cannot be read, for the reasons above: {', '.join(bad)}. The "
+            "others are done: remove these, or set data.on_bad_image=skip"
+        )
 
 
 def _folder_names(cfg: EvaluateConfig, trained: Trained) -> list[str] | None:
@@ -119,6 +140,10 @@ def _score(cfg: EvaluateConfig, plain: dict[str, Any], predict: Predictor, loadi
 
     trained = predict.trained
     scored = _open(cfg, trained)
+    if cfg.data.verify:
+        check_headers(scored.folders)
+    for line in left_out(scored.folders):
+        print(f"left out of {line}")
     settings = asked_robustness(plain)
     images, baseline = None, None
     if settings:  # what cannot be scored is told at once
@@ -198,6 +223,7 @@ def _clean_scores(
         "evaluated": about,
         "metrics": scores.metrics,
         "count": len(images),
+        "bad_images": {folder.name: len(folder.bad) for folder in scored.folders},
         "params": sum(p.numel() for p in predict.trained.network.parameters()),
         **describe_environment(),
     }
@@ -240,7 +266,7 @@ def _label(source: str) -> str:
     path = Path(source.removeprefix("timm:").replace("@", "/"))
     run = f"{path.parent.resolve().name}-" if path.is_file() and path.with_name("config.yaml").is_file() else ""
     name = f"{run}{path.stem}" if path.suffix else source.removeprefix("timm:")
-    return "".join(c if c.isalnum() or c in "-_.+" else "-" for c in name)
+    return in_file_name(name)
 
 
 def _digest(about: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,25 +10,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assemble.data.folders import EXTENSIONS
+from assemble.data.scan import EXTENSIONS, IMAGE, entries, kind
 from assemble.errors import UserError
 from assemble.scoring.predictor import Predictor
 
 
-def image_files(named: Sequence[str]) -> list[Path]:
-    """List the files named, and those in the folders named.
+def image_files(named: Sequence[str]) -> tuple[list[Path], Counter[str]]:
+    """List the files named, and those in the folders named; count what else is in those (`assemble.data.scan`).
 
     Raises:
         UserError: there is no such file, or no image in a folder.
     """
     files: list[Path] = []
+    left_out: Counter[str] = Counter()
     for path in (Path(name).expanduser() for name in named):
-        found = sorted(f for f in path.glob("[!.]*") if f.suffix.lower() in EXTENSIONS) if path.is_dir() else [path]
-        if not found or not found[0].is_file():
+        if path.is_dir():
+            kinds = [(kind(entry), path / entry.name) for entry in entries(path)]
+            found = sorted(file for what, file in kinds if what == IMAGE)
+            left_out.update(what for what, _ in kinds if what != IMAGE)
+        else:
+            found = [path] if path.is_file() else []
+        if not found:
             what = f"no images ({', '.join(EXTENSIONS)}) in" if path.is_dir() else "no image"
             raise UserError(f"eval.predict: there is {what} {path}")
         files += found
-    return files
+    return files, left_out
+
+
+def in_file_name(text: str) -> str:
+    """Return a text with nothing in it that has a meaning in file names."""
+    return "".join(c if c.isalnum() or c in "-_.+" else "-" for c in text)
 
 
 def batch_of(image: np.ndarray) -> Tensor:

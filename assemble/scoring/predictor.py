@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from assemble.devices import cores
 from assemble.errors import UserError
 from assemble.scoring.trained import Trained
 from assemble.suggest import suggest
-from lit_modules.datamodule import collate, cores
+from lit_modules.datamodule import collate
 
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 

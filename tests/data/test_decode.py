@@ -1,16 +1,17 @@
 """Decoding, against Pillow and limiting cases."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from torchvision.datasets import ImageFolder
 
 from assemble.data import decode as images
 from assemble.data import folders, sources
-from assemble.data.decode import ImageFile
+from assemble.data.decode import BadImageError, ImageFile, Reading
 from assemble.data.tensorflow_crops import central_crop, distorted_crop
 from assemble.data.torchvision_crops import center_crop_resize, random_resized_crop
 from assemble.errors import UserError
@@ -80,7 +81,7 @@ def test_the_upper_rows_of_a_image_that_is_not_decoded_to_its_end(mode, options,
 
 def test_a_truncated_image_is_noticed_above_its_end_too():
     whole = encode(photo(61, 200), "JPEG")
-    with pytest.raises(OSError, match="truncated"):
+    with pytest.raises(BadImageError, match="truncated"):
         ImageFile(whole[: len(whole) * 3 // 4]).decode(rows=20)
 
 
@@ -105,8 +106,81 @@ def test_a_jpeg_with_a_harmless_flaw_is_decoded_and_a_truncated_one_is_not():
     whole = encode(photo(), "JPEG")
     flawed = whole[:-2] + b"12345" + whole[-2:]  # bytes before the end marker
     assert np.array_equal(ImageFile(flawed).decode(), ImageFile(whole).decode())
-    with pytest.raises(OSError, match="truncated"):
+    with pytest.raises(BadImageError, match="truncated"):
         ImageFile(whole[: len(whole) // 2]).decode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "largest"), [(np.int32, 255), (np.uint16, 255), (np.int32, 4095), (np.uint16, 4095), (np.int32, 65535)]
+)
+def test_white_is_the_largest_number_of_the_fewest_bits(kind, largest):
+    """Files of 32 bits with values of 8, and of 16 bits with values of 12, do not become black."""
+    values = np.array([[0, largest // 5, largest]], kind)
+    assert decode(Image.fromarray(values), "TIFF")[0, :, 0].tolist() == [0, 51, 255]
+
+
+def test_white_may_be_said():
+    """So that dark images stay darker than others."""
+    for values in (np.array([[0, 51, 255]], np.uint16), np.array([[0, 51, 255]], np.float32)):
+        file = encode(Image.fromarray(values), "TIFF")
+        assert ImageFile(file, Reading(white=510)).decode()[0, :, 0].tolist() == [0, 26, 128]
+        with pytest.raises(BadImageError, match=r"not all in \[0, 254\]: set data.white"):
+            ImageFile(file, Reading(white=254)).decode()
+
+
+def test_a_file_that_says_what_is_white_is_believed():
+    """A PGM has it in its header, a TIFF of 12 bits in a tag: a dark image stays dark."""
+    pgm = b"P5 3 1 4095 " + np.array([0, 16, 160], ">u2").tobytes()
+    assert ImageFile(pgm).decode()[0, :, 0].tolist() == [0, 1, 10]
+    tags = [(256, 4), (257, 1), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1), (279, 6)]
+    samples = bytes([0x00, 0x01, 0x00, 0x0A, 0x00, 0xFF])  # 0, 256, 160, 255 in 12 bits each
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    tiff = struct.pack("<2sHI", b"II", 42, 14) + samples + struct.pack("<H", len(tags)) + directory + bytes(4)
+    image = ImageFile(tiff)
+    assert image.opened is not None
+    assert image.opened.mode == "I;16"
+    assert image.decode()[0, :, 0].tolist() == [0, 16, 10, 16]
+
+
+ORIENTED = [(ending, orientation) for ending in ("JPEG", "PNG", "WEBP", "TIFF") for orientation in range(1, 9)]
+
+
+@pytest.mark.parametrize(("ending", "orientation"), ORIENTED)
+def test_images_are_turned_as_exif_says_where_that_is_asked_for(ending, orientation):
+    """As Pillow does it; by default as torchvision, which takes the pixels as Pillow gives them."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    file = encode(photo(), ending, exif=exif)
+    with Image.open(io.BytesIO(file)) as theirs:
+        expected = {True: ImageOps.exif_transpose(theirs).convert("RGB"), False: theirs.convert("RGB")}
+    for asked in (True, False):
+        image = ImageFile(file, Reading(exif_orientation=asked))
+        for least in (0, 5):
+            found = image.decode(least, least, rows=3) if asked and orientation > 1 else image.decode()
+            assert np.array_equal(found, expected[asked])
+            assert (image.width, image.height) == expected[asked].size
+
+
+def test_exif_data_that_cannot_be_read_turn_nothing():
+    file = encode(photo(), "JPEG", exif=b"Exif\0\0damaged")
+    assert np.array_equal(ImageFile(file, Reading(exif_orientation=True)).decode(), ImageFile(file).decode())
+
+
+@pytest.mark.parametrize("with_simplejpeg", [True, False])
+def test_images_of_too_many_pixels_are_refused_by_their_header(with_simplejpeg, monkeypatch):
+    """Both decoders have Pillow's limit. A JPEG of 1 KiB took twenty seconds."""
+    if not with_simplejpeg:
+        monkeypatch.setattr(images, "simplejpeg", None)
+    file = bytearray(encode(photo(), "JPEG"))
+    frame = file.index(b"\xff\xc0")
+    file[frame + 5 : frame + 9] = (20000).to_bytes(2, "big") * 2
+    with pytest.raises(BadImageError, match="it has more than the 178,956,970 pixels that are decoded"):
+        ImageFile(bytes(file))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 61 * 43 // 2)
+    with pytest.raises(BadImageError, match="more than the 2,622 pixels"):
+        ImageFile(encode(photo(), "JPEG"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert ImageFile(bytes(file)).width == 20000
 
 
 @pytest.mark.parametrize("ending", ["PNG", "TIFF"])
@@ -120,7 +194,7 @@ def test_floats_of_zero_to_one_are_scaled_and_others_refused():
     values = np.array([[0.0, 0.5, 1.0]], np.float32)
     assert decode(Image.fromarray(values), "TIFF")[0, :, 0].tolist() == [0, 128, 255]
     for bad in (values * 255, values - 0.5, values * np.nan):
-        with pytest.raises(ValueError, match=r"its values are not all in \[0, 1\]: save it with 8 bits a channel"):
+        with pytest.raises(BadImageError, match=r"its values are not all in \[0, 1\]: set data.white, or save"):
             decode(Image.fromarray(bad), "TIFF")
 
 

@@ -250,3 +250,22 @@ def test_what_is_in_a_image(larger: str, capsys: pytest.CaptureFixture[str]) -> 
     assert printed.count("│") >= 5
     with Image.open(next(Path("evaluations/cam").glob("*.png"))) as drawn:
         assert drawn.size == (56, 28)
+
+
+def test_bad_files_are_named_and_the_others_done(larger: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Maps of files of the same name in two folders, and of two suffixes, do not replace each other."""
+    pytest.importorskip("pytorch_grad_cam")
+    for file in ("a/x.png", "b/x.png", "b/x.jpg"):
+        Path(file).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 32), (20, 90, 90)).save(file)
+    Path("a/bad.png").write_bytes(b"text")
+    Path("a/notes.txt").touch()
+    asked = [larger, "eval.predict=[a,b]", "eval.cam=true"]
+    with pytest.raises(UserError, match=r"1 of 4 images cannot be read, .*: a/bad\.png\. The others are done"):
+        evaluate(read(asked))
+    printed = capsys.readouterr().out
+    assert "cannot read the image a/bad.png (its format is unknown)" in printed
+    assert "left out: 1 .txt" in printed
+    assert len(list(Path("evaluations/cam").glob("x-*.png"))) == 3
+    evaluate(read([*asked, "data.on_bad_image=skip"]))
+    assert len(list(Path("evaluations/cam").glob("*.png"))) == 3

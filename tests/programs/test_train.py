@@ -198,7 +198,7 @@ def images(tmp_path: Path) -> Path:
     return root
 
 
-def test_own_images_and_an_unreadable_one(tmp_path: Path, images: Path) -> None:
+def test_own_images_and_an_unreadable_one(tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = ("data=imagefolder", f"data.root={images}", "data.image_size=32", "data.batch_size=8")
     overrides += ("trainer.max_epochs=1", "data.num_workers=1")
     done = forked.train(tmp_path, *overrides)
@@ -207,6 +207,13 @@ def test_own_images_and_an_unreadable_one(tmp_path: Path, images: Path) -> None:
 
     (images / "train" / "class1" / "3.png").write_bytes(b"no image")
     assert_mistake(forked.train(tmp_path, *overrides, "seed=1"), "class1/3.png", "replace it, or remove it")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    done = forked.train(tmp_path, *overrides, "seed=2", "data.on_bad_image=skip")
+    assert done.returncode == 0, done.stderr
+    assert "train: 1 bad: class1/3.png" in " ".join(done.stdout.split())
+    (result,) = tmp_path.glob("runs/*-s2-*/result.json")
+    assert json.loads(result.read_text())["bad_images"] == {"train": 1, "val": 0}
 
 
 def test_devices_that_do_not_exist(tmp_path: Path) -> None:

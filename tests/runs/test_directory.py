@@ -127,7 +127,11 @@ def test_what_does_not_matter_is_not(key: str) -> None:
     cfg = config()
     value = OmegaConf.select(cfg, key)
     others = {bool: not value, int: 5, float: 0.5, str: "elsewhere", type(None): "elsewhere", dict: {"top1": 80.4}}
-    named = {"eval.corruptions": "on_the_fly", "eval.corruptions_preset": "tiny"}
+    named = {
+        "eval.corruptions": "on_the_fly",
+        "eval.corruptions_preset": "tiny",
+        "data.on_bad_image": "skip",
+    }
     other = named.get(key) or others[dict if OmegaConf.is_dict(value) else type(value)]
     OmegaConf.update(cfg, key, other)
     assert run_id(cfg) == run_id(config())
@@ -347,3 +351,5 @@ def test_a_run_of_the_first_rule_is_found(tmp_path: Path) -> None:
 def test_the_hash_of_the_first_rule_is_as_it_was() -> None:
     """Computed by the last version that had it alone, for its default configuration."""
     assert first_hash(plain_config(config(optim__lr=0.2, model__width=8))) == "b95fdfdd"
+    turned = plain_config(config(optim__lr=0.2, model__width=8, data__exif_orientation=True))
+    assert first_hash(turned) != "b95fdfdd"  # what it could not say, no run of it has

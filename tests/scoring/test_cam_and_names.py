@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from assemble.data.crops import eval_crop
-from assemble.data.folders import load
+from assemble.data.image_files import load
 from assemble.errors import UserError
 from assemble.schema import DataConfig, Interpolation
 from assemble.scoring.cam import activation_map, draw, last_map
@@ -58,8 +58,10 @@ def test_files_and_folders(tmp_path):
     for name in ("b.png", "a.JPG", ".hidden.png", "notes.txt"):
         Image.new("RGB", (4, 4)).save(tmp_path / name, format="png")
     (tmp_path / "empty").mkdir()
-    assert image_files([str(tmp_path)]) == [tmp_path / "a.JPG", tmp_path / "b.png"]
-    assert image_files([str(tmp_path / "b.png")]) == [tmp_path / "b.png"]
+    files, left_out = image_files([str(tmp_path)])
+    assert files == [tmp_path / "a.JPG", tmp_path / "b.png"]
+    assert left_out == {".txt": 1, "hidden": 1, "folder": 1}
+    assert image_files([str(tmp_path / "b.png")]) == ([tmp_path / "b.png"], {})
     with pytest.raises(UserError, match=r"there is no image .*c\.png"):
         image_files([str(tmp_path / "c.png")])
     with pytest.raises(UserError, match=r"no images \(.*\) in .*empty"):
