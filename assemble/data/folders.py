@@ -29,21 +29,21 @@ class ImageFolder(ImageFiles):
         UserError: a class is not among ``classes``, or has no images; a folder cannot be read.
     """
 
-    def __init__(self, folder: Path, classes: list[str]) -> None:
+    def __init__(self, folder: Path, classes: list[str], name: str = "") -> None:
         names = class_folders(folder)
-        for name in names:
-            if name not in classes:
-                raise UserError(f"{folder / name} is no class of the training images: add it to train/, or remove it")
+        for one in names:
+            if one not in classes:
+                raise UserError(f"{folder / one} is no class of the training images: add it to train/, or remove it")
         found = scan(folder, names)
         files, labels = [], []
-        for name, images in found.images.items():
+        for one, images in found.images.items():
             if not images:
                 raise UserError(
-                    f"{folder / name} has no images ({', '.join(EXTENSIONS)}): add some, or remove the folder"
+                    f"{folder / one} has no images ({', '.join(EXTENSIONS)}): add some, or remove the folder"
                 )
             files += [os.fsencode(file) for file in images]
-            labels += [classes.index(name)] * len(images)
-        super().__init__(folder, files, labels, left_out=found.left_out)
+            labels += [classes.index(one)] * len(images)
+        super().__init__(folder, files, labels, name=name, left_out=found.left_out)
 
 
 def class_folders(folder: Path) -> list[str]:
@@ -73,7 +73,7 @@ def imagefolder(cfg: DataConfig) -> Source:
     classes = class_folders(parts.get("train", root / "train"))
     if cfg.val_share is None:
         class_folders(root / "val")  # before the long scan of train/
-    images = {name: ImageFolder(folder, classes).as_asked(cfg) for name, folder in parts.items()}
+    images = {name: ImageFolder(folder, classes, name).as_asked(cfg) for name, folder in parts.items()}
     train: Split = images["train"]
     if cfg.val_share is None:
         val: Split = images["val"]

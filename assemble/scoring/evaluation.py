@@ -46,6 +46,8 @@ BATCH = 256
 """Images of a batch, at most, where nobody said how many."""
 UNSEEN = {"num_workers", "batch_size", "download", "verify", "on_bad_image"}
 """Keys of ``data`` that change no image."""
+LATER = (("exif_orientation", False), ("white", None))
+"""Keys of ``data`` that an evaluation of an earlier version had not, with what it did."""
 WEAKEST = 5
 """Classes that are printed."""
 
@@ -154,7 +156,7 @@ def _score(cfg: EvaluateConfig, plain: dict[str, Any], predict: Predictor, loadi
     about = {
         "source": source,
         "network": trained.digest(),
-        "data": {key: value for key, value in plain["data"].items() if key not in UNSEEN},
+        "data": {k: v for k, v in plain["data"].items() if k not in UNSEEN and (k, v) not in LATER},
         "images": scored.images.digest(),
         "split": plain["eval"]["split"],
         "scored_split": scored.split,

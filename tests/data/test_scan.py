@@ -49,6 +49,8 @@ def test_what_is_left_out_is_counted_by_suffix(tmp_path):
     source = open_source(DataConfig(name="imagefolder", root=str(tmp_path)))
     assert [line.partition(":")[0] for line in left_out(source.folders)] == ["train"]
     assert "2 .txt, 2 hidden, 1 " in left_out(source.folders)[0]
+    alone = open_source(DataConfig(name="imagefolder", root=str(train), val_share=0.5))
+    assert [folder.name for folder in alone.folders] == ["train"]  # whatever the folder is called
 
 
 def test_many_kinds_are_summed_up():

@@ -1,12 +1,10 @@
 """Bad images are found before the training: named, or left out as if they had never been there."""
 
-import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 from PIL import Image
 
 from assemble.data import decode, verify
@@ -149,9 +147,3 @@ def test_the_fine_grained_sets_too(tmp_path):
         ClassifierData(config(tmp_path, verify=True, **options), micro_batch=2)
     source = open_source(config(tmp_path, on_bad_image=OnBadImage.skip, **options))
     assert [len(folder.bad) for folder in source.folders] in ([1, 0], [0, 1])
-
-
-def test_the_keys_are_known_to_the_configuration():
-    cfg = OmegaConf.merge(OmegaConf.structured(DataConfig), {"on_bad_image": "skip", "verify": True})
-    assert OmegaConf.to_object(cfg).on_bad_image is OnBadImage.skip
-    assert os.environ["XDG_CACHE_HOME"]
