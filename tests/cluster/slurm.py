@@ -107,16 +107,17 @@ class Slurm:
         return dict(word.partition("=")[::2] for word in words)
 
     def end_of(self, job: str, seconds: float = 240) -> dict[str, str]:
-        """Wait until a job has ended for good and return its state. A requeued one need not wait for its turn."""
-
-        def ended() -> bool:
-            state = self.state(job)
-            if state["JobState"] == "PENDING":
-                self("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
-            return state["JobState"] not in {"PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED"}
-
-        wait_for(ended, seconds, f"job {job}")
+        """Wait until a job has ended for good and return its state."""
+        busy = {"PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED"}
+        wait_for(lambda: self.hurried(job)["JobState"] not in busy, seconds, f"job {job}")
         return self.state(job)
+
+    def hurried(self, job: str) -> dict[str, str]:
+        """Return the state of a job, which is not to wait for minutes after it was requeued."""
+        state = self.state(job)
+        if state["JobState"] == "PENDING":
+            self("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
+        return state
 
 
 MUNGE = {
