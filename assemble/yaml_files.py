@@ -27,8 +27,9 @@ def read_yaml(path: Path) -> Any:
         _check_depth(content)
     try:
         value = yaml.load(content, LOADER)
-    except (ValueError, RecursionError) as error:  # a date that there is not, for one
-        raise yaml.YAMLError(str(error)) from error
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        # Of a value that is none of its kind, the 99th of a month for one.
+        raise yaml.YAMLError(f"a value cannot be read ({type(error).__name__}: {error})") from error
     if b"*" in content and expanded_size(value) > LARGEST:
         raise yaml.YAMLError("its aliases stand for too many values")
     return value

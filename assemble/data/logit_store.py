@@ -7,6 +7,7 @@ mapped into memory: all processes of a machine read one copy.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from assemble.atomic import whole_file, write_whole
+from assemble.atomic import write_whole
 from assemble.errors import UserError
+from assemble.json_files import parse_json
 
 SHARD = 4096
 """Rows of a shard: what is lost when the work is stopped."""
@@ -41,7 +43,7 @@ class LogitStore:
         """
         path = folder / "about.json"
         try:
-            about = json.loads(path.read_text(encoding="utf-8"))
+            about = parse_json(path.read_text(encoding="utf-8"))
             return cls(folder, int(about.pop("rows")), int(about.pop("shard")), about)
         except FileNotFoundError:
             if folder.exists() and (not folder.is_dir() or any(folder.glob("[!.]*"))):
@@ -85,8 +87,9 @@ class LogitStore:
         """
         if not np.isfinite(logits).all():
             raise UserError(f"logits that are not finite in {logits.dtype}: the network that gives them is broken")
-        with whole_file(self._path(number)) as file:
-            np.save(file, logits)
+        content = io.BytesIO()  # NumPy's own writing to a full disk raises an error that does not say what it is
+        np.save(content, logits)
+        write_whole(self._path(number), content.getvalue())
 
     def fill(self, rows_of: Callable[[range], Iterable[np.ndarray]]) -> None:
         """Compute what is missing.

@@ -14,8 +14,22 @@ from typing import Any
 import yaml
 
 from assemble.errors import UserError
+from assemble.json_files import check_kinds, is_mapping, is_number, is_text
 from assemble.printable import printable_values
+from assemble.runs.result import check_result
 from assemble.yaml_files import read_yaml
+
+
+def _named(value: Any) -> bool:
+    return is_mapping(value) and is_text(value.get("name"))
+
+
+GROUPS = {
+    **dict.fromkeys(("model", "data"), _named),
+    **dict.fromkeys(("optim", "trainer", "eval", "logger", "reported"), is_mapping),
+    "tricks": lambda value: is_mapping(value) and all(inner is None or is_mapping(inner) for inner in value.values()),
+}
+"""What a config.yaml has that is looked into."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +57,16 @@ class Run:
         """The whole configuration; empty where config.yaml is missing or damaged."""
         try:
             content = read_yaml(self.directory / "config.yaml")
-        except (OSError, yaml.YAMLError):
+            json.dumps(content, allow_nan=False)  # dates and sets are no values of a configuration
+            check_kinds(content, {}, GROUPS)
+        except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError):
             return {}
-        return printable_values(content) if isinstance(content, dict) else {}
+        return printable_values(content)
 
     def metric(self, name: str) -> float | None:
         """Return a number of ``metrics`` or of the result itself (throughput, params, ...)."""
         value = self.result["metrics"].get(name, self.result.get(name))
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return float(value) if is_number(value) else None
 
     def curve(self, name: str, split: str = "val") -> dict[int, float]:
         """Read ``<split>/<name>`` after each epoch (counted from 1), from metrics.csv."""
@@ -59,8 +75,8 @@ class Run:
         try:
             with (self.directory / "metrics.csv").open(newline="", encoding="utf-8") as file:
                 for row in csv.DictReader(file):
-                    if row.get(column):
-                        values[int(row["epoch"]) + 1] = float(row[column])
+                    if row.get(column) and is_number(value := float(row[column])):
+                        values[int(row["epoch"]) + 1] = value
         except (OSError, ValueError, KeyError, TypeError, csv.Error):  # a line half written, for one
             pass
         return values
@@ -104,9 +120,12 @@ def read(directories: Iterable[Path]) -> Found:
                 found.unfinished.append(directory)
             continue
         try:
-            run = Run(directory, printable_values(_result(path)))
-        except (OSError, ValueError) as error:
-            found.problems.append(f"{path} is damaged ({error}): passed over; the run's own command makes it again")
+            run = Run(directory, printable_values(check_result(path)))
+        except OSError as error:
+            found.problems.append(f"{path} cannot be read ({error.strerror}): passed over")
+            continue
+        except ValueError as error:
+            found.problems.append(f"{error}: passed over; the run's own command makes it again")
             continue
         twin = taken.setdefault((run.config_hash, run.seed), directory)
         if twin == directory:
@@ -114,19 +133,3 @@ def read(directories: Iterable[Path]) -> Found:
         elif twin.resolve() != directory.resolve():
             found.problems.append(f"{directory} repeats the configuration and seed of {twin}: passed over")
     return found
-
-
-def _result(path: Path) -> dict[str, Any]:
-    """Read the content of a result.json.
-
-    Raises:
-        ValueError: it is half written, or something else.
-    """
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError("it holds no object")
-    kinds = {"run_id": str, "config_hash": str, "seed": int, "tricks": list, "metrics": dict}
-    for key, kind in kinds.items():
-        if not isinstance(content.get(key), kind):
-            raise ValueError(f"{key} is missing" if key not in content else f"{key} is {content[key]!r}")
-    return content

@@ -44,7 +44,7 @@ def make_report(
     Raises:
         UserError: there is no finished run; no such folder, metric or baseline.
     """
-    plans, directories = [], []
+    plans, directories, problems = [], [], []
     for folder in folders:
         try:
             plan = read_sweep(folder)
@@ -55,8 +55,11 @@ def make_report(
             directories += [path for path in plan.directories if path.is_dir()]
         else:
             directories += find([folder])
-            plans += sweeps_below(folder)
+            below, damaged = sweeps_below(folder)
+            plans += below
+            problems += damaged
     found = read(directories)
+    found.problems += problems
     return of_runs(found, plans, metric_name, baseline, keep, ", ".join(map(str, folders)))
 
 

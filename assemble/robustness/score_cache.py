@@ -8,6 +8,7 @@ from typing import Any
 
 from assemble.atomic import write_whole
 from assemble.errors import UserError
+from assemble.json_files import parse_json
 
 
 class Ledger:
@@ -22,7 +23,7 @@ class Ledger:
         self.values: dict[str, Any] = {}
         if path.exists():
             try:
-                self.values = dict(json.loads(path.read_text(encoding="utf-8")))
+                self.values = dict(parse_json(path.read_text(encoding="utf-8")))
             except (OSError, ValueError, TypeError) as error:
                 raise UserError(f"{path} is damaged: remove it, and the same command computes it again") from error
 

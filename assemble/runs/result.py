@@ -6,12 +6,47 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assemble.atomic import write_whole
+from assemble.json_files import Kind, is_mapping, is_number, is_numbers, is_text, is_texts, is_whole, read_object
 
-if TYPE_CHECKING:
-    pass
+SCORES = ("top1", "top5", "loss", "ece", "ece_10")
+"""Metrics of an evaluation."""
+
+
+def _scores(value: Any) -> bool:
+    return is_numbers(value) and "top1" in value
+
+
+def _all_scores(value: Any) -> bool:
+    return is_numbers(value) and all(is_number(value.get(key)) for key in SCORES)
+
+
+def _robustness(value: Any) -> bool:
+    return is_mapping(value) and is_mapping(value.get("settings")) and is_text(value["settings"].get("corruptions"))
+
+
+RUN: Mapping[str, Kind] = {
+    "run_id": is_text,
+    "config_hash": is_text,
+    "seed": is_whole,
+    "tricks": is_texts,
+    "metrics": _scores,
+}
+"""What every result.json has."""
+EVALUATION: Mapping[str, Kind] = {"metrics": _all_scores, "count": is_whole}
+"""What every evaluation.json has."""
+OPTIONAL: Mapping[str, Kind] = {
+    **dict.fromkeys(("recipe", "model", "data", "data_digest", "scored_split", "weights"), is_text),
+    **dict.fromkeys(("git_commit", "command"), is_text),
+    **dict.fromkeys(("params", "macs", "epochs", "train_seconds", "step_seconds", "throughput"), is_number),
+    **dict.fromkeys(("hardware", "versions"), is_mapping),
+    "classes": is_texts,
+    "validation": _scores,
+    "robustness": _robustness,
+}
+"""What they may have, and earlier versions had not."""
 
 
 def asked_robustness(config: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -41,13 +76,24 @@ def lacks_throughput(result: Mapping[str, Any], config: Mapping[str, Any]) -> bo
     return bool(config["eval"].get("throughput")) and "throughput" not in result
 
 
-def read_result(directory: Path, name: str = "result.json") -> dict[str, Any] | None:
+def check_result(path: Path, required: Mapping[str, Kind] = RUN) -> dict[str, Any]:
+    """Read a result.json, or an evaluation.json.
+
+    Raises:
+        OSError: it is not there.
+        ValueError: it is damaged, or something else; the message names it.
+    """
+    return read_object(path, required, OPTIONAL)
+
+
+def read_result(
+    directory: Path, name: str = "result.json", required: Mapping[str, Kind] = RUN
+) -> dict[str, Any] | None:
     """Read the result.json of a directory, or its evaluation.json, if it is there and whole."""
     try:
-        result = json.loads((directory / name).read_text(encoding="utf-8"))
+        return check_result(directory / name, required)
     except (OSError, ValueError):
         return None
-    return result if isinstance(result, dict) and isinstance(result.get("metrics"), dict) else None
 
 
 def write_json(path: Path, content: dict[str, Any]) -> Path:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assemble.runs.sweep_plan import SweepPlan, read_object
+from assemble.json_files import check_kinds, is_text, is_texts, is_whole, parse_json
+from assemble.runs.sweep_plan import SweepPlan
 from assemble.sweeper_options import Mode
 
 RECORDS = "jobs.jsonl"
@@ -62,11 +63,26 @@ def read_sweep(folder: Path) -> SweepFolder | None:
             [f"{row['row']}: {row['reason']}" for row in plan.skipped],
             dict(plan.lines),
         )
+    records = read_records(folder)
+    return of_records(folder, records) if records is not None else None
+
+
+def read_records(folder: Path) -> list[dict[str, Any]] | None:
+    """Read how the jobs of a sweep went; None where it has noted nothing.
+
+    Raises:
+        ValueError: jobs.jsonl is damaged; the message names it.
+    """
     path = folder / RECORDS
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return of_records(folder, [read_object(path, line) for line in lines if line.strip()])
-    return None
+    if not path.is_file():
+        return None
+    try:
+        records = [parse_json(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        for record in records:
+            check_kinds(record, {"job": is_whole}, {"run_directory": is_text, "overrides": is_texts})
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    return records
 
 
 def of_records(folder: Path, records: Sequence[dict[str, Any]]) -> SweepFolder:
@@ -76,17 +92,18 @@ def of_records(folder: Path, records: Sequence[dict[str, Any]]) -> SweepFolder:
     return SweepFolder(folder, directories=list(dict.fromkeys(directories)))
 
 
-def sweeps_below(folder: Path) -> list[SweepFolder]:
-    """Return the planned ablations of a folder of runs, newest first. A damaged plan orders nothing."""
-    plans = []
+def sweeps_below(folder: Path) -> tuple[list[SweepFolder], list[str]]:
+    """Return the planned ablations of a folder of runs, newest first, and lines about the damaged ones."""
+    plans, problems = [], []
     for path in sorted((folder / "sweeps").glob("*/plan.json"), reverse=True):
         try:
             plan = read_sweep(path.parent)
-        except ValueError:
+        except ValueError as error:
+            problems.append(f"{error}: it orders no rows")
             continue
         if plan:
             plans.append(plan)
-    return plans
+    return plans, problems
 
 
 def _here(folder: Path, directory: Path) -> Path:

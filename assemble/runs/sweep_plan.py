@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from assemble.atomic import write_whole
 from assemble.confidential import redacted
+from assemble.json_files import check_kinds, is_mapping, is_text, is_texts, is_whole, read_object
 from assemble.printable import printable_values
 from assemble.runs.identity import run_id
 from assemble.runs.result import read_result
@@ -62,7 +63,12 @@ class Job:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Job:
-        """Return the job that a plan.json describes; one of an earlier version may say less."""
+        """Return the job that a plan.json describes; one of an earlier version may say less.
+
+        Raises:
+            ValueError: it is no job.
+        """
+        check_kinds(record, {"run_id": is_text}, JOB)
         known: dict[str, Any] = {"output_dir": "", "row": "", "seed": 0, "model": "", "data": "", "epochs": 0, **record}
         known |= {key: tuple(known.get(key) or ()) for key in ("overrides", "tricks")}
         return cls(**{own.name: known[own.name] for own in fields(cls) if own.name in known})
@@ -81,6 +87,27 @@ class Job:
     def begun(self) -> bool:
         """Is there a checkpoint to go on from?"""
         return self.trains and (self.directory / "last.ckpt").is_file()
+
+
+JOB = {
+    **dict.fromkeys(("output_dir", "row", "model", "data"), is_text),
+    **dict.fromkeys(("overrides", "tricks"), is_texts),
+    **dict.fromkeys(("seed", "epochs"), is_whole),
+    "trains": lambda value: isinstance(value, bool),
+}
+"""What a job of a plan.json may say beside its run."""
+KINDS = {
+    "mode": is_text,
+    "jobs": lambda value: isinstance(value, list) and all(map(is_mapping, value)),
+    "orders": lambda value: isinstance(value, list) and all(map(is_texts, value)),
+    "skipped": lambda value: isinstance(value, list) and all(map(_left_out, value)),
+    "lines": lambda value: is_mapping(value) and all(map(is_texts, value.values())),
+}
+"""What a plan.json may hold."""
+
+
+def _left_out(value: Any) -> bool:
+    return is_mapping(value) and is_text(value.get("row")) and is_text(value.get("reason"))
 
 
 @dataclass(frozen=True)
@@ -114,11 +141,11 @@ class SweepPlan:
         path = directory / FILE
         if not path.is_file():
             return None
-        content = printable_values(read_object(path, path.read_text(encoding="utf-8")))
+        content = printable_values(read_object(path, {}, KINDS))
         try:
             jobs = [Job.from_json(record) for record in content.get("jobs") or ()]
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged ({error})") from error
         orders, skipped, lines = (content.get(key) for key in ("orders", "skipped", "lines"))
         return cls(content.get("mode") or "", jobs, orders or (), skipped or (), lines or {})
 
@@ -149,21 +176,6 @@ class SweepPlan:
         lines += [("left out", f"{skipped['row']}: {skipped['reason']}") for skipped in self.skipped]
         for name, text in lines:
             console.print(f"[bold]{name:9}[/bold] {escape(text)}", highlight=False, soft_wrap=True)
-
-
-def read_object(path: Path, text: str) -> dict[str, Any]:
-    """Read the object that ``text``, of the file ``path``, holds as JSON.
-
-    Raises:
-        ValueError: it is none; the message names the file.
-    """
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged (it holds no object)")
-    return content
 
 
 def estimate(remaining: Sequence[Job], jobs: Sequence[Job]) -> str:

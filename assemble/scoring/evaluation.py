@@ -31,7 +31,7 @@ from assemble.robustness.choice import check_robustness
 from assemble.runs.directory import lock
 from assemble.runs.environment import describe_environment
 from assemble.runs.identity import hex_digits
-from assemble.runs.result import asked_robustness, read_result, write_json
+from assemble.runs.result import EVALUATION, asked_robustness, read_result, write_json
 from assemble.schema import EvaluateConfig, OnBadImage
 from assemble.scoring import confusion
 from assemble.scoring.accuracy import score
@@ -165,7 +165,7 @@ def _score(cfg: EvaluateConfig, plain: dict[str, Any], predict: Predictor, loadi
     }
     folder = _folder(cfg, f"{_label(source)}-{cfg.data.name}-{_digest(about)}")
     with lock(folder):
-        result = read_result(folder, RESULT)
+        result = read_result(folder, RESULT, EVALUATION)
         if result is None:
             result = _clean_scores(about, scored, predict, loading, folder, cfg)
         if images and settings and (result.get("robustness") or {}).get("settings") != settings:
@@ -240,7 +240,7 @@ def _baseline(file: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         UserError: it has none, or one of other images.
     """
     path = Path(file).expanduser()
-    result = read_result(path.parent, path.name)
+    result = read_result(path.parent, path.name, {})
     block = (result or {}).get("robustness")
     if not block:
         raise UserError(f"eval.baseline={file} is no evaluation.json or result.json with a robustness: name one")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -82,14 +81,19 @@ def jobs_of(directory: Path) -> list[Outcome]:
     """Return the jobs of a sweep in the order of its plan, as they last went.
 
     If its sweeper made no plan, they are in the order of their numbers.
+
+    Raises:
+        UserError: plan.json or jobs.jsonl is damaged.
     """
-    from assemble.runs.sweep_folder import RECORDS
+    from assemble.runs.sweep_folder import read_records
     from assemble.runs.sweep_plan import SweepPlan
     from assemble.sweeps.overrides import varying
 
-    path, plan = directory / RECORDS, SweepPlan.read(directory)
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    records = sorted(map(json.loads, text.splitlines()), key=lambda record: record["job"])
+    try:
+        plan, records = SweepPlan.read(directory), read_records(directory) or []
+    except ValueError as error:
+        raise UserError(f"{error}: remove it, and the same command tells again how the jobs went") from error
+    records.sort(key=lambda record: record["job"])
     last: dict[tuple[str, ...], dict[str, Any]] = {tuple(record["overrides"]): record for record in records}
     if plan is None:
         names = zip(last, varying(list(last)), strict=True)

@@ -14,6 +14,7 @@ from hydra.types import HydraContext
 
 from assemble.runs.identity import run_directory
 from assemble.sweeps.search import SearchSweeper
+from tests.helpers.synthetic_runs import OF_RUN
 
 S = TypeVar("S", bound=SearchSweeper)
 
@@ -39,7 +40,7 @@ class Launcher:
             if result is not None:
                 folder = run_directory(cfg)
                 folder.mkdir(parents=True)
-                (folder / "result.json").write_text(json.dumps(result))
+                (folder / "result.json").write_text(json.dumps({**OF_RUN, "run_id": folder.name, **result}))
         return [SimpleNamespace(return_value=None)] * len(batch)
 
 

@@ -14,6 +14,9 @@ import yaml
 from assemble.runs.identity import config_hash, run_name
 from assemble.schema import Config
 
+OF_RUN = {"run_id": "tiny-plain-s0-12345678", "config_hash": "12345678", "seed": 0, "tricks": []}
+"""What every result.json has beside its metrics."""
+
 
 def default_config() -> dict[str, Any]:
     """The schema's defaults as config.yaml has them."""

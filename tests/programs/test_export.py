@@ -16,7 +16,13 @@ from tests.helpers.teachers import checkpoint
 
 TRICKS = {"resnet_d": {}, "sk": {"reduction": 4}, "anti_alias": {}}
 CLASSES = ["zero", "één", *map(str, range(2, 10))]
-RESULT = {"recipe": "a_recipe", "config_hash": "a", "weights": "last", "command": "python train.py +tricks=[sk]"}
+RESULT = {
+    "recipe": "a_recipe",
+    "config_hash": "a",
+    "tricks": ["sk"],
+    "weights": "last",
+    "command": "python train.py +tricks=[sk]",
+}
 
 
 @pytest.fixture

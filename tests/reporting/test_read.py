@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from assemble.errors import UserError
+from assemble.reporting.page import page
 from assemble.reporting.read import find, read
 from assemble.reporting.report import filters, make_report
+from assemble.runs.result import read_result
 from assemble.runs.sweep_folder import of_records, read_sweep, sweeps_below
+from assemble.sweeps.summary import jobs_of
 from tests.helpers.synthetic_runs import make_run
 
 
@@ -91,7 +94,7 @@ def test_a_planned_sweep(tmp_path: Path) -> None:
     assert [row.label for row in make_report([sweep]).tables[0].rows] == ["nothing", "+ sk"]
     whole = make_report([tmp_path])  # its runs first, in its order; then the others
     assert [row.label for row in whole.tables[0].rows] == ["nothing", "+ sk", "ema"]
-    assert [p.folder for p in sweeps_below(tmp_path)] == [sweep]
+    assert [p.folder for p in sweeps_below(tmp_path)[0]] == [sweep]
 
 
 @pytest.mark.parametrize(("mode", "labels"), [("nas", ["candidate 0", "candidate 1"]), ("grid", ["no tricks", "sk"])])
@@ -145,3 +148,90 @@ def test_filters(tmp_path: Path) -> None:
         match=r"keep no finished run of the 2 .*recipe: assemble_e01, assemble_e02; data: digits; tricks: ema, sk",
     ):
         make_report([tmp_path], keep=filters(["assemble_e05"], [], []))
+
+
+DEEP = "[" * 100_000
+RESULTS = {
+    "brackets": DEEP,
+    "metrics alone": '{"metrics": {}}',
+    "no number": '"top1": "90"',
+    "NaN": '"top1": NaN',
+    "a huge number": f'"top1": {"9" * 400}',
+    "a recipe that is a list": '"recipe": [1]',
+    "parameters in words": '"params": "many"',
+    "a commit of another kind": '"git_commit": {}',
+    "robustness in words": '"robustness": "good"',
+    "hardware in words": '"hardware": "fast"',
+}
+"""Contents of a result.json, or what replaces an entry there."""
+
+
+@pytest.mark.parametrize("content", RESULTS.values(), ids=RESULTS)
+def test_no_damaged_result_breaks_the_report(tmp_path: Path, content: str) -> None:
+    make_run(tmp_path, ["se"], 0, 60.0)
+    damaged = make_run(tmp_path, (), 0, 50.0) / "result.json"
+    if content.startswith('"'):
+        key, value = content.split(": ", 1)
+        whole = json.loads(damaged.read_text())
+        (whole["metrics"] if key == '"top1"' else whole)[key.strip('"')] = "HERE"
+        content = json.dumps(whole).replace('"HERE"', value)
+    damaged.write_text(content)
+    report = make_report([tmp_path])
+    page(report)
+    assert [row.label for row in report.tables[0].rows] == ["se"]
+    (problem,) = report.found.problems
+    assert str(damaged) in problem
+    assert len(problem) < 500
+    assert read_result(damaged.parent) is None  # so train.py does not take it for a finished run either
+
+
+CONFIGS = ("[" * 100_000, "[]", "model: tiny", "data: {name: 3}", "tricks: [se]", "tricks: {se: 4}", "seed: 2026-99-99")
+
+
+@pytest.mark.parametrize("content", [*CONFIGS, "seed: 2026-09-09", "a: !!float ''", "a: .nan"], ids=range(10))
+def test_no_damaged_configuration_breaks_the_report(tmp_path: Path, content: str) -> None:
+    make_run(tmp_path, ["se"], 0, 60.0)
+    (make_run(tmp_path, (), 0, 50.0) / "config.yaml").write_text(content)
+    report = make_report([tmp_path])
+    page(report)
+    assert any(
+        "config.yaml is missing or damaged" in note
+        for table in report.tables
+        for row in table.rows
+        for note in row.notes
+    )
+
+
+PLANS = (
+    DEEP,
+    '{"jobs": 3}',
+    '{"jobs": [3]}',
+    '{"jobs": [{"run_id": 3}]}',
+    '{"jobs": [{"run_id": "a", "overrides": 5}]}',
+    '{"orders": [1]}',
+    '{"skipped": [{}]}',
+    '{"lines": {"a": 1}}',
+    '{"mode": []}',
+)
+
+
+@pytest.mark.parametrize("content", PLANS, ids=range(len(PLANS)))
+def test_a_damaged_plan_is_named_and_orders_nothing(tmp_path: Path, content: str) -> None:
+    make_run(tmp_path, ["se"], 0, 60.0)
+    path = plan(tmp_path, {}) / "plan.json"
+    path.write_text(content)
+    report = make_report([tmp_path])
+    assert [row.label for row in report.tables[0].rows] == ["se"]
+    (problem,) = report.found.problems
+    assert str(path) in problem
+    with pytest.raises(UserError, match=r"plan.json is damaged .*name the folder of its runs instead"):
+        make_report([path.parent])
+
+
+@pytest.mark.parametrize("line", [DEEP, "3", "{}", '{"job": "1"}', '{"job": 1, "run_directory": 3}'], ids=range(5))
+def test_damaged_records_of_a_sweep(tmp_path: Path, line: str) -> None:
+    (tmp_path / "jobs.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match=r"jobs.jsonl is damaged"):
+        make_report([tmp_path])
+    with pytest.raises(UserError, match=r"jobs.jsonl is damaged"):
+        jobs_of(tmp_path)

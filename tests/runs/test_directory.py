@@ -19,8 +19,9 @@ from assemble.paths import ROOT
 from assemble.runs.directory import describe_result, lock, open_run, trained_by, write_result
 from assemble.runs.identity import EXCLUDED, config_hash, first_hash, plain_config, run_id, run_name
 from assemble.schema import Config
+from tests.helpers.synthetic_runs import OF_RUN
 
-RESULT = {"metrics": {"top1": 97.5, "loss": 0.125}}
+RESULT = {**OF_RUN, "metrics": {"top1": 97.5, "loss": 0.125}}
 
 
 @pytest.fixture(autouse=True)
@@ -184,7 +185,10 @@ def test_finished(tmp_path: Path) -> None:
     assert sorted(run.directory.iterdir()) == before
 
 
-@pytest.mark.parametrize("content", ["", '{"metrics": {"top1": 97', "[]", "{}", "null"])
+DAMAGED = ["", '{"metrics": {"top1": 97', "[]", "{}", "null", '{"metrics": {}}', "[" * 100_000]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_result_is_moved_aside(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_run(config(tmp_path)) as run:
         (run.directory / "result.json").write_text(content)
@@ -222,7 +226,9 @@ import sys, time
 sys.path.insert(0, sys.argv[1])
 from omegaconf import OmegaConf
 from assemble.schema import Config
+from tests.helpers.synthetic_runs import OF_RUN
 from assemble.runs.directory import open_run
+from tests.helpers.synthetic_runs import OF_RUN
 cfg = OmegaConf.structured(Config)
 cfg.output_dir = sys.argv[2]
 with open_run(cfg) as run:

@@ -8,6 +8,7 @@ import pytest
 
 from assemble.runs.sweep_plan import Job, SweepPlan, duration, estimate
 from assemble.sweeps.overrides import varying
+from tests.helpers.synthetic_runs import OF_RUN
 
 
 def job(folder: Path, row: str = "base", seed: int = 0, **changes: object) -> Job:
@@ -27,7 +28,14 @@ def job(folder: Path, row: str = "base", seed: int = 0, **changes: object) -> Jo
 
 def finish(job: Job, seconds: float, epochs: int = 10) -> None:
     job.directory.mkdir(parents=True)
-    result = {"run_id": job.run_id, "model": job.model, "data": job.data, "epochs": epochs, "train_seconds": seconds}
+    result = {
+        **OF_RUN,
+        "run_id": job.run_id,
+        "model": job.model,
+        "data": job.data,
+        "epochs": epochs,
+        "train_seconds": seconds,
+    }
     (job.directory / "result.json").write_text(json.dumps({**result, "metrics": {"top1": 50.0}}))
 
 

@@ -19,6 +19,7 @@ from assemble.schema import Config, Corruptions
 from assemble.scoring.finished_run import score_run
 from assemble.scoring.robustness import with_robustness
 from lit_modules.classifier import Classifier
+from tests.helpers.synthetic_runs import OF_RUN
 from tests.helpers.teachers import checkpoint, small
 
 
@@ -39,7 +40,7 @@ def finished(cfg: Config) -> tuple[Any, Classifier]:
     """A run that is finished, but not scored under corruptions."""
     run = open_run(OmegaConf.structured(cfg))
     module = checkpoint(run.directory / "last.ckpt", cfg)
-    write_result(run, {"metrics": {"top1": 60.0, "top5": 90.0, "loss": 1.0, "ece": 5.0}, "epochs": 1})
+    write_result(run, {**OF_RUN, "metrics": {"top1": 60.0, "top5": 90.0, "loss": 1.0, "ece": 5.0}, "epochs": 1})
     return run, module
 
 
@@ -126,7 +127,7 @@ def test_weights_trained_anew_are_scored_anew(tmp_path: Path) -> None:
     cfg.seed, weights = 1, run.directory / "last.ckpt"
     checkpoint(weights, cfg)
     cfg.seed = 0
-    write_result(run, {"metrics": {"top1": 60.0}})
+    write_result(run, {**OF_RUN, "metrics": {"top1": 60.0}})
     with run:
         score_run(cfg, run)
     assert json.loads((run.directory / "result.json").read_text())["robustness"]["error"] != first["error"]

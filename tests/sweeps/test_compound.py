@@ -16,6 +16,7 @@ from hydra.types import HydraContext
 from assemble.errors import UserError
 from assemble.runs.sweep_plan import SweepPlan
 from tests.helpers.composing import composing
+from tests.helpers.synthetic_runs import OF_RUN
 
 TRICK = "+tricks=[compound_scaling]"
 GRID = {"alpha": "[1,1.5,2]", "beta": "[1,1.25]", "gamma": "[1,1.125,1.25]", "tolerance": 0.2}
@@ -48,7 +49,7 @@ class Launcher:
             alpha, beta = (float(values.get(key, 1)) for key in ("alpha", "beta"))
             job.directory.mkdir(parents=True)
             scores = {"metrics": {"top1": 50 + beta}, "validation": {"top1": 50 + alpha + job.seed}}
-            (job.directory / "result.json").write_text(json.dumps(scores))
+            (job.directory / "result.json").write_text(json.dumps({**OF_RUN, **scores}))
         return [SimpleNamespace(return_value=None)] * len(batch)
 
 

@@ -18,6 +18,7 @@ from assemble.errors import UserError
 from assemble.planning.network import base_spec
 from assemble.runs.identity import run_directory
 from tests.helpers.composing import composing
+from tests.helpers.synthetic_runs import OF_RUN
 
 SMALL = ("++hydra.sweeper.channels=[8,16]", "++hydra.sweeper.strides=[1,2]")
 
@@ -60,7 +61,7 @@ def run(folder: Path, *options: str) -> Any:
             made.tried.append(list(cfg.model.blocks))
             directory = run_directory(cfg)
             directory.mkdir(parents=True)
-            (directory / "result.json").write_text(json.dumps(invented(cfg.model.blocks)))
+            (directory / "result.json").write_text(json.dumps({**OF_RUN, **invented(cfg.model.blocks)}))
         return [SimpleNamespace(return_value=None)] * len(batch)
 
     made.launcher = SimpleNamespace(launch=launch)
