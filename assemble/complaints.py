@@ -8,7 +8,7 @@ from __future__ import annotations
 # Nothing slow at the top: until `one_line_errors` is entered, Ctrl-C is answered with a traceback.
 import errno
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 
 from assemble.errors import UserError
 
@@ -17,8 +17,18 @@ OURS = "ASSEMBLE_SET_HYDRA_FULL_ERROR"
 """Set where the program, not the user, asked Hydra for whole exceptions. Inherited by Lightning's other ranks."""
 GOES_ON = "interrupted: the same command goes on from the last checkpoint"
 """What train.py says after Ctrl-C."""
-OUTSIDE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
-"""Errors of the machine's disks and rights, which only the user can mend."""
+FULL = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+}
+"""What is to be done where a file cannot be written any further; the error does not always know which file."""
+OUTSIDE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+"""Other errors of the machine's disks and rights, which only the user can mend."""
+WORKER_GONE = r"DataLoader worker \(pid.*\) (is killed by signal: \w+|exited unexpectedly)"
+"""What torch says, in a RuntimeError, where the system has ended a loader's worker."""
+ONE_VALUE = "Expected more than 1 value per channel when training"
+"""What torch says, in a ValueError, where batch norm has nothing to take a variance of."""
 
 
 def raise_through_hydra() -> None:
@@ -55,8 +65,37 @@ def explanation(exception: BaseException) -> str | None:
         return _one_line(str(exception))  # flags that contradict each other, for one
     if isinstance(exception, MemoryError) or type(exception).__name__ == "OutOfMemoryError":  # the latter is torch's
         return "the memory is not enough: lower data.batch_size, data.image_size or the model's width"
-    if isinstance(exception, OSError) and exception.errno in OUTSIDE and exception.filename is not None:
-        return f"{exception.filename}: {exception.strerror}. Choose another place (output_dir=...) or make room"
+    if isinstance(exception, OSError):
+        return _machine(exception)
+    return _torch(chain)
+
+
+def _machine(error: OSError) -> str | None:
+    """Put an error of the machine's disks into one line."""
+    place = "" if error.filename is None else f"{error.filename}: "
+    if error.errno in FULL:
+        what = FULL[error.errno]
+        return f"{place}{error.strerror}. Choose another place (output_dir=...), or {what}; the same command goes on"
+    if error.errno in OUTSIDE and place:
+        return f"{place}{error.strerror}. Choose another place (output_dir=...), or change who may write there"
+    return None
+
+
+def _torch(chain: Sequence[BaseException]) -> str | None:
+    """Put an error of torch's that has its cause outside of the program into one line."""
+    import re
+
+    said = " ".join(str(link) for link in chain)
+    if re.search(WORKER_GONE, said):
+        return (
+            "a worker that loads images was ended by the system (out of memory?): lower data.num_workers or "
+            "data.batch_size, or give it more (shared) memory; the same command goes on from the last checkpoint"
+        )
+    if ONE_VALUE in said:
+        return (
+            "batch norm sees one value per channel: a step of one image on one device is too small for this network. "
+            "Raise data.batch_size, or lower trainer.accumulate_grad_batches or trainer.devices"
+        )
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 PATIENCE = 10.0
@@ -10,6 +11,29 @@ PATIENCE = 10.0
 
 _PARENT = os.getppid()
 """Of a rank that Lightning started, this is the first rank."""
+
+
+FIRST = "ASSEMBLE_FIRST_RANK"
+"""In the environment of the ranks that Lightning starts: the process that has started them."""
+
+
+def end_with_the_first() -> None:
+    """End this process soon after the first rank has ended, where Lightning has started this one from there.
+
+    Killed while the others come to it, the first rank would leave them waiting for it for half an hour. It is the one
+    that speaks, so they say nothing.
+    """
+    first = os.environ.get(FIRST)
+    if not secondary_rank() or first is None:
+        os.environ[FIRST] = str(os.getpid())
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(first):
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def secondary_rank() -> bool:

@@ -27,7 +27,6 @@ class WholeFiles(TorchCheckpointIO):
     """Lightning's writes into the temporary folder; where that is another file system, its move is a slow copy."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         with whole_file(Path(path)) as file:
             try:
                 torch.save(checkpoint, file)

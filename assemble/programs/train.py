@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from assemble.command_line.one_line_errors import one_line_errors
 from assemble.complaints import GOES_ON, raise_through_hydra
 from assemble.interrupts import INTERRUPTS, requeued
+from assemble.ranks import end_with_the_first
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -104,6 +105,7 @@ def _uncollected() -> Iterator[None]:
 def main() -> None:
     """Run the command line."""
     INTERRUPTS.listen()
+    end_with_the_first()
     with one_line_errors(GOES_ON), requeued():
         from assemble.command_line.check import check_arguments
 

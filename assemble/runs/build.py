@@ -108,15 +108,15 @@ def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
             plugins=[WholeFiles(), *loss_scaling(cfg)],
             **more,
         )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
+    except (MisconfigurationException, ValueError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
             f"trainer.accelerator={cfg.accelerator} trainer.devices={cfg.devices} trainer.strategy={cfg.strategy} "
             f"trainer.precision={cfg.precision} cannot be had here: {reason}"
         ) from error
     take_signals(trainer)
-    half = cfg.precision in {"16", "16-mixed"}
-    if half and trainer.strategy.root_device.type == "cpu":  # Lightning would take bf16-mixed instead
+    half = cfg.precision.startswith("16")
+    if half and trainer.strategy.root_device.type == "cpu":  # Lightning would take bf16-mixed for 16-mixed
         raise UserError(f"trainer.precision={cfg.precision} needs a GPU: on a CPU take bf16-mixed or 32-true")
     return trainer
 

@@ -99,6 +99,13 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
             console.print(result_table(result, run))
         exit_code = 0
         return result
+    except FileNotFoundError as error:
+        if run.directory.is_dir():
+            raise
+        raise UserError(
+            f"{run.directory} was removed or moved while the run was in it: put it back, and the same command goes on "
+            "from its last checkpoint; without it, it begins anew"
+        ) from error
     finally:
         close_loggers(loggers, exit_code)
 
@@ -192,7 +199,8 @@ def result_table(result: dict[str, Any], run: Run) -> Table:
 
 def _quiet() -> None:
     """Silence what Lightning says about machines: our own summary says it, or it is advice that does not fit here."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for library in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",

@@ -49,7 +49,10 @@ def log_later_result(chosen: Mapping[str, Any], run: Run, result: Mapping[str, A
 
 
 def close_loggers(loggers: Sequence[Logger], exit_code: int) -> None:
-    """Close them with the run's exit code, so that a crashed run is not shown as finished. Never raises."""
+    """Close them with the run's exit code, so that a crashed run is not shown as finished. Never raises.
+
+    Of a run that ends by an error only that is told: what made it end may well keep its loggers from closing.
+    """
     for logger in loggers:
         try:
             if isinstance(logger, WandbLogger):
@@ -58,7 +61,8 @@ def close_loggers(loggers: Sequence[Logger], exit_code: int) -> None:
             else:
                 logger.finalize("success" if exit_code == 0 else "failed")
         except Exception as error:  # the run's own outcome matters more
-            print(f"{type(logger).__name__} could not be closed: {error}", file=sys.stderr)
+            if exit_code == 0:
+                print(f"{type(logger).__name__} could not be closed: {error}", file=sys.stderr)
 
 
 def _build(name: str, given: dict[str, Any], run: Run, tags: Sequence[str], group: str | None) -> Logger:

@@ -36,6 +36,7 @@ def train(plan: Plan, directory: Path | None = None, callbacks: Any = (), **fit:
     own = [callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()]
     saving: list[Any] = []
     if directory:
+        directory.mkdir(parents=True, exist_ok=True)
         saving = [
             ModelCheckpoint(directory, "best", monitor="val/top1", mode="max", enable_version_counter=False),
             ModelCheckpoint(directory, "last", enable_version_counter=False),
