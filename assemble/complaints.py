@@ -23,8 +23,14 @@ FULL = {
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
 }
 """What is to be done where a file cannot be written any further; the error does not always know which file."""
-OUTSIDE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
-"""Other errors of the machine's disks and rights, which only the user can mend."""
+OUTSIDE = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "change who may write there"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST, errno.EISDIR), "remove what is in the way"),
+    errno.ENAMETOOLONG: "a shorter name",
+}
+"""Other errors of the machine's disks and rights, which only the user can mend, and how."""
+LONGEST = 300
+"""Characters of a file's name that are shown."""
 WORKER_GONE = r"DataLoader worker \(pid.*\) (is killed by signal: \w+|exited unexpectedly)"
 """What torch says, in a RuntimeError, where the system has ended a loader's worker."""
 ONE_VALUE = "Expected more than 1 value per channel when training"
@@ -72,12 +78,13 @@ def explanation(exception: BaseException) -> str | None:
 
 def _machine(error: OSError) -> str | None:
     """Put an error of the machine's disks into one line."""
-    place = "" if error.filename is None else f"{error.filename}: "
+    name = str(error.filename)
+    place = "" if error.filename is None else f"{name if len(name) <= LONGEST else name[:LONGEST] + '...'}: "
     if error.errno in FULL:
         what = FULL[error.errno]
         return f"{place}{error.strerror}. Choose another place (output_dir=...), or {what}; the same command goes on"
     if error.errno in OUTSIDE and place:
-        return f"{place}{error.strerror}. Choose another place (output_dir=...), or change who may write there"
+        return f"{place}{error.strerror}. Choose another place (output_dir=...), or {OUTSIDE[error.errno]}"
     return None
 
 

@@ -52,6 +52,12 @@ class Interrupts:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 signal.signal(number, self._answer)
 
+    def leave(self) -> None:
+        """Hear no more of them: this program is at its end, and one more signal just ends it."""
+        for number in SIGNALS:
+            if signal.getsignal(number) == self._answer:
+                signal.signal(number, signal.SIG_DFL)
+
     def _answer(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._owner:  # in a loader's worker, whom the first process ends
             if number == signal.SIGTERM:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -23,13 +24,37 @@ NEEDED = ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops
 """Entries of a checkpoint without which Lightning cannot go on from it."""
 
 
+OUTLINE = "outline"
+"""In a checkpoint: the hash of all that is in it."""
+
+
+def outline(content: Any) -> str:
+    """Return a hash of all that a checkpoint holds, but for the numbers in its tensors: its file has check sums."""
+    digest = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, Mapping):
+            value = [entry for pair in value.items() if pair[0] != OUTLINE for entry in pair]
+        if isinstance(value, list | tuple):
+            digest.update(f"{len(value)} entries ".encode())
+            for entry in value:
+                add(entry)
+        elif isinstance(value, torch.Tensor):
+            digest.update(f"{value.dtype} {tuple(value.shape)} ".encode())
+        else:
+            digest.update(f"{type(value).__name__} {value!r} ".encode())
+
+    add(content)
+    return digest.hexdigest()
+
+
 class WholeFiles(TorchCheckpointIO):
     """Lightning's writes into the temporary folder; where that is another file system, its move is a slow copy."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         with whole_file(Path(path)) as file:
             try:
-                torch.save(checkpoint, file)
+                torch.save({**checkpoint, OUTLINE: outline(checkpoint)}, file)
             except RuntimeError as error:
                 # A full disk interrupts torch's writer, which then complains that its archive is not complete.
                 if isinstance(error.__context__, OSError):
@@ -84,6 +109,8 @@ def read_checkpoint(path: Path, module: LightningModule) -> Mapping[str, Any]:
     lacking = [key for key in NEEDED if not isinstance(content, dict) or key not in content]
     if lacking:
         raise UserError(f"{path} is no checkpoint of a training run (it lacks {lacking[0]}): {remedy}")
+    if content.get(OUTLINE, "") not in ("", outline(content)):  # earlier versions had none
+        raise UserError(f"{path} is damaged (it is not as it was written): {remedy}")
     reason = misfit(content["state_dict"], module.state_dict())
     if reason:
         raise UserError(f"{path} is of another model ({reason}): {remedy}")

@@ -106,6 +106,13 @@ def main() -> None:
     """Run the command line."""
     INTERRUPTS.listen()
     end_with_the_first()
+    try:
+        _main()
+    finally:
+        INTERRUPTS.leave()
+
+
+def _main() -> None:
     with one_line_errors(GOES_ON), requeued():
         from assemble.command_line.check import check_arguments
 

@@ -69,7 +69,8 @@ class Job:
             ValueError: it is no job.
         """
         check_kinds(record, {"run_id": is_text}, JOB)
-        known: dict[str, Any] = {"output_dir": "", "row": "", "seed": 0, "model": "", "data": "", "epochs": 0, **record}
+        known: dict[str, Any] = {"output_dir": "", "row": "", "seed": 0, "model": "", "data": "", "epochs": 0}
+        known |= {key: value for key, value in record.items() if value is not None}
         known |= {key: tuple(known.get(key) or ()) for key in ("overrides", "tricks")}
         return cls(**{own.name: known[own.name] for own in fields(cls) if own.name in known})
 

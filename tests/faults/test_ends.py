@@ -1,7 +1,6 @@
 """Every end of a run is one line and an exit code that says which, and the same command goes on after it.
 
-Quick ones, one signal for each moment of a run. With ``-m slow``: every signal at every moment, of one process and of
-two devices.
+Here a few moments of a run. With ``-m slow``: every signal at every moment, of one process and of two devices.
 """
 
 from __future__ import annotations
@@ -75,7 +74,9 @@ def check_signal(folder: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, mom
     check_goes_on(folder, whole)
 
 
-@pytest.mark.parametrize(("moment", "name"), [(moment, SIGNALS[i % 3]) for i, moment in enumerate(MOMENTS)])
+@pytest.mark.parametrize(
+    ("moment", "name"), [("start", "SIGTERM"), ("step", "SIGUSR1"), ("checkpoint", "SIGTERM"), ("test", "SIGINT")]
+)
 def test_a_signal(tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, moment: str, name: str) -> None:
     check_signal(tmp_path, whole, monkeypatch, moment, name)
 
@@ -90,11 +91,11 @@ def test_every_signal(tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPat
 # --- two devices
 
 
-def two(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Train on two devices in a session of its own; nobody of it is left half a minute after the first has ended."""
+def real(folder: Path, *overrides: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Train in a session of its own; nobody of it is left half a minute after its first process has ended."""
     with (folder / "stderr").open("w") as stderr:
         job = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parents[2] / PROGRAM), *SMALL, *TWO],
+            [sys.executable, str(Path(__file__).parents[2] / PROGRAM), *SMALL, *overrides],
             cwd=folder,
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
             stdout=subprocess.DEVNULL,
@@ -131,17 +132,16 @@ def in_session(number: int) -> list[int]:
 
 
 def check_signal_of_two(folder: Path, moment: str, name: str, rank: str = "0", **environment: str) -> None:
-    done = two(folder, FAULT=f"{moment}, {name}", FAULT_RANK=rank, **environment)
+    done = real(folder, *TWO, FAULT=f"{moment}, {name}", FAULT_RANK=rank, **environment)
     assert done.returncode == 128 + signal.Signals[name.rpartition(" ")[2]], done.stderr
     assert said(done) == ["interrupted: the same command goes on from the last checkpoint"]
-    done = two(folder)
+    done = real(folder, *TWO)
     assert done.returncode == 0, done.stderr
     assert (only_run(folder) / "result.json").is_file()
 
 
-@pytest.mark.parametrize(("moment", "name"), [("start", "SIGTERM"), ("step", "group SIGINT")])
-def test_a_signal_to_one_of_two_devices(tmp_path: Path, moment: str, name: str) -> None:
-    check_signal_of_two(tmp_path, moment, name)
+def test_a_signal_to_one_of_two_devices(tmp_path: Path) -> None:
+    check_signal_of_two(tmp_path, "step", "SIGTERM")
 
 
 @pytest.mark.slow
@@ -157,7 +157,7 @@ def test_a_validation_that_takes_too_long_on_two_devices(tmp_path: Path) -> None
 
 
 def test_the_first_device_killed_at_start_up_takes_the_others_along(tmp_path: Path) -> None:
-    done = two(tmp_path, FAULT="rendezvous, SIGKILL")
+    done = real(tmp_path, *TWO, FAULT="rendezvous, SIGKILL")
     assert done.returncode == -signal.SIGKILL
     assert "Traceback" not in done.stderr
 
@@ -173,7 +173,9 @@ def error(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-@pytest.mark.parametrize("moment", ["step", "validation", "test"])
+@pytest.mark.parametrize(
+    "moment", ["validation", *(pytest.param(moment, marks=pytest.mark.slow) for moment in ("step", "test", "after"))]
+)
 def test_a_directory_that_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     monkeypatch.setenv("FAULT", f"{moment}, remove")
     done = forked.run(PROGRAM, tmp_path, *SMALL)
@@ -181,22 +183,14 @@ def test_a_directory_that_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not list((tmp_path / "runs").iterdir())  # not half a run, which the next command would go on from
 
 
-def test_a_loaders_worker_that_is_killed(tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAULT", "step, end worker")
-    done = forked.run(PROGRAM, tmp_path, *SMALL, "data.num_workers=2")
+def test_a_loaders_worker_that_is_killed(tmp_path: Path, whole: Path) -> None:
+    done = real(tmp_path, "data.num_workers=2", FAULT="step, end worker")
     assert "a worker that loads images was ended by the system" in error(done)
     assert "lower data.num_workers" in error(done)
-    monkeypatch.delenv("FAULT")
     check_goes_on(tmp_path, whole)
 
 
-@pytest.mark.parametrize("batch", [("data.batch_size=1",), ("data.batch_size=4", "trainer.accumulate_grad_batches=4")])
-def test_a_step_of_one_image(tmp_path: Path, batch: tuple[str, ...]) -> None:
+def test_a_step_of_one_image(tmp_path: Path) -> None:
+    batch = ("data.batch_size=4", "trainer.accumulate_grad_batches=4")
     done = forked.run(PROGRAM, tmp_path, *SMALL, "+tricks=[sk]", *batch)
     assert "a step of one image on one device is too small" in error(done)
-
-
-@pytest.mark.parametrize("precision", ["16-mixed", "16-true"])
-def test_precisions_of_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
-    done = forked.run(PROGRAM, tmp_path, *SMALL, "trainer.accelerator=cpu", f"trainer.precision={precision}")
-    assert f"trainer.precision={precision} needs a GPU: on a CPU take bf16-mixed or 32-true" in error(done)

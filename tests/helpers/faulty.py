@@ -1,18 +1,22 @@
-"""train.py, to which something happens at a chosen moment: ``FAULT="moment, what"`` in its environment.
+"""A program of ours, train.py or that of ``PROGRAM``, to which something happens as its environment says.
 
-Where the process has not ended half a minute later, it ends with `TOO_LATE`, so that no test looks at a clock.
+``FAULT="moment, what"``: a signal, for one, at a moment of `MOMENTS` of a training. Where the process has not ended
+half a minute later, it ends with `TOO_LATE`, so that no test looks at a clock. ``FILE_LIMIT``: the bytes that a file
+may have, as by ``ulimit -f``.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import resource
 import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,11 +29,6 @@ SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1")
 MOMENTS = ("start", "fit", "step", "validation", "checkpoint", "test", "after")
 """While the network is built, before the first step, in the second step, in the first validation, while a checkpoint is
 being written, in the first test batch, and while result.json is being written."""
-
-
-def faulty(cwd: Path, *overrides: str) -> list[str]:
-    """Return the command."""
-    return [sys.executable, __file__, *overrides]
 
 
 def _places() -> dict[str, tuple[Any, str, int]]:
@@ -89,6 +88,7 @@ if __name__ == "__main__":
         from lit_modules import stopping
 
         stopping.PATIENCE = float(os.environ["STOPPING_PATIENCE"])
-    from assemble.programs.train import main
-
-    main()
+    if "FILE_LIMIT" in os.environ:
+        limit = int(os.environ["FILE_LIMIT"])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    import_module(f"assemble.programs.{os.environ.get('PROGRAM', 'train')}").main()

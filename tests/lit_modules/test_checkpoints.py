@@ -137,6 +137,9 @@ def spoil(path: Path, how: str) -> None:
     elif how == "no optimizer":
         del whole["optimizer_states"]
         torch.save(whole, path)
+    elif how == "a callback":
+        next(iter(whole["callbacks"].values()))["time_elapsed"] = None
+        torch.save(whole, path)
     elif how == "a list":
         torch.save([1], path)
 
@@ -151,6 +154,7 @@ def spoil(path: Path, how: str) -> None:
         ("weights only", "it lacks state_dict"),
         ("no optimizer", "it lacks optimizer_states"),
         ("a list", "it lacks state_dict"),
+        ("a callback", "it is not as it was written"),
     ],
 )
 def test_what_is_no_checkpoint(how: str, message: str, trained: Path, tmp_path: Path) -> None:

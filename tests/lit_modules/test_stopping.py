@@ -1,5 +1,6 @@
 """Training that is stopped in mid-epoch, by a signal or by nothing but time, ends where it would have ended."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,18 @@ def test_where_nobody_looks_a_signal_stops_at_once() -> None:
     with pytest.raises(Stopped) as caught:
         Interrupts()._answer(15, None)
     assert caught.value.exit_code == 143
+
+
+def test_at_its_end_a_program_hears_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What still runs then would print that it was interrupted."""
+    handlers: dict[int, Any] = dict.fromkeys(signal.Signals, signal.SIG_DFL)
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(signal, "getsignal", handlers.__getitem__)
+    interrupts = Interrupts()
+    interrupts.listen()
+    assert handlers[signal.SIGTERM] == handlers[signal.SIGINT] == interrupts._answer
+    interrupts.leave()
+    assert handlers[signal.SIGTERM] == handlers[signal.SIGINT] == signal.SIG_DFL
 
 
 def test_lightnings_own_handlers_stay_out() -> None:

@@ -198,3 +198,18 @@ def test_one_class_is_none(tmp_path: Path) -> None:
     cfg.data.name, cfg.data.root, cfg.data.batch_size = "imagefolder", str(tmp_path), 2
     with pytest.raises(UserError, match="has one class, cat: at least two"):
         make_plan(cfg, [])
+
+
+def test_weights_of_16_bits_are_refused_on_a_cpu() -> None:
+    """Where they would learn next to nothing."""
+    cfg = Config().trainer
+    cfg.accelerator, cfg.precision = "cpu", "16-true"
+    with pytest.raises(UserError, match=r"trainer.precision=16-true needs a GPU: on a CPU take bf16-mixed"):
+        build_trainer(cfg, logger=False)
+
+
+def test_a_precision_whose_package_is_missing() -> None:
+    cfg = Config().trainer
+    cfg.accelerator, cfg.precision = "cpu", "transformer-engine"
+    with pytest.raises(UserError, match=r"trainer.precision=transformer-engine cannot be had here"):
+        build_trainer(cfg, logger=False)
