@@ -11,9 +11,9 @@ from assemble.reporting.table import Row, Table
 
 METHOD = (
     "Mean ± standard deviation (n - 1) over n seeds. Gains: positive is better; mean of the differences paired by seed,"
-    " with its 95 % interval by Student's t, not corrected for the number of rows. ≈: the interval contains zero, the"
-    " two are not told apart. No interval: fewer than two common seeds, or differences that are all equal. Published"
-    " numbers: in brackets the measured mean less it."
+    " with its 95 % interval by Student's t. ≈: the interval contains zero, the two are not told apart. p: that of the"
+    " gain, two-sided, corrected for the number of rows by Holm's method. No interval: fewer than two common seeds, or"
+    " differences that are all equal. Published numbers: in brackets the measured mean less it."
 )
 
 
@@ -27,6 +27,15 @@ class Column:
     """What rows are sorted by."""
     numeric: bool = True
     help: str = ""
+
+
+P = "of the gain over the baseline: two-sided, by Student's t, corrected for the number of rows by Holm's method"
+
+
+def _p(gain: Gain | None) -> str:
+    if gain is None or gain.holm is None:
+        return ""
+    return "< 0.001" if gain.holm < 0.001 else f"{gain.holm:.3f}" if gain.holm < 0.1 else f"{gain.holm:.2f}"
 
 
 def columns(table: Table, in_order: bool = True) -> list[Column]:
@@ -43,6 +52,7 @@ def columns(table: Table, in_order: bool = True) -> list[Column]:
         Column("n", lambda row: str(row.n), lambda row: row.n, help="seeds that are finished"),
         _metric(chosen.key),
         _gain("gain", "over the baseline", table, lambda row: row.gain),
+        Column("p", lambda row: _p(row.gain), lambda row: row.gain and row.gain.holm, help=P),
         _gain("over row above", "over the row above", table, lambda row: row.step),
         *(_reported(key) for key in table.reported),
         *(_metric(key) for key in others),

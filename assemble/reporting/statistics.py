@@ -41,6 +41,10 @@ class Gain:
     """95 %, Student's t."""
     bootstrap: tuple[float, float] | None = None
     """95 %, BCa. Too narrow for few seeds."""
+    p: float | None = None
+    """Two-sided, of Student's t: below 0.05 where zero is outside of the interval."""
+    holm: float | None = None
+    """The same, corrected for the number of rows (`holm`)."""
 
     @property
     def told_apart(self) -> bool | None:
@@ -73,7 +77,21 @@ def gain(differences: Sequence[float]) -> Gain:
     n, mean = len(differences), float(np.mean(differences))
     if n < 2 or np.ptp(differences) < 1e-12 * max(1.0, abs(mean)):
         return Gain(n, mean)
-    return Gain(n, mean, student(mean, float(stats.sem(differences)), n - 1), bootstrap(differences))
+    error = float(stats.sem(differences))
+    p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
+    return Gain(n, mean, student(mean, error, n - 1), bootstrap(differences), p)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Return p values corrected for how many there are, by Holm's method (Scand. J. Statist. 6:65-70, 1979).
+
+    The chance that any of those below a level is below it by luck alone is at most that level.
+    """
+    corrected, largest = [0.0] * len(values), 0.0
+    for place, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        largest = max(largest, min(1.0, (len(values) - place) * values[index]))
+        corrected[index] = largest
+    return corrected
 
 
 def student(mean: float, error: float, freedom: float) -> tuple[float, float]:

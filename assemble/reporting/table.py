@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from assemble.reporting.differences import changes, flat, recipe_config, short_k
 from assemble.reporting.metrics import METRICS, Metric
 from assemble.reporting.read import Run
 from assemble.reporting.robustness import told_apart
-from assemble.reporting.statistics import Gain, Spread, paired, spread
+from assemble.reporting.statistics import Gain, Spread, holm, paired, spread
 from assemble.runs.sweep_folder import SweepFolder
 from assemble.suggest import suggest
 
@@ -163,6 +163,9 @@ def compare(table: Table) -> None:
     for place, row in enumerate(table.rows):
         row.gain = None if row is table.baseline else paired(values[place], reference, sign)
         row.step = paired(values[place], values[place - 1], sign) if place else None
+    gains = [(row, row.gain, row.gain.p) for row in table.rows if row.gain and row.gain.p is not None]
+    for (row, gain, _), corrected in zip(gains, holm([p for *_, p in gains]), strict=True):
+        row.gain = replace(gain, holm=corrected)
 
 
 def describe(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> dict[str, Any]:

@@ -163,6 +163,8 @@ def _gain(name: str, gain: Gain | None) -> dict[str, Any]:
         f"{name}_bca_low": bootstrap_low,
         f"{name}_bca_high": bootstrap_high,
         f"{name}_told_apart": gain.told_apart if gain else None,
+        f"{name}_p": gain.p if gain else None,
+        f"{name}_p_holm": gain.holm if gain else None,
     }
 
 

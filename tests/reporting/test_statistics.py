@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from assemble.reporting.statistics import Gain, crossed, gain, paired, spread
+from assemble.reporting.statistics import Gain, crossed, gain, holm, paired, spread
 
 # Student 1908, table on p. 20: hours of sleep gained by ten patients under either of two drugs.
 FIRST = dict(enumerate([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]))
@@ -91,3 +91,19 @@ def test_orders_that_are_alike_give_no_interval() -> None:
     assert np.isnan(of_orders)
     assert of_seeds
     assert found.interval is None
+
+
+def test_holm_is_statsmodels() -> None:
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 5, 30):
+        values = [float(value) for value in rng.beta(0.3, 2, count)]
+        assert holm(values) == pytest.approx(list(multitest.multipletests(values, method="holm")[1]), abs=1e-15)
+    assert holm([]) == []
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])  # by hand
+
+
+def test_the_p_value_of_a_gain_is_scipys() -> None:
+    differences = [0.5, 1.5, 0.25, 2.0]
+    assert gain(differences).p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, rel=1e-12)
+    assert gain([1.0]).p is None
