@@ -130,6 +130,8 @@ def read(directories: Iterable[Path]) -> Found:
         twin = taken.setdefault((run.config_hash, run.seed), directory)
         if twin == directory:
             found.runs.append(run)
+            if not run.config and (directory / "config.yaml").exists():
+                found.problems.append(f"{directory / 'config.yaml'} is damaged: of its run only result.json is known")
         elif twin.resolve() != directory.resolve():
             found.problems.append(f"{directory} repeats the configuration and seed of {twin}: passed over")
     return found

@@ -191,9 +191,11 @@ CONFIGS = ("[" * 100_000, "[]", "model: tiny", "data: {name: 3}", "tricks: [se]"
 @pytest.mark.parametrize("content", [*CONFIGS, "seed: 2026-09-09", "a: !!float ''", "a: .nan"], ids=range(10))
 def test_no_damaged_configuration_breaks_the_report(tmp_path: Path, content: str) -> None:
     make_run(tmp_path, ["se"], 0, 60.0)
-    (make_run(tmp_path, (), 0, 50.0) / "config.yaml").write_text(content)
+    path = make_run(tmp_path, (), 0, 50.0) / "config.yaml"
+    path.write_text(content)
     report = make_report([tmp_path])
     page(report)
+    assert report.found.problems == [f"{path} is damaged: of its run only result.json is known"]
     assert any(
         "config.yaml is missing or damaged" in note
         for table in report.tables
