@@ -143,7 +143,9 @@ def describe_result(run: Run) -> str:
 
 def lock(directory: Path) -> IO[str]:
     """Take a directory for this process. The system gives it back when the process ends, however it ends."""
-    handle = (directory / ".lock").open("a+", encoding="utf-8")
+    # No link: what it points to would be emptied.
+    file = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    handle = os.fdopen(file, "r+", encoding="utf-8")
     try:
         # A record lock, not flock: loader workers that outlive a killed run for a moment must not keep it.
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, TAKEN)

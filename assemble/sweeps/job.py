@@ -175,7 +175,7 @@ def terminated_as_interrupted() -> Iterator[None]:
 def _append(path: Path, line: str) -> None:
     """Add a line by a single write, so that jobs which end together do not mix their lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         os.write(handle, line.encode())
     finally:

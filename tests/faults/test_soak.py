@@ -20,24 +20,28 @@ import pytest
 import torch
 
 from assemble.paths import ROOT
+from tests.helpers.teachers import checkpoint
 
 pytestmark = pytest.mark.process
 
-SMALL = (
-    "data.image_size=16",
-    "model.width=4",
-    "data.batch_size=16",
-    "trainer.progress_bar=false",
-    "trainer.max_epochs=3",
-    "trainer.log_every_n_steps=7",
-    "trainer.checkpoint_minutes=0.005",
-)
+SHORT = ("data.image_size=16", "trainer.progress_bar=false", "trainer.log_every_n_steps=7")
+SMALL = (*SHORT, "model.width=4", "data.batch_size=16", "trainer.max_epochs=3", "trainer.checkpoint_minutes=0.005")
 KINDS = {
-    "plain": (),
-    "mixup, dropblock, ema": ("+tricks=[mixup,dropblock,ema]",),
-    "accumulation": ("+tricks=[mixup]", "trainer.accumulate_grad_batches=2"),
-    "workers": ("+tricks=[random_erasing]", "data.num_workers=2"),
-    "two devices": ("+tricks=[dropblock]", "trainer.devices=2", "trainer.accelerator=cpu"),
+    "plain": SMALL,
+    "mixup, dropblock, ema": (*SMALL, "+tricks=[mixup,dropblock,ema]"),
+    "distillation": (
+        *(*SMALL, "+tricks=[distillation]"),
+        *("tricks.distillation.teacher=../teacher.ckpt", "tricks.distillation.cache=logits"),
+    ),
+    "accumulation": (*SMALL, "+tricks=[mixup]", "trainer.accumulate_grad_batches=2"),
+    "workers": (*SMALL, "+tricks=[random_erasing]", "data.num_workers=2"),
+    "two devices": (*SMALL, "+tricks=[dropblock]", "trainer.devices=2", "trainer.accelerator=cpu"),
+    "sweep": ("-m", *SMALL, "+tricks=[],[mixup]"),
+    "search": (
+        *("-m", *SHORT, "hydra/sweeper=nas", "hydra.sweeper.trials=2", "hydra.sweeper.parallel=1"),
+        *("hydra.sweeper.channels=[8,16]", "hydra.sweeper.strides=[1,2]", "hydra.sweeper.layers=[1]"),
+        *("trainer.max_epochs=1", "trainer.checkpoint_minutes=0.005", "hydra.sweep.dir=runs/sweeps/search"),
+    ),
 }
 ENDS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 PATIENCE = 30
@@ -47,7 +51,7 @@ PATIENCE = 30
 def start(folder: Path, *overrides: str) -> subprocess.Popen[bytes]:
     with (folder / "said").open("ab") as said:
         return subprocess.Popen(
-            [sys.executable, str(ROOT / "train.py"), *SMALL, *overrides],
+            [sys.executable, str(ROOT / "train.py"), *overrides],
             cwd=folder,
             stdout=said,
             stderr=said,
@@ -58,10 +62,17 @@ def start(folder: Path, *overrides: str) -> subprocess.Popen[bytes]:
         )
 
 
-def outcome(folder: Path) -> tuple[dict[str, Any], str]:
-    (run,) = (folder / "runs").iterdir()
-    content = torch.load(run / "last.ckpt", weights_only=True)
-    return content["state_dict"], (run / "metrics.csv").read_text()
+Outcome = dict[str, tuple[dict[str, Any], str]]
+"""Run -> its weights, and its metrics.csv."""
+
+
+def outcome(folder: Path) -> Outcome:
+    found = {}
+    for file in sorted((folder / "runs").glob("*/last.ckpt")):
+        assert (file.parent / "result.json").is_file()
+        weights = torch.load(file, weights_only=True)["state_dict"]
+        found[file.parent.name] = weights, (file.parent / "metrics.csv").read_text()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +82,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     def of(kind: str) -> tuple[Any, float]:
         if kind not in made:
-            folder, began = tmp_path_factory.mktemp("whole"), time.monotonic()
+            folder = tmp_path_factory.mktemp("whole") / "runs of it"
+            folder.mkdir()
+            write_teacher(folder)
+            began = time.monotonic()
             assert start(folder, *KINDS[kind]).wait(timeout=250) == 0, (folder / "said").read_text()
             made[kind] = outcome(folder), time.monotonic() - began
         return made[kind]
@@ -93,23 +107,37 @@ def interrupted_run(folder: Path, kind: str, seconds: float, rng: random.Random)
             else:
                 process.send_signal(end)
             code = process.wait(timeout=PATIENCE)
-            assert code in (0, 128 + end, -end), (ends, (folder / "said").read_text())
+            # A sweep that was told to end says that it was interrupted.
+            assert code in (0, 128 + end, -end, *([130] if "-m" in KINDS[kind] else [])), (
+                ends,
+                (folder / "said").read_text(),
+            )
     assert start(folder, *KINDS[kind]).wait(timeout=250) == 0, (ends, (folder / "said").read_text())
     assert "Traceback" not in (folder / "said").read_text(), ends
     return ends
 
 
-def check(tmp_path: Path, whole: Any, kind: str, number: int) -> None:
-    (weights, metrics), seconds = whole(kind)
-    ends = interrupted_run(tmp_path, kind, seconds, random.Random(f"{kind} {number}"))
-    found, rows = outcome(tmp_path)
-    assert found.keys() == weights.keys()
-    assert all(torch.equal(found[name], weights[name]) for name in weights), ends
-    assert rows == metrics, ends
+def check(folder: Path, whole: Any, kind: str, number: int) -> None:
+    expected, seconds = whole(kind)
+    write_teacher(folder)
+    ends = interrupted_run(folder, kind, seconds, random.Random(f"{kind} {number}"))
+    found = outcome(folder)
+    assert found.keys() == expected.keys()
+    for run, (weights, metrics) in expected.items():
+        assert found[run][0].keys() == weights.keys()
+        assert all(torch.equal(found[run][0][name], weights[name]) for name in weights), (run, ends)
+        assert found[run][1] == metrics, (run, ends)
+
+
+def write_teacher(folder: Path) -> None:
+    """Write the network that distillation learns from, the same each time."""
+    torch.manual_seed(0)
+    checkpoint(folder.parent / "teacher.ckpt")
 
 
 def test_one_of_each(tmp_path: Path, whole: Any) -> None:
-    check(tmp_path, whole, "mixup, dropblock, ema", 0)
+    (tmp_path / "0").mkdir()
+    check(tmp_path / "0", whole, "mixup, dropblock, ema", 0)
 
 
 @pytest.mark.slow
