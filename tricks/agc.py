@@ -23,7 +23,9 @@ from tricks.base import OptimTrick, register
 class AGC(Wrapped):
     """Steps of ``inner`` with clipped gradients of all parameters but ``spared``."""
 
-    def __init__(self, inner: Optimizer, spared: nn.Module | None, clip_factor: float, eps: float) -> None:
+    def __init__(
+        self, inner: Optimizer, spared: nn.Module | None = None, clip_factor: float = 0.01, eps: float = 1e-3
+    ) -> None:
         super().__init__(inner)
         self.spared = set(spared.parameters()) if spared else set()
         self.clip_factor, self.eps = clip_factor, eps

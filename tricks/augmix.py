@@ -15,13 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
 from assemble.bounds import bounded
+from assemble.data.image_ops import as_image
 from assemble.errors import require
+from tricks._alone import Draws, generator_of
 from tricks.base import DataTrick, LossTrick, Strength, register, strength
 
 Operation = Callable[[Image.Image, float], Image.Image]
@@ -95,6 +98,33 @@ def mix_chains(image: np.ndarray, chains: Sequence[Chain], weights: np.ndarray, 
     return np.rint(mixed).astype(np.uint8)
 
 
+def augmix(
+    image: Any,
+    severity: float = 3.0,
+    width: int = 3,
+    depth: int = -1,
+    alpha: float = 1.0,
+    all_ops: bool = False,
+    *,
+    generator: Draws = None,
+) -> np.ndarray:
+    """Mix an image, a uint8 array (H, W, 3), PIL image or uint8 tensor (3, H, W), with drawn chains: -> the array.
+
+    Args:
+        image: the image.
+        severity: the highest level of an operation, 0.1 to 10.
+        width: chains in a mixture.
+        depth: operations in a chain; -1: from 1 to 3, drawn for each chain.
+        alpha: all parameters of the Dirichlet and the Beta distribution.
+        all_ops: also color, contrast, brightness and sharpness.
+        generator: what is drawn from (`tricks._alone.Draws`).
+    """
+    names, rng = list(ALL if all_ops else OPERATIONS), generator_of(generator)
+    weights, share = rng.dirichlet([alpha] * width), rng.beta(alpha, alpha)
+    chains = [draw_chain(names, severity, depth, rng) for _ in range(width)]
+    return mix_chains(as_image(image), chains, weights, share)
+
+
 def jensen_shannon(logits: Tensor) -> Tensor:
     """Return the Jensen-Shannon divergence of V predictions of the same image, in nats, averaged over images.
 
@@ -142,10 +172,7 @@ class AugMix(DataTrick, LossTrick):
 
     def mixture(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Mix one image, uint8 (H, W, 3) -> the same, with randomly drawn chains."""
-        names = list(ALL if self.all_ops else OPERATIONS)
-        weights, share = rng.dirichlet([self.alpha] * self.width), rng.beta(self.alpha, self.alpha)
-        chains = [draw_chain(names, self.severity, self.depth, rng) for _ in range(self.width)]
-        return mix_chains(np.ascontiguousarray(image), chains, weights, share)
+        return augmix(image, self.severity, self.width, self.depth, self.alpha, self.all_ops, generator=rng)
 
     def term(self, logits: Tensor, companion: Tensor | None) -> Tensor | None:
         return self.jsd * jensen_shannon(logits) if self.jsd else None

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from assemble.data.image_ops import PILLOW, TENSORFLOW
+from assemble.data.image_ops import PILLOW, TENSORFLOW, as_image
 from assemble.errors import UserError, require
 from assemble.suggest import suggest
 from assemble.yaml_files import read_yaml
+from tricks._alone import Draws, generator_of
 from tricks._augment import Size, Space, Step, Strengths, choose, paper_strengths, tensorflow_strengths
 from tricks._policies import POLICIES, Policy
 from tricks.base import DataTrick, register
@@ -137,3 +138,14 @@ class AutoAugment(DataTrick):
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self.space.apply(self.draw, image, rng)
+
+
+def autoaugment(image: Any, *, generator: Draws = None, **parameters: Any) -> np.ndarray:
+    """Augment one image, a uint8 array (H, W, 3), PIL image or uint8 tensor (3, H, W): -> the array.
+
+    Args:
+        image: the image.
+        generator: what is drawn from (`tricks._alone.Draws`).
+        parameters: those of `AutoAugment`. For many images make it once: ``AutoAugment(...).augment(image, rng)``.
+    """
+    return AutoAugment(**parameters).augment(as_image(image), generator_of(generator))

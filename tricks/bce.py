@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from assemble.bounds import bounded
+from tricks._alone import named
 from tricks.base import LossTrick, register
 
 
@@ -28,9 +29,10 @@ class Reduction(Enum):
 
 
 def binary_cross_entropy(
-    logits: Tensor, targets: Tensor, reduction: Reduction = Reduction.mean, threshold: float | None = None
+    logits: Tensor, targets: Tensor, reduction: Reduction | str = Reduction.mean, threshold: float | None = None
 ) -> Tensor:
     """Return the mean over the batch, mean or sum over the classes, for logits and dense targets (B, K)."""
+    reduction = named(Reduction, reduction)
     if threshold is not None:
         targets = (targets > threshold).to(targets.dtype)
     loss = F.binary_cross_entropy_with_logits(logits, targets)

@@ -11,11 +11,13 @@ has brightness, contrast and saturation. The operations are Pillow's, as in torc
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
-from assemble.data.image_ops import PILLOW
+from assemble.data.image_ops import PILLOW, as_image
 from assemble.errors import UserError
+from tricks._alone import Draws, generator_of
 from tricks.base import DataTrick, PlannedRun, Strength, register, strength
 
 DEVIATIONS = np.array([55.46, 4.794, 1.148])
@@ -27,6 +29,34 @@ blue). The numbers of fb.resnet.torch, which MXNet has too."""
 def light(image: np.ndarray, amounts: np.ndarray) -> np.ndarray:
     """Move uint8 (H, W, 3) by ``amounts`` (3,) deviations along the principal components, rounded."""
     return np.rint(image + COMPONENTS @ (DEVIATIONS * amounts)).clip(0, 255).astype(np.uint8)
+
+
+def color_jitter(
+    image: Any,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.4,
+    pca_noise: float = 0.1,
+    *,
+    generator: Draws = None,
+) -> np.ndarray:
+    """Change the colours of an image, a uint8 array (H, W, 3), PIL image or uint8 tensor (3, H, W): -> the array.
+
+    Args:
+        image: the image.
+        brightness: the factor is drawn from 1 minus to 1 plus this.
+        contrast: the same for contrast.
+        saturation: the same for saturation.
+        pca_noise: standard deviation of the normal numbers.
+        generator: what is drawn from (`tricks._alone.Draws`).
+    """
+    array, rng = as_image(image), generator_of(generator)
+    strengths = [("Brightness", brightness), ("Contrast", contrast), ("Color", saturation)]
+    for i in rng.permutation(3):
+        operation, amount = strengths[i]
+        if amount:
+            array = PILLOW[operation](array, rng.uniform(1 - amount, 1 + amount))
+    return light(array, rng.normal(0, pca_noise, 3)) if pca_noise else array
 
 
 @register
@@ -48,9 +78,4 @@ class ColorJitter(DataTrick):
             raise UserError("tricks.color_jitter: all strengths are 0, which changes nothing: drop it")
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        strengths = [("Brightness", self.brightness), ("Contrast", self.contrast), ("Color", self.saturation)]
-        for i in rng.permutation(3):
-            operation, amount = strengths[i]
-            if amount:
-                image = PILLOW[operation](image, rng.uniform(1 - amount, 1 + amount))
-        return light(image, rng.normal(0, self.pca_noise, 3)) if self.pca_noise else image
+        return color_jitter(image, self.brightness, self.contrast, self.saturation, self.pca_noise, generator=rng)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from assemble.errors import UserError
+from tricks._alone import Draws, generator_of
 from tricks.base import DataTrick, PlannedRun, Strength, register, strength
 
 
@@ -26,6 +27,26 @@ def left(side: int, dropped: float) -> int:
 def kept(side: int, dropped: float, rng: np.random.Generator) -> np.ndarray:
     """Draw the positions of ``side`` that stay, rising."""
     return np.sort(rng.permutation(side)[: left(side, dropped)])
+
+
+def colout(images: Tensor, p_row: float = 0.15, p_col: float = 0.15, *, generator: Draws = None) -> Tensor:
+    """Leave the same random rows and columns out of all images (B, C, H, W) -> (B, C, fewer, fewer).
+
+    Args:
+        images: images.
+        p_row: share of the rows that is dropped.
+        p_col: share of the columns that is dropped.
+        generator: what is drawn from (`tricks._alone.Draws`).
+    """
+    height, width = images.shape[-2:]
+    rng = generator_of(generator)
+    rows, columns = (
+        torch.from_numpy(kept(side, dropped, rng)).to(images.device)
+        for side, dropped in ((height, p_row), (width, p_col))
+    )
+    last = images.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if last else torch.contiguous_format  # which selecting would lose
+    return images[..., rows[:, None], columns].contiguous(memory_format=layout)
 
 
 @register
@@ -46,11 +67,4 @@ class ColOut(DataTrick):
         return left(size, max(self.p_row, self.p_col))
 
     def on_device(self, images: Tensor, rng: np.random.Generator) -> Tensor:
-        height, width = images.shape[-2:]
-        rows, columns = (
-            torch.from_numpy(kept(side, dropped, rng)).to(images.device)
-            for side, dropped in ((height, self.p_row), (width, self.p_col))
-        )
-        last = images.is_contiguous(memory_format=torch.channels_last)
-        layout = torch.channels_last if last else torch.contiguous_format  # which selecting would lose
-        return images[..., rows[:, None], columns].contiguous(memory_format=layout)
+        return colout(images, self.p_row, self.p_col, generator=rng)

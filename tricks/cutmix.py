@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from assemble.errors import UserError
+from tricks._alone import Draws, generator_of
 from tricks.base import BatchTrick, Strength, register, strength
 
 
@@ -25,8 +26,32 @@ def rectangle(height: int, width: int, lam: float, cy: int, cx: int) -> tuple[in
     return max(cy - h // 2, 0), min(cy + h // 2, height), max(cx - w // 2, 0), min(cx + w // 2, width)
 
 
-def cutmix(images: Tensor, targets: Tensor, order: Tensor, box: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
-    """Mix images (B, 3, H, W) with ``box`` taken from ``images[order]``, and targets (B, K) by area."""
+def cutmix(
+    images: Tensor,
+    targets: Tensor,
+    order: Tensor | None = None,
+    box: tuple[int, int, int, int] | None = None,
+    *,
+    alpha: float = 1.0,
+    generator: Draws = None,
+) -> tuple[Tensor, Tensor]:
+    """Mix images (B, 3, H, W) with ``box`` taken from ``images[order]``, and targets (B, K) by area.
+
+    Args:
+        images: images.
+        targets: dense targets.
+        order: a permutation of B; None: drawn.
+        box: top, bottom, left and right of the rectangle in pixels; None: drawn.
+        alpha: both parameters of the Beta distribution of the area that stays; 0: all of it stays.
+        generator: what is drawn from (`tricks._alone.Draws`).
+    """
+    if box is None:
+        rng = generator = generator_of(generator)
+        height, width = images.shape[-2:]
+        lam = rng.beta(alpha, alpha) if alpha else 1.0
+        box = rectangle(height, width, lam, int(rng.integers(height)), int(rng.integers(width)))
+    if order is None:
+        order = torch.from_numpy(generator_of(generator).permutation(len(images))).to(images.device)
     top, bottom, left, right = box
     mixed = images.clone()
     mixed[..., top:bottom, left:right] = images[order][..., top:bottom, left:right]
@@ -47,8 +72,4 @@ class CutMix(BatchTrick):
             raise UserError("cutmix needs at least 2 images at a time: raise data.batch_size")
 
     def mix(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        height, width = images.shape[-2:]
-        lam = rng.beta(self.alpha, self.alpha) if self.alpha else 1.0
-        box = rectangle(height, width, lam, int(rng.integers(height)), int(rng.integers(width)))
-        order = torch.from_numpy(rng.permutation(len(images))).to(images.device)
-        return cutmix(images, targets, order, box)
+        return cutmix(images, targets, alpha=self.alpha, generator=rng)

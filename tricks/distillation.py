@@ -30,6 +30,7 @@ from assemble.bounds import bounded
 from assemble.data.class_map import positions_of
 from assemble.devices import device_beside
 from assemble.errors import UserError
+from tricks._alone import named
 from tricks.base import Companion, LossTrick, PlannedRun, Strength, register, strength
 
 if TYPE_CHECKING:
@@ -44,22 +45,24 @@ class Form(Enum):
     kl = "kl"
 
 
-def soften(logits: Tensor, temperature: float) -> Tensor:
+def soften(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Turn logits (N, K) into probabilities softmax(logits / temperature) (N, K), in float32."""
     return (logits.float() / temperature).softmax(1)
 
 
-def distillation_loss(logits: Tensor, soft: Tensor, temperature: float, form: Form = Form.ce) -> Tensor:
+def distillation_loss(logits: Tensor, soft: Tensor, temperature: float = 1.0, form: Form | str = Form.ce) -> Tensor:
     """Return T^2 times the distance from the student's softened logits to ``soft``, mean over the batch.
 
     T^2 undoes that gradients shrink with 1 / T^2 (Hinton et al., section 2).
 
     Args:
         logits: the student's (B, K).
-        soft: the teacher's probabilities (B, K), softened with the same temperature, perhaps mixed.
+        soft: the teacher's probabilities (B, K), softened with the same temperature (`soften`), perhaps mixed.
+        temperature: T.
+        form: what measures the distance.
     """
     loss = F.cross_entropy(logits.float() / temperature, soft)
-    if form is Form.kl:
+    if named(Form, form) is Form.kl:
         loss = loss + torch.xlogy(soft, soft).sum(1).mean()
     return temperature**2 * loss
 

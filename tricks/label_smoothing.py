@@ -14,7 +14,7 @@ from torch import Tensor
 from tricks.base import LossTrick, Strength, register, strength
 
 
-def smooth(targets: Tensor, smoothing: float) -> Tensor:
+def smooth(targets: Tensor, smoothing: float = 0.1) -> Tensor:
     """Turn dense targets (B, K) into smoothed dense targets (B, K).
 
     Linear, so it commutes with mixing.

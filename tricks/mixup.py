@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from assemble.errors import UserError
+from tricks._alone import Draws, generator_of, named
 from tricks.base import BatchTrick, Strength, register, strength
 
 
@@ -36,7 +37,14 @@ def mix_pairs(x1: Tensor, x2: Tensor, lam: Tensor) -> Tensor:
 
 
 def mixup(
-    images: Tensor, targets: Tensor, kind: Kind, lam: Tensor, order: Tensor | None = None
+    images: Tensor,
+    targets: Tensor,
+    kind: Kind | str,
+    lam: Tensor | float | None = None,
+    order: Tensor | None = None,
+    *,
+    alpha: float = 0.2,
+    generator: Draws = None,
 ) -> tuple[Tensor, Tensor]:
     """Mix images (N, 3, H, W) and targets (N, K) in pairs.
 
@@ -44,10 +52,23 @@ def mixup(
         images: images.
         targets: dense targets.
         kind: N -> N / 2 rows for type1, N for the others.
-        lam: N / 2 numbers for type1, N for the others (type2: first those of the first half).
-        order: a permutation of N, for ``permutation`` only.
+        lam: N / 2 numbers for type1, N for the others (type2: first those of the first half), or one for all pairs;
+            None: drawn from Beta(alpha, alpha), one for each pair.
+        order: a permutation of N, for ``permutation`` only; None: drawn.
+        alpha: both parameters of the Beta distribution; 0: none are mixed.
+        generator: what is drawn from (`tricks._alone.Draws`).
     """
+    kind = named(Kind, kind)
+    if len(images) % 2 and kind is not Kind.permutation:
+        raise UserError(f"mixup {kind.value} mixes the halves of a batch, so it cannot take {len(images)} images")
+    rows = len(images) // 2 if kind is Kind.type1 else len(images)
+    if lam is None:
+        rng = generator = generator_of(generator)
+        lam = torch.from_numpy(rng.beta(alpha, alpha, rows) if alpha else np.ones(rows))
+    lam = torch.as_tensor(lam).to(images).expand(rows)
     if kind is Kind.permutation:
+        if order is None:
+            order = torch.from_numpy(generator_of(generator).permutation(rows)).to(images.device)
         return mix_pairs(images, images[order], lam), mix_pairs(targets, targets[order], lam)
     (x1, x2), (y1, y2) = images.chunk(2), targets.chunk(2)
     if kind is Kind.type2:
@@ -79,9 +100,4 @@ class Mixup(BatchTrick):
             raise UserError("mixup needs at least 2 images at a time to mix: raise data.batch_size")
 
     def mix(self, images: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        rows = len(images) // self.images_per_target
-        lam = torch.from_numpy(rng.beta(self.alpha, self.alpha, rows) if self.alpha else np.ones(rows)).to(images)
-        order = None
-        if self.kind is Kind.permutation:
-            order = torch.from_numpy(rng.permutation(rows)).to(images.device)
-        return mixup(images, targets, self.kind, lam, order)
+        return mixup(images, targets, self.kind, alpha=self.alpha, generator=rng)

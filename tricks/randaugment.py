@@ -15,13 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from PIL.Image import Resampling
 
 from assemble.bounds import bounded
-from assemble.data.image_ops import PILLOW, TENSORFLOW
+from assemble.data.image_ops import PILLOW, TENSORFLOW, as_image
 from assemble.errors import require
+from tricks._alone import Draws, generator_of
 from tricks._augment import Size, Space, Step, Strengths, choose, either_sign, paper_strengths, tensorflow_strengths
 from tricks.base import DataTrick, Strength, register, strength
 
@@ -140,3 +142,14 @@ class RandAugment(DataTrick):
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return SPACES[self.space].apply(self.draw, image, rng)
+
+
+def randaugment(image: Any, *, generator: Draws = None, **parameters: Any) -> np.ndarray:
+    """Augment one image, a uint8 array (H, W, 3), PIL image or uint8 tensor (3, H, W): -> the array.
+
+    Args:
+        image: the image.
+        generator: what is drawn from (`tricks._alone.Draws`).
+        parameters: those of `RandAugment`. For many images make it once: ``RandAugment(...).augment(image, rng)``.
+    """
+    return RandAugment(**parameters).augment(as_image(image), generator_of(generator))

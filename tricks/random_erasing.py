@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from assemble.bounds import bounded
+from tricks._alone import Draws, generator_of, named
 from tricks.base import DataTrick, Strength, register, strength
 
 
@@ -51,6 +52,45 @@ def draw_rectangle(
     return None
 
 
+def random_erasing(
+    images: Tensor,
+    probability: float = 0.25,
+    area: tuple[float, float] = (0.02, 0.33),
+    aspect: tuple[float, float] = (0.3, 3.3),
+    mode: Mode | str = Mode.const,
+    *,
+    generator: Draws = None,
+) -> Tensor:
+    """Blank a random rectangle of some of the normalised images (B, 3, H, W), in a copy of them.
+
+    Args:
+        images: images.
+        probability: share of the images that lose a rectangle.
+        area: range of its share of the image's area.
+        aspect: range of its height over its width.
+        mode: what it is filled with.
+        generator: what is drawn from (`tricks._alone.Draws`).
+    """
+    mode, rng = named(Mode, mode), generator_of(generator)
+    images = images.clone()
+    noise = torch.Generator(images.device).manual_seed(int(rng.integers(2**63)))
+    for image in images:
+        if rng.random() >= probability:
+            continue
+        box = draw_rectangle(image.shape[1], image.shape[2], area, aspect, rng)
+        if box is None:
+            continue
+        top, bottom, left, right = box
+        patch = image[:, top:bottom, left:right]
+        if mode is Mode.pixel:
+            patch.normal_(generator=noise)
+        elif mode is Mode.rand:
+            patch.copy_(patch.new_empty(3, 1, 1).normal_(generator=noise).expand_as(patch))
+        else:
+            patch.zero_()
+    return images
+
+
 @register
 @dataclass(frozen=True)
 class RandomErasing(DataTrick):
@@ -66,20 +106,4 @@ class RandomErasing(DataTrick):
     """const (the mean colour), rand (one colour) or pixel (noise)."""
 
     def on_device(self, images: Tensor, rng: np.random.Generator) -> Tensor:
-        images = images.clone()
-        noise = torch.Generator(images.device).manual_seed(int(rng.integers(2**63)))
-        for image in images:
-            if rng.random() >= self.probability:
-                continue
-            box = draw_rectangle(image.shape[1], image.shape[2], self.area, self.aspect, rng)
-            if box is None:
-                continue
-            top, bottom, left, right = box
-            patch = image[:, top:bottom, left:right]
-            if self.mode is Mode.pixel:
-                patch.normal_(generator=noise)
-            elif self.mode is Mode.rand:
-                patch.copy_(patch.new_empty(3, 1, 1).normal_(generator=noise).expand_as(patch))
-            else:
-                patch.zero_()
-        return images
+        return random_erasing(images, self.probability, self.area, self.aspect, self.mode, generator=rng)

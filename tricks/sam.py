@@ -30,7 +30,7 @@ from tricks.base import OptimTrick, PlannedRun, register
 class SAM(Wrapped):
     """Steps of ``inner`` with the gradient at the worst point within ``rho``, every ``every`` steps."""
 
-    def __init__(self, inner: Optimizer, network: nn.Module, rho: float, every: int = 1) -> None:
+    def __init__(self, inner: Optimizer, network: nn.Module, rho: float = 0.05, every: int = 1) -> None:
         super().__init__(inner)
         self.network, self.rho, self.every = network, rho, every
         self.steps = 0

@@ -12,11 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from typing import Any
 
 import numpy as np
 from PIL.Image import Resampling
 
-from assemble.data.image_ops import PILLOW
+from assemble.data.image_ops import PILLOW, as_image
+from tricks._alone import Draws, generator_of
 from tricks._augment import Size, Space, Step, choose, pillow_strengths
 from tricks.base import DataTrick, register
 
@@ -58,3 +60,14 @@ class TrivialAugment(DataTrick):
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return wide(self.interpolation).apply(self.draw, image, rng)
+
+
+def trivialaugment(image: Any, *, generator: Draws = None, **parameters: Any) -> np.ndarray:
+    """Augment one image, a uint8 array (H, W, 3), PIL image or uint8 tensor (3, H, W): -> the array.
+
+    Args:
+        image: the image.
+        generator: what is drawn from (`tricks._alone.Draws`).
+        parameters: those of `TrivialAugment`. For many images make it once: its ``augment(image, rng)``.
+    """
+    return TrivialAugment(**parameters).augment(as_image(image), generator_of(generator))
