@@ -96,9 +96,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=5)
     chosen = parser.parse_args()
-    from assemble.runs.fit import _quiet
+    from assemble.runs.fit import quiet
 
-    _quiet()
+    quiet()
     torch.set_num_threads(1)
     print(f"{conditions()}; {chosen.model} at {chosen.size} pixels, {chosen.epochs} epochs")
     cases = {"fixed": (chosen.epochs, {}), "progressive": (chosen.epochs, PROGRESSIVE)}

@@ -192,9 +192,9 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, help="blocks (host 20, resnet50 12)")
     parser.add_argument("--threads", type=int, help="PyTorch's threads (host 1, resnet50 all; 1 on a busy machine)")
     chosen = parser.parse_args()
-    from assemble.runs.fit import _quiet
+    from assemble.runs.fit import quiet
 
-    _quiet()
+    quiet()
     if chosen.threads or chosen.what == "host":  # there, a second thread saves nothing and makes times vary
         torch.set_num_threads(chosen.threads or 1)
     print(f"{conditions()}, {torch.get_num_threads()} threads")

@@ -41,9 +41,16 @@ FLOORS = {
 """Room -> its floor, the ground first; of two that fit a file, the longer. docs/design.md says what each promises."""
 
 UPWARD = {
-    ("assemble/__init__.py", module) for module in ("assemble.models.families", "assemble.planning.resolve", "tricks")
+    ("assemble/__init__.py", module)
+    for module in (
+        "assemble.models.families",
+        "assemble.planning.resolve",
+        "assemble.programs.python",
+        "tricks",
+        "tricks.base",
+    )
 }
-"""Imports that run upward: ``from assemble import create_model`` is for other people's code, and imports late."""
+"""Imports that run upward: what ``import assemble`` gives is for other people's code, and imports late."""
 
 SOURCES = {
     str(path.relative_to(ROOT))
@@ -212,11 +219,17 @@ def test_errors_are_caught_before_anything_slow_is_imported():
 
 
 @pytest.mark.process
+def test_importing_the_package_imports_nothing_heavy():
+    loaded = modules_after("import assemble\nassemble.compose, assemble.build, assemble.train, assemble.create_model")
+    assert not loaded & {"torch", "timm", "torchvision", "pytorch_lightning", "hydra", "omegaconf", "yaml", "numpy"}
+
+
+@pytest.mark.process
 def test_a_network_of_ours_needs_torch_alone():
     """Lightning too (it imports torchvision) only where a trick brings a callback."""
     loaded = modules_after(
         "from assemble import create_model\n"
-        "create_model('resnet20', ['sk', 'resnet_d', 'anti_alias', 'stochastic_depth', 'mixup'], width=4)"
+        "create_model('resnet20', ['sk', 'resnet_d', 'anti_alias', 'stochastic_depth'], width=4)"
     )
     assert "torch" in loaded
     assert not loaded & {"timm", "torchvision", "pytorch_lightning", "sklearn", "wandb"}

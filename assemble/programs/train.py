@@ -33,45 +33,53 @@ def task(cfg: DictConfig) -> float | None:
         return run_job(cfg)
     # Inside of Hydra's own handling, which would add a line of its own.
     with one_line_errors(GOES_ON):
-        from omegaconf import OmegaConf
-
-        from assemble.ranks import secondary_rank
-        from assemble.runs.directory import describe_result, open_run
-        from assemble.runs.processes import check_processes
-
         if cfg.explain:
             with _uncollected():
                 from assemble.planning.explain import print_explanation
 
-                plan = _plan(cfg)
+                plan = make_plan_of(cfg)
             print_explanation(plan)
             return None
         if cfg.prepare:
             with _uncollected():
                 from assemble.runs.build import build_companions
 
-                plan = _plan(cfg)
+                plan = make_plan_of(cfg)
             build_companions(plan)
             print("all that training needs first is there")
             return None
-        check_processes(cfg.trainer.devices, cfg.trainer.num_nodes)
-        with open_run(cfg) as run:
-            if run.complete:
-                print(describe_result(run))
-            elif not run.finished:
-                with _uncollected():
-                    from assemble.runs.fit import fit
-
-                fit(_plan(cfg), run)
-            if not (run.complete or secondary_rank()):
-                from assemble.scoring.finished_run import score_run
-
-                config: Any = OmegaConf.to_object(cfg)
-                score_run(config, run)
+        train_run(cfg)
     return None
 
 
-def _plan(cfg: DictConfig) -> Plan:
+def train_run(cfg: DictConfig) -> dict[str, Any]:
+    """Train and score the run of a configuration, or go on with it, and return the content of its result.json."""
+    from omegaconf import OmegaConf
+
+    from assemble.ranks import secondary_rank
+    from assemble.runs.directory import describe_result, open_run
+    from assemble.runs.processes import check_processes
+
+    check_processes(cfg.trainer.devices, cfg.trainer.num_nodes)
+    with open_run(cfg) as run:
+        result: dict[str, Any] = {}
+        if run.complete:
+            print(describe_result(run))
+        elif not run.finished:
+            with _uncollected():
+                from assemble.runs.fit import fit
+
+            result = fit(make_plan_of(cfg), run)
+        if not (run.complete or secondary_rank()):
+            from assemble.scoring.finished_run import score_run
+
+            config: Any = OmegaConf.to_object(cfg)
+            score_run(config, run)
+        return run.result or result  # the file's: numbers that are not finite are null there
+
+
+def make_plan_of(cfg: DictConfig) -> Plan:
+    """Make the plan of a composed configuration, with images of it where ``plot`` asks for them."""
     from omegaconf import OmegaConf
 
     from assemble.config.selection import check_used, selected_tricks

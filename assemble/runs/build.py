@@ -134,17 +134,24 @@ def loss_scaling(cfg: TrainerConfig) -> list[MixedPrecision]:
     return [MixedPrecision("16-mixed", "cuda", StaticLossScale(cfg.loss_scale))]
 
 
-def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any], code: Code) -> list[Callback]:
-    """Build all of a run's callbacks, those of its tricks included; checkpoints go to ``directory``."""
+def build_training_callbacks(plan: Plan, config: dict[str, Any]) -> list[Callback]:
+    """Build the callbacks that belong to training itself, wherever it is run; ``config`` goes into checkpoints."""
     assert plan.data is not None
     return [
-        Timer(),
-        History(),
         ConfigInCheckpoint(config, plan.data.identity.digest, plan.batch.micro),
-        Stretches(plan.batch, hardware(), code.commit, code.diff_name),
         MovingStrengths(plan.recipe.of(ModelTrick)),
         *([Progress()] if plan.cfg.trainer.progress_bar else []),
         *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
+    ]
+
+
+def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any], code: Code) -> list[Callback]:
+    """Build all of a run's callbacks, those of its tricks included; checkpoints go to ``directory``."""
+    return [
+        Timer(),
+        History(),
+        Stretches(plan.batch, hardware(), code.commit, code.diff_name),
+        *build_training_callbacks(plan, config),
         StoppableTraining(directory / LAST, plan.cfg.trainer.checkpoint_minutes),
         RunCheckpoint(directory, "best", monitor="val/top1", mode="max", enable_version_counter=False),
         # Not save_last=True of the first: that follows the best epoch, so a stopped run would lose all since then.

@@ -103,7 +103,7 @@ def open_run(cfg: DictConfig) -> Run:
     """
     config = plain_config(cfg)
     directory, digest = locate(config)
-    run = Run(directory, directory.name, digest, chosen_recipe(), config)
+    run = Run(directory, directory.name, digest, chosen_recipe(cfg), config)
     if run.finished or secondary_rank():
         return run
     try:

@@ -47,7 +47,7 @@ GONE = "Connection (closed|reset) by peer|ncclRemoteError|remote process exited"
 
 def fit(plan: Plan, run: Run) -> dict[str, Any]:
     """Train, score, write result.json and return its content; goes on from ``last.ckpt`` where the run has one."""
-    _quiet()
+    quiet()
     assert plan.data is not None
     cfg, console = plan.cfg, Console()
     run.name_classes(plan.data.classes)
@@ -197,7 +197,7 @@ def result_table(result: dict[str, Any], run: Run) -> Table:
     return table
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Silence what Lightning says about machines: our own summary says it, or it is advice that does not fit here."""
     for library in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(library).setLevel(logging.WARNING)

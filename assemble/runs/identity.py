@@ -222,8 +222,16 @@ def command() -> str | None:
     return shlex.join(["python", "train.py", *map(redacted, HydraConfig.get().overrides.task)])
 
 
-def chosen_recipe() -> str | None:
-    """Return the recipe that was chosen, where Hydra runs."""
-    from hydra.core.hydra_config import HydraConfig
+RECIPE = "assemble.recipe"
+"""Under which a configuration composed from Python keeps its recipe, in the cache that OmegaConf copies with it."""
 
+
+def chosen_recipe(cfg: DictConfig) -> str | None:
+    """Return the recipe that was chosen, from Python or where Hydra runs."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    kept = OmegaConf.get_cache(cfg)
+    if RECIPE in kept:
+        return kept[RECIPE]
     return HydraConfig.get().runtime.choices.get("recipe") if HydraConfig.initialized() else None
