@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from assemble.data import image_files
 from assemble.data.class_map import positions_of, with_classes
 from assemble.data.identity import DataIdentity, data_digest
 from assemble.data.sources import open_scored, open_source
@@ -96,3 +97,15 @@ def test_the_identity_is_that_of_names_labels_and_sizes(tmp_path):
     assert set(identity.splits) == {"train", "val", "test"}
     assert data_digest(cfg) == identity.digest
     assert data_digest(DataConfig(name="imagefolder", root=str(tmp_path / "nowhere"))) is None
+
+
+def test_of_a_large_set_the_sizes_of_some_are_in_the_identity(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_files, "COUNTED", 5)
+    monkeypatch.setattr(image_files, "SAMPLED", 3)
+    images = open_source(folder(tmp_path, {"cat": 4, "dog": 4})).train
+    whole = images.digest()
+    for index, changes in ((0, True), (1, False), (3, True), (7, False)):  # every third is looked at
+        with Path(images.path(index)).open("ab") as file:
+            file.write(b"\0")
+        assert (images.digest() != whole) is changes
+        whole = images.digest()
