@@ -30,7 +30,6 @@ ARGUMENTS = (
     "model.width=4",
     "data.batch_size=16",
     "trainer.progress_bar=false",
-    "trainer.max_epochs=8",
     "+tricks=[mixup,dropblock]",
     "trainer.devices=2",
     "trainer.accelerator=cpu",
@@ -38,8 +37,8 @@ ARGUMENTS = (
 TRAIN = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'train.py'))} "
 
 
-def command(*more: str) -> str:
-    return TRAIN + shlex.join([*ARGUMENTS, *more])
+def command(epochs: int = 8) -> str:
+    return TRAIN + shlex.join([*ARGUMENTS, f"trainer.max_epochs={epochs}"])
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +57,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return without_slurm(tmp_path_factory.mktemp("whole"))
 
 
-def without_slurm(folder: Path, *more: str) -> Any:
+def without_slurm(folder: Path, epochs: int = 8) -> Any:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command(*more), shell=True, check=True, cwd=folder, env=environment, timeout=600)
+    subprocess.run(command(epochs), shell=True, check=True, cwd=folder, env=environment, timeout=600)
     return outcome(folder)
 
 
@@ -119,7 +118,7 @@ def test_requeued_twice_it_ends_the_same(slurm: Slurm, whole: Any, tmp_path: Pat
 
 def test_the_time_limit_stops_it_and_the_same_command_goes_on(slurm: Slurm, tmp_path: Path) -> None:
     """SLURM looks at limits, of whole minutes, twice a minute: so this run is longer than the others."""
-    longer = "trainer.max_epochs=40"
+    longer = 40
     (tmp_path / "whole").mkdir()
     job = slurm.submit(tmp_path, f"srun {command(longer)}", "--ntasks-per-node=2", "--time=1")
     assert slurm.end_of(job)["JobState"] == "TIMEOUT", said(tmp_path)
@@ -131,7 +130,7 @@ def test_the_time_limit_stops_it_and_the_same_command_goes_on(slurm: Slurm, tmp_
 
 
 def test_a_cancelled_sweep_goes_on(slurm: Slurm, whole: Any, tmp_path: Path) -> None:
-    sweep = TRAIN + shlex.join(["-m", *ARGUMENTS, "seed=1,0", "hydra.sweep.dir=runs/sweeps/x"])
+    sweep = TRAIN + shlex.join(["-m", *ARGUMENTS, "trainer.max_epochs=8", "seed=1,0", "hydra.sweep.dir=runs/sweeps/x"])
     job = slurm.submit(tmp_path, sweep, "--ntasks=1")
     wait_for(lambda: rows(tmp_path, 0) > 0, 180, "a row of the second job")
     slurm("scancel", job)
@@ -145,7 +144,7 @@ def test_a_sweep_by_submitit(slurm: Slurm, whole: Any, tmp_path: Path) -> None:
     options = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=main", "hydra.launcher.timeout_min=10"]
     environment = slurm.environment
     subprocess.run(
-        TRAIN + shlex.join(["-m", *ARGUMENTS, *options, "seed=0,1"]),
+        TRAIN + shlex.join(["-m", *ARGUMENTS, "trainer.max_epochs=8", *options, "seed=0,1"]),
         shell=True,
         check=True,
         cwd=tmp_path,
