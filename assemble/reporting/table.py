@@ -162,7 +162,9 @@ def compare(table: Table) -> None:
     reference = table.baseline.values(key)
     for place, row in enumerate(table.rows):
         row.gain = None if row is table.baseline else paired(values[place], reference, sign)
-        row.step = paired(values[place], values[place - 1], sign) if place else None
+        above = table.rows[place - 1] if place else None
+        if above and (row.recipe or set(above.tricks) < set(row.tricks)):  # else the two are no step of one way
+            row.step = paired(values[place], values[place - 1], sign)
     gains = [(row, row.gain, row.gain.p) for row in table.rows if row.gain and row.gain.p is not None]
     for (row, gain, _), corrected in zip(gains, holm([p for *_, p in gains]), strict=True):
         row.gain = replace(gain, holm=corrected)

@@ -12,6 +12,8 @@ from assemble.paths import ROOT
 
 PLUGGED = ("tricks", "conf", "recipes")
 """Folders of which files that git does not know yet count as well: they are found by being there."""
+NO_CODE = ("docs", "tests", "*.md")
+"""What may differ without any run being another one."""
 LARGEST = 20 << 20
 """Bytes of a difference that are kept; a larger one is known by its digest alone."""
 
@@ -52,7 +54,8 @@ def read_code(root: Path = ROOT) -> Code:
         if Path(git("rev-parse", "--show-toplevel").decode().strip()).resolve() != root.resolve():
             return Code()
         commit = git("rev-parse", "HEAD").decode().strip()
-        parts = [git("diff", "--binary", "--no-ext-diff", "--no-color", "HEAD")]
+        code = [".", *(f":(exclude){name}" for name in NO_CODE)]
+        parts = [git("diff", "--binary", "--no-ext-diff", "--no-color", "HEAD", "--", *code)]
         for name in git("ls-files", "-z", "--others", "--exclude-standard", *PLUGGED).decode().split("\0"):
             if name:  # git says by 1 that the file and nothing differ
                 parts.append(git("diff", "--binary", "--no-color", "--no-index", "/dev/null", name, codes=(0, 1)))

@@ -20,8 +20,9 @@ def git(tmp_path: Path) -> Git:
         subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
 
     run("init")
-    (tmp_path / "file").write_text("1\n")
-    run("add", "file")
+    for name in ("file", "README.md"):
+        (tmp_path / name).write_text("1\n")
+        run("add", name)
     run("commit", "-m", "one")
     return run
 
@@ -37,6 +38,7 @@ def test_of_somebody_elses_repository_nothing_is_told(git: Git, tmp_path: Path) 
 
 def test_a_clean_tree(git: Git, tmp_path: Path) -> None:
     (tmp_path / "other").write_text("not tracked, and nowhere that plug-ins are looked for")
+    (tmp_path / "README.md").write_text("words")  # in no run
     code = read_code(tmp_path)
     assert code.commit is not None
     assert len(code.commit) == 40
