@@ -62,6 +62,11 @@ def places_of(name: str) -> set[str]:
     return {own.name for own in fields(_class_of(name)) if own.metadata.get("place")}
 
 
+def later_parameters(name: str) -> dict[str, Any]:
+    """Return the trick's parameters that runs of the first rule's time (`assemble.runs.identity`) could not set."""
+    return {own.name: own.default for own in fields(_class_of(name)) if own.metadata.get("later")}
+
+
 def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any] | None]) -> list[Trick]:
     """Make tricks from names, or from a mapping of name to parameters, which are checked as on the command line.
 

@@ -86,7 +86,7 @@ class Distillation(LossTrick):
     """ce or kl (see above)."""
     size: int | None = bounded(None, least=1)
     """Side in pixels of the images the teacher sees; null: what it was made for."""
-    sees_mixed: bool = False  # type: ignore[override] - a property of LossTrick
+    sees_mixed: bool = field(default=False, metadata={"later": True})  # type: ignore[override] - a property of LossTrick
     """Show the teacher the mixed images, in the place of mixing its answers."""
 
     def check(self) -> None:

@@ -9,7 +9,7 @@ after it, has ``interpolation=bilinear``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -48,7 +48,7 @@ def wide(interpolation: Sampling) -> Space:
 class TrivialAugment(DataTrick):
     """Parameters of TrivialAugment."""
 
-    interpolation: Sampling = Sampling.nearest
+    interpolation: Sampling = field(default=Sampling.nearest, metadata={"later": True})
     """How rotated, sheared and translated images are resampled: nearest, bilinear or bicubic."""
 
     def draw(self, rng: np.random.Generator, size: Size) -> list[Step]:

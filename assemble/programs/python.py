@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assemble.complaints import explanation
@@ -83,7 +84,13 @@ def build(config: DictConfig, **trainer: Any) -> tuple[Classifier, ClassifierDat
             "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
             "logger": False,
         }
-        return module, plan.data, build_trainer(plan.cfg.trainer, callbacks=callbacks, **{**usual, **trainer})
+        made = build_trainer(plan.cfg.trainer, callbacks=callbacks, **{**usual, **trainer})
+        for callback in made.checkpoint_callbacks:
+            if folder := getattr(callback, "dirpath", None):
+                Path(folder).mkdir(
+                    parents=True, exist_ok=True
+                )  # a run's own is never made anew, so nobody else makes it
+        return module, plan.data, made
 
 
 def train(config: DictConfig) -> dict[str, Any]:

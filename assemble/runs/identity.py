@@ -162,6 +162,7 @@ ADDED = (
     "trainer.allow_other_micro_batch",
     "data.val_share",
     "data.val_share_seed",
+    "data.eval_squeeze",
     "data.exif_orientation",
     "data.white",
 )
@@ -172,9 +173,15 @@ MOVED = ("trainer.devices", "trainer.num_nodes", "trainer.accumulate_grad_batche
 
 def first_hash(config: dict[str, Any]) -> str:
     """Return the hash by the first rule, for runs of earlier versions."""
+    import tricks
+
     kept = _plain(config)
     kept["model"]["checkpoint"] = _content(kept["model"]["checkpoint"])
-    for parameters in kept["tricks"].values():
+    for name, parameters in kept["tricks"].items():
+        later = _plain({k: getattr(v, "value", v) for k, v in tricks.later_parameters(name).items()})
+        for key in later.keys() & parameters.keys():
+            if parameters[key] == later[key]:  # else no earlier run is like it
+                del parameters[key]
         parameters |= {key: _content(value) for key, value in parameters.items() if isinstance(value, str)}
     defaults = _defaults()
     for key in {*EXCLUDED, *ADDED} - {*MOVED}:

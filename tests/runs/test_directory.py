@@ -1,5 +1,6 @@
 """Run directories: their names, their lock, what is in them, and when they count as finished."""
 
+import copy
 import json
 import os
 import shutil
@@ -359,3 +360,9 @@ def test_the_hash_of_the_first_rule_is_as_it_was() -> None:
     assert first_hash(plain_config(config(optim__lr=0.2, model__width=8))) == "b95fdfdd"
     turned = plain_config(config(optim__lr=0.2, model__width=8, data__exif_orientation=True))
     assert first_hash(turned) != "b95fdfdd"  # what it could not say, no run of it has
+    mixed = [
+        plain_config(config(chosen=("distillation",), tricks__distillation__sees_mixed=on)) for on in (False, True)
+    ]
+    assert "sees_mixed" in mixed[0]["tricks"]["distillation"]
+    del (without := copy.deepcopy(mixed[0]))["tricks"]["distillation"]["sees_mixed"]
+    assert first_hash(mixed[0]) == first_hash(without) != first_hash(mixed[1])
