@@ -20,6 +20,8 @@ def _carried(name: str) -> Path:
 
 CONF = _carried("conf")
 RECIPES = _carried("recipes")
+MLFLOW_FILES = "mlartifacts"
+"""Folder beside the runs where MLflow keeps files of theirs, which are no runs."""
 
 
 def make_importable(environment: MutableMapping[str, str]) -> None:

@@ -230,6 +230,9 @@ class Classifier(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self._log_scores("val", self.val_metrics)
+        # Lightning's own step is that of the last batch's begin, one less than the training's rows beside it.
+        place = {"step": float(self.global_step), "epoch": float(self.current_epoch)}
+        self.log_dict(place, reduce_fx="max")
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._score(self.test_metrics, batch)

@@ -1,4 +1,6 @@
-"""TensorBoard, MLflow and W&B go on with the same run after a resume, and do not say twice what was said before.
+"""TensorBoard, MLflow and W&B are told a run's configuration, its metrics by optimizer step, and its result.
+
+They go on with the same run after a resume, and do not say twice what was said before.
 
 A run that goes on from a checkpoint repeats what came after it. TensorBoard is told to forget that; MLflow and W&B
 cannot forget, so they are not told again. (W&B without a network keeps both parts; what they share has equal values.)
@@ -6,7 +8,8 @@ cannot forget, so they are not told again. (W&B without a network keeps both par
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,6 +17,11 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from assemble.atomic import write_whole
+
+LONGEST = 6000
+"""Characters of a parameter that MLflow takes."""
+AT_ONCE = 100
+"""Parameters that it takes in one call."""
 
 
 @runtime_checkable
@@ -25,8 +33,47 @@ class GoesOn(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesResult(Protocol):
+    """A logger that is given a finished run."""
+
+    def log_result(self, result: Mapping[str, Any], files: Sequence[Path]) -> None:
+        """Keep the content of result.json, and those of the files that are kept as files."""
+        ...
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return dotted key -> value, as on the command line; lists and empty mappings are values."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        below = isinstance(value, Mapping) and value
+        found |= flat(value, f"{prefix}{key}.") if below else {f"{prefix}{key}": value}
+    return found
+
+
 class TensorBoard(TensorBoardLogger):
-    """Lightning's, whose event files forget what came after the checkpoint."""
+    """Lightning's, whose event files forget what came after the checkpoint, and whose hparams have the scores."""
+
+    SCORES = ("test/top1", "test/top5", "test/loss", "test/ece", "val/top1", "val/loss")
+    """Scalars that the table of hyper-parameters shows."""
+    _end: Any = None
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, metrics: Any = None, step: int | None = None) -> None:
+        """Begin the session of the hyper-parameters, whose end `log_result` tells; ``metrics`` are not needed."""
+        from torch.utils.tensorboard.summary import hparams
+
+        self.hparams = dict(params)
+        plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat(params).items()}
+        *begin, self._end = hparams(plain, dict.fromkeys(self.SCORES, 0.0))
+        for summary in begin:
+            self.experiment._get_file_writer().add_summary(summary)
+
+    @rank_zero_only
+    def log_result(self, result: Mapping[str, Any], files: Sequence[Path]) -> None:
+        if self._end is not None:
+            self.experiment._get_file_writer().add_summary(self._end)
+            self.experiment.flush()
 
     @rank_zero_only
     def go_on_from(self, step: int) -> None:
@@ -80,9 +127,41 @@ class MLflow(_ToldOnce, MLFlowLogger):
             for name in run.data.metrics
         }
 
+    @rank_zero_only
+    def log_hyperparams(self, params: Any) -> None:
+        """Log those that MLflow has not: it does not let any be changed, as a resumed run may its loader's workers."""
+        from mlflow.entities import Param
+
+        client: Any = self.experiment
+        known = client.get_run(self.run_id).data.params
+        new = [Param(key, str(value)[:LONGEST]) for key, value in flat(params).items() if key not in known]
+        for begin in range(0, len(new), AT_ONCE):
+            client.log_batch(self.run_id, params=new[begin : begin + AT_ONCE])
+
+    @rank_zero_only
+    def log_result(self, result: Mapping[str, Any], files: Sequence[Path]) -> None:
+        """Log the numbers as metrics ``result.*``, which are columns in MLflow, and the files as artifacts."""
+        client: Any = self.experiment
+        for name, value in flat({"result": result}).items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                client.log_metric(self.run_id, name, value)
+        for file in files:
+            client.log_artifact(self.run_id, str(file))
+
+    @rank_zero_only
+    def _make_experiment(self) -> None:
+        """Make the MLflow experiment where there is none, of which Lightning would warn."""
+        from mlflow.exceptions import MlflowException
+
+        if self._mlflow_client.get_experiment_by_name(self._experiment_name) is None:
+            with suppress(MlflowException):  # another run was faster
+                self._mlflow_client.create_experiment(self._experiment_name, self._artifact_location)
+
     @property
     def experiment(self) -> Any:
         """The client; makes the MLflow run when it is first needed."""
+        if not self._initialized and self._run_id is None:
+            self._make_experiment()
         begun, client = self._initialized, super().experiment
         if self._initialized and not begun and self._run_id:
             write_whole(self._file, f"{self._run_id}\n")
@@ -91,6 +170,22 @@ class MLflow(_ToldOnce, MLFlowLogger):
 
 class Wandb(_ToldOnce, WandbLogger):
     """Lightning's, which takes up the W&B run of the same id."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._wandb_init.pop("anonymous", None)  # which W&B no longer knows, and warns of
+
+    @rank_zero_only
+    def log_result(self, result: Mapping[str, Any], files: Sequence[Path]) -> None:
+        """Put the result into the summary, whose entries are columns in W&B, and the files into an artifact."""
+        import wandb
+
+        experiment: Any = self.experiment
+        experiment.summary.update({"result": dict(result)})
+        artifact = wandb.Artifact(experiment.id, type="result")
+        for file in files:
+            artifact.add_file(str(file))
+        experiment.log_artifact(artifact)
 
     @rank_zero_only
     def go_on_from(self, step: int) -> None:

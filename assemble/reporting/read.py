@@ -15,6 +15,7 @@ import yaml
 
 from assemble.errors import UserError
 from assemble.json_files import check_kinds, is_mapping, is_number, is_text
+from assemble.paths import MLFLOW_FILES
 from assemble.printable import printable_values
 from assemble.runs.result import check_result
 from assemble.yaml_files import read_yaml
@@ -103,7 +104,7 @@ def find(folders: Iterable[Path]) -> list[Path]:
             if "result.json" in files or {"config.yaml", ".lock"} <= set(files):
                 found.append(Path(place))
                 inner.clear()  # loggers' folders
-            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            inner[:] = sorted(name for name in inner if not name.startswith(".") and name != MLFLOW_FILES)
     return list(dict.fromkeys(found))
 
 

@@ -30,7 +30,7 @@ from assemble.runs.directory import write_result
 from assemble.runs.environment import describe_environment
 from assemble.runs.going_on import check_same_run, near_matches
 from assemble.runs.identity import RULE, command
-from assemble.runs.loggers import build_loggers, close_loggers, log_result
+from assemble.runs.loggers import build_loggers, close_loggers, log_config, log_result
 from assemble.runs.nodes import agree_on_checkpoint
 from assemble.schema import Weights
 from lit_modules.callbacks import History, Stretches
@@ -95,7 +95,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
         result = _result(plan, run, scores, timer.time_elapsed("train"), history, stretches, code)
         if trainer.is_global_zero:
             write_result(run, result)
-            log_result(loggers, result)
+            log_result(loggers, run, result)
             console.print(result_table(result, run))
         exit_code = 0
         return result
@@ -121,6 +121,7 @@ def _train(trainer: Trainer, module: Classifier, plan: Plan, run: Run) -> None:
     for logger in trainer.loggers:
         if isinstance(logger, GoesOn):
             logger.go_on_from(step)
+    log_config(trainer.loggers, run)
     with _leaving():
         trainer.fit(module, datamodule=plan.data, ckpt_path=checkpoint, weights_only=True)
 

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from assemble.errors import UserError
+from assemble.paths import MLFLOW_FILES
 from assemble.runs.wandb_key import offline
+from lit_modules.trackers import GoesOn, TakesResult
 
 if TYPE_CHECKING:
     from assemble.runs.directory import Run
@@ -29,20 +31,40 @@ def build_loggers(chosen: Mapping[str, Any], run: Run, tags: Sequence[str], grou
     return [_build(name, dict(given or {}), run, tags, group) for name, given in chosen.items()]
 
 
-def log_result(loggers: Sequence[Logger], result: Mapping[str, Any]) -> None:
-    """Put result.json into the summary of a W&B run: there is one run for each job, and these are its columns."""
+def log_config(loggers: Sequence[Logger], run: Run) -> None:
+    """Give the whole configuration to the loggers as hyper-parameters.
+
+    Not to metrics.csv, beside which it lies, nor to W&B, whose run began with it.
+    """
     for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.summary.update({"result": dict(result)})
+        if not isinstance(logger, CSVLogger | WandbLogger):
+            logger.log_hyperparams(hyperparameters(run))
+
+
+def hyperparameters(run: Run) -> dict[str, Any]:
+    """Return the configuration with what repetitions of it share and runs of other ones do not, and without secrets."""
+    return {**run.config, "recipe": run.recipe, "config_hash": run.config_hash}
+
+
+def log_result(loggers: Sequence[Logger], run: Run, result: Mapping[str, Any]) -> None:
+    """Give result.json to the trackers, and config.yaml with it."""
+    files = [path for name in ("result.json", "config.yaml") if (path := run.directory / name).is_file()]
+    for logger in loggers:
+        if isinstance(logger, TakesResult):
+            logger.log_result(result, files)
 
 
 def log_later_result(chosen: Mapping[str, Any], run: Run, result: Mapping[str, Any]) -> None:
-    """Call `log_result` for a run whose loggers are closed: its W&B run is taken up again, by its id."""
-    chosen = {name: given for name, given in chosen.items() if name == "wandb"}
+    """Call `log_result` for a run whose loggers are closed: its W&B and MLflow runs are taken up again."""
+    chosen = {name: given for name, given in chosen.items() if name in {"wandb", "mlflow"}}
     loggers = build_loggers(chosen, run, list(run.config["tricks"]), run.recipe)
     exit_code = 1
     try:
-        log_result(loggers, result)
+        for logger in loggers:
+            if isinstance(logger, GoesOn):
+                logger.go_on_from(0)
+        log_config(loggers, run)
+        log_result(loggers, run, result)
         exit_code = 0
     finally:
         close_loggers(loggers, exit_code)
@@ -84,6 +106,11 @@ def _build(name: str, given: dict[str, Any], run: Run, tags: Sequence[str], grou
         raise UserError(f"logger {name}: {error}") from error
 
 
+def _without_seed(run: Run) -> str:
+    """Return what the names of a configuration's runs share."""
+    return run.run_id.replace(f"-s{run.config.get('seed')}-", "-")
+
+
 def _of_run(name: str, run: Run, tags: Sequence[str], group: str | None) -> dict[str, Any]:
     """Return what a known logger is told about the run."""
     directory = str(run.directory)
@@ -92,13 +119,13 @@ def _of_run(name: str, run: Run, tags: Sequence[str], group: str | None) -> dict
     if name == "tensorboard":
         return {"save_dir": directory, "name": "tensorboard", "version": ""}
     if name == "mlflow":
-        tagged = {"tricks": ",".join(tags), "group": group or ""}
+        tagged = {"tricks": ",".join(tags), "group": group or "", "config_hash": run.config_hash}
         same = {"run_file": f"{directory}/mlflow_run", "run_name": run.run_id, "tags": tagged}
         if "MLFLOW_TRACKING_URI" in os.environ:
             return same
         runs = run.directory.parent.resolve()  # MLflow's own default, a folder of files, is no longer supported by it
-        return {**same, "tracking_uri": f"sqlite:///{runs}/mlflow.db", "artifact_location": f"{runs}/mlartifacts"}
+        return {**same, "tracking_uri": f"sqlite:///{runs}/mlflow.db", "artifact_location": f"{runs}/{MLFLOW_FILES}"}
     if name == "wandb":
-        same = {"save_dir": directory, "id": run.run_id, "name": run.run_id, "config": run.config}
-        return {**same, "group": group, "tags": list(tags), "job_type": "train", **offline()}
+        same = {"save_dir": directory, "id": run.run_id, "name": run.run_id, "config": hyperparameters(run)}
+        return {**same, "group": group or _without_seed(run), "tags": list(tags), "job_type": "train", **offline()}
     return {}

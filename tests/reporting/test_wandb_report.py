@@ -100,7 +100,9 @@ def test_a_training_run_is_logged_with_its_result(tmp_path: Path) -> None:
     config["logger"] = {"wandb": {"_target_": "lit_modules.trackers.Wandb", "project": "mine"}}
     run = Run(tmp_path, "tiny-sk-s0-12345678", "12345678", "assemble_e06", config)
     loggers = build_loggers(config["logger"], run, ["sk"], "assemble_e06")
-    log_result(loggers, {"metrics": {"top1": 50.0}, "macs": 7, "config_hash": "12345678"})
+    for name in ("result.json", "config.yaml"):
+        (tmp_path / name).write_text("{}")
+    log_result(loggers, run, {"metrics": {"top1": 50.0}, "macs": 7, "config_hash": "12345678"})
     close_loggers(loggers, 0)
     records = offline_records(tmp_path)
     (told,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
@@ -114,8 +116,23 @@ def test_a_training_run_is_logged_with_its_result(tmp_path: Path) -> None:
     assert {key: given[key] for key in ("model", "optim", "trainer", "seed")} == {
         key: config[key] for key in ("model", "optim", "trainer", "seed")
     }
+    assert given["config_hash"] == "12345678", "by which repetitions are grouped"
+    assert given["recipe"] == "assemble_e06"
+    (artifact,) = [record.artifact for record in records if record.WhichOneof("record_type") == "artifact"]
+    assert (artifact.name, artifact.type) == (run.run_id, "result")
+    assert {entry.path for entry in artifact.manifest.contents} == {"result.json", "config.yaml"}
     summary = items(records, "summary", "update")
     assert summary["result"] == {"metrics": {"top1": 50.0}, "macs": 7, "config_hash": "12345678"}
+
+
+def test_seeds_without_a_recipe_share_a_group(tmp_path: Path) -> None:
+    config = default_config()
+    config["logger"] = {"wandb": {"_target_": "lit_modules.trackers.Wandb", "project": "mine"}}
+    groups = []
+    for seed in (0, 11):
+        run = Run(tmp_path, f"tiny-sk-s{seed}-12345678", "12345678", None, {**config, "seed": seed})
+        groups.append(build_loggers(config["logger"], run, ["sk"], None)[0]._wandb_init["group"])  # type: ignore[attr-defined]
+    assert groups == ["tiny-sk-12345678"] * 2
 
 
 def test_scores_that_come_later_reach_the_same_run(tmp_path: Path) -> None:

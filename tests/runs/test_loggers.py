@@ -114,7 +114,8 @@ def wandb(run: Run, **settings: Any) -> dict[str, Any]:
 def test_what_wandb_is_told(run: Run) -> None:
     told = wandb(run)
     assert (told["id"], told["name"], told["resume"]) == (run.run_id, run.run_id, "allow")
-    assert (told["group"], told["tags"], told["config"]) == ("top", ["a", "b"], run.config)
+    assert (told["group"], told["tags"]) == ("top", ["a", "b"])
+    assert told["config"] == {**run.config, "recipe": "top", "config_hash": "12345678"}
     assert (told["project"], told["dir"], told["mode"]) == ("assemble", str(run.directory), "offline")
     mine = wandb(run, group="mine", project="theirs", entity="us")
     assert (mine["group"], mine["project"], mine["entity"]) == ("mine", "theirs", "us")
@@ -186,7 +187,10 @@ def test_mlflow_keeps_its_runs_beside_ours(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     told = _of_run("mlflow", run, ["sk"], "assemble_e06")
     assert told["tracking_uri"] == f"sqlite:///{run.directory.parent.resolve()}/mlflow.db"
-    assert (told["run_name"], told["tags"]) == (run.run_id, {"tricks": "sk", "group": "assemble_e06"})
+    assert (told["run_name"], told["tags"]) == (
+        run.run_id,
+        {"tricks": "sk", "group": "assemble_e06", "config_hash": "12345678"},
+    )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
     assert "tracking_uri" not in _of_run("mlflow", run, [], None)  # MLflow reads it itself
 
