@@ -17,6 +17,12 @@ png=          a folder for the plots as images
 curves=       a file (.png, .svg or .pdf) of training and validation error by epoch
 wandb=true    log the table to W&B, and make the workspace that compares the runs
 
+The runs themselves; FOLDER is runs, or another output_dir:
+
+  python report.py FOLDER list                      which there are, finished or not (recipe=, data=, tricks= filter)
+  python report.py FOLDER diff A B                  what sets two runs apart (by name, or a part that only one has)
+  python report.py FOLDER remove A B 'tiny-*'       remove runs, after a question; yes=true skips it
+
 --key VALUE is taken for key=VALUE.
 """
 
@@ -24,7 +30,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 from assemble.command_line.one_line_errors import one_line_errors
@@ -46,6 +52,7 @@ class Options:
     png: str | None = None
     curves: str | None = None
     wandb: bool = False
+    yes: bool = False
 
 
 def check_tricks(names: Sequence[str]) -> None:
@@ -59,6 +66,36 @@ def check_tricks(names: Sequence[str]) -> None:
             raise UserError(suggest("trick", name, trick_names()))
 
 
+TAKEN = {"list": ("recipe", "data", "tricks"), "diff": (), "remove": ("yes",)}
+"""Options of what is done with the runs themselves."""
+COMMANDS = tuple(TAKEN)
+
+
+def check_taken(options: Options, command: str | None = None) -> None:
+    """Refuse options that would change nothing."""
+    from assemble.errors import UserError
+
+    for own in fields(options):
+        default = own.default if own.default is not MISSING else []
+        taken = own.name in TAKEN[command] if command else own.name != "yes"
+        if getattr(options, own.name) != default and not taken:
+            raise UserError(f"{own.name}=.. is not for {command or 'the table'}: leave it out. See --help")
+
+
+def manage(command: str, folder: Path, names: Sequence[str], options: Options) -> list[str]:
+    """Do what is asked with the runs of a folder, and return lines about it."""
+    from assemble.errors import UserError
+    from assemble.reporting.manage import diff_runs, list_runs, remove_runs
+
+    if command == "list":
+        if names:
+            raise UserError(f"list takes no {names[0]}: filter by recipe=, data= or tricks=")
+        from assemble.reporting.report import filters
+
+        return list_runs(folder, filters(options.recipe, options.tricks, options.data))
+    return diff_runs(folder, names) if command == "diff" else remove_runs(folder, names, options.yes)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
     with one_line_errors():
@@ -67,6 +104,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         given = sys.argv[1:] if argv is None else argv
         options, folders = read_options(Options, given, __doc__ or "", names=True, flags=True)
         check_tricks(options.tricks)
+        if len(folders) > 1 and folders[1] in COMMANDS:
+            check_taken(options, folders[1])
+            print(*manage(folders[1], Path(folders[0]), folders[2:], options), sep="\n")
+            return
+        check_taken(options)
         from assemble.reporting.report import filters, make_report
 
         keep = filters(options.recipe, options.tricks, options.data)
