@@ -87,9 +87,7 @@ def build(config: DictConfig, **trainer: Any) -> tuple[Classifier, ClassifierDat
         made = build_trainer(plan.cfg.trainer, callbacks=callbacks, **{**usual, **trainer})
         for callback in made.checkpoint_callbacks:
             if folder := getattr(callback, "dirpath", None):
-                Path(folder).mkdir(
-                    parents=True, exist_ok=True
-                )  # a run's own is never made anew, so nobody else makes it
+                Path(folder).mkdir(parents=True, exist_ok=True)  # nobody else does
         return module, plan.data, made
 
 
