@@ -108,6 +108,10 @@ class ModelConfig:
 
     name: str = "tiny"
     library: Library = Library.catalogue
+    _target_: str | None = None
+    """What builds the network in the place of ``name``: my_package.nets.Net, any nn.Module or function."""
+    args: dict[str, Any] = field(default_factory=dict)
+    """Keywords of ``_target_``, of a plug-in's network or of timm's: drop_path_rate, act_layer, ..."""
     num_classes: int | None = None
     """Outputs. None: as many as the data set has classes."""
     # Not every family takes each of these; None is the model's own.
@@ -141,6 +145,10 @@ class DataConfig:
 
     name: str = "digits"
     """Of the data set; ``data=NAME`` sets it."""
+    _target_: str | None = None
+    """What opens the data set in the place of ``name``: my_package.sets.open_birds, a function of this group."""
+    args: dict[str, Any] = field(default_factory=dict)
+    """Keywords of ``_target_``, or of a plug-in's data set."""
     root: str | None = None
     """The folder that the data set lies in."""
     download: bool = False
@@ -328,6 +336,8 @@ class Config:
     tricks: dict[str, Any] = field(default_factory=dict)
     drop: list[str] = field(default_factory=list)
     """Tricks of the recipe to leave out."""
+    plugins: list[str] = field(default_factory=list)
+    """Packages of yours whose tricks, networks and data sets can be named."""
     seed: int = bounded(0, least=0, below=2**63)
     """Of weights, order and augmentations."""
     explain: bool = False
@@ -382,6 +392,8 @@ class EvaluateConfig:
     """A checkpoint of a run."""
     model: str | None = None
     """A network that others have trained: timm:NAME, timm:NAME@WEIGHTS or efficientnet_lite0."""
+    plugins: list[str] = field(default_factory=list)
+    """Packages of yours whose data sets can be named; those of the network's run are known."""
     data: DataConfig = field(default_factory=DataConfig)
     eval: ScoreConfig = field(default_factory=ScoreConfig)
     trainer: DeviceConfig = field(default_factory=DeviceConfig)

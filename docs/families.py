@@ -1,15 +1,19 @@
 """Which trick finds its place in which network, found by asking every trick: ``python -m docs.families`` prints it.
 
+``python -m docs.families my_package`` adds the tricks and networks of plug-ins.
+
 A trick that changes nothing in the network goes with all of them, if they take the sizes of images that it makes.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from assemble.errors import UserError
 from assemble.models.families import spec_of
 from assemble.planning.resolve import resolve
+from assemble.plugins import provided, use
 from tricks import create, load
 from tricks.base import ModelTrick
 
@@ -34,17 +38,23 @@ def refusal(trick: str, model: str) -> str | None:
     return None
 
 
+def families() -> dict[str, str]:
+    """Family -> one of its networks, and those of plug-ins by their own names."""
+    return FAMILIES | {name: name for name in provided("models")}
+
+
 def rows() -> Iterator[tuple[str, ...]]:
     """(trick, yes or no by family) for every trick that changes networks."""
     for name in sorted(name for name, trick in load().items() if issubclass(trick, ModelTrick)):
-        yield f"`{name}`", *("no" if refusal(name, model) else "yes" for model in FAMILIES.values())
+        yield f"`{name}`", *("no" if refusal(name, model) else "yes" for model in families().values())
 
 
 def table() -> str:
     """Markdown."""
-    lines = [("trick", *FAMILIES), ("---",) * (1 + len(FAMILIES)), *rows()]
+    lines = [("trick", *families()), ("---",) * (1 + len(families())), *rows()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 if __name__ == "__main__":
+    use(sys.argv[1:])
     print(table())

@@ -36,6 +36,7 @@ FLOORS = {
     "assemble/sweeps/": 13,
     "assemble/command_line/": 14,
     "assemble/programs/": 14,
+    "assemble/check_plugin.py": 14,
     "hydra_plugins/": 14,
 }
 """Room -> its floor, the ground first; of two that fit a file, the longer. docs/design.md says what each promises."""

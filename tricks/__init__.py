@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assemble import plugins
 from assemble.errors import UserError
 from assemble.paths import first_line, plain_files
 from assemble.suggest import suggest
@@ -21,25 +22,37 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 
 
-@cache
 def trick_names() -> dict[str, str]:
-    """List every trick by its file: name -> first line of the docstring.
+    """List every trick by its file, the plug-ins' too: name -> first line of the docstring.
 
     Imports none of them.
+
+    Raises:
+        UserError: a plug-in has a trick of a name that is taken, or without a docstring.
     """
+    return plugins.names("tricks", own_tricks())
+
+
+@cache
+def own_tricks() -> dict[str, str]:
+    """List the tricks of this folder, as `trick_names` does."""
     files = plain_files(FOLDER, "*.py")
     return {f.stem: first_line(f) for f in files if f.stem != "base" and not f.stem.startswith("_")}
 
 
+def trick_file(name: str) -> Path:
+    """Return the file of a trick, ours or a plug-in's."""
+    own = FOLDER / f"{name}.py"
+    return own if name in own_tricks() else plugins.provided("tricks")[name].file
+
+
 def load() -> dict[str, type[Trick]]:
-    """Import every trick of this folder; returns all registered tricks by name.
+    """Import every trick of this folder and of the plug-ins; returns all registered tricks by name.
 
     Raises:
         UserError: a file cannot be imported, or registers no trick.
     """
-    for name in trick_names():
-        _class_of(name)
-    return TRICKS
+    return {name: class_of(name) for name in trick_names()}
 
 
 def node(trick: type[Trick]) -> DictConfig:
@@ -54,12 +67,12 @@ def node(trick: type[Trick]) -> DictConfig:
 
 def node_of(name: str) -> DictConfig:
     """Return `node` of the trick of that name."""
-    return node(_class_of(name))
+    return node(class_of(name))
 
 
 def places_of(name: str) -> set[str]:
     """Return the parameters of the trick that say where something lies, and not what it is."""
-    return {own.name for own in fields(_class_of(name)) if own.metadata.get("place")}
+    return {own.name for own in fields(class_of(name)) if own.metadata.get("place")}
 
 
 def later_parameters(name: str) -> dict[str, Any]:
@@ -91,7 +104,7 @@ def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any] | None]) -> li
             raise UserError(
                 f"tricks.{name}={parameters!r} is no mapping of parameters: write {{'{name}': {{NAME: VALUE}}}}"
             )
-        typed = OmegaConf.create({"tricks": {name: node(_class_of(name))}})
+        typed = OmegaConf.create({"tricks": {name: node(class_of(name))}})
         try:
             merged = OmegaConf.merge(typed, {"tricks": {name: dict(parameters or {})}})
             objects.append(OmegaConf.to_object(merged)["tricks"][name])  # type: ignore[index,call-overload]
@@ -100,15 +113,23 @@ def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any] | None]) -> li
     return objects
 
 
-def _class_of(name: str) -> type[Trick]:
-    """Return the class that ``tricks/<name>.py`` registers."""
-    try:
-        importlib.import_module(f"tricks.{name}")
-    except Exception as error:  # whatever is wrong with that file; the traceback goes along as the cause
-        reason = f"{type(error).__name__}: {error}"
-        raise UserError(
-            f"tricks/{name}.py cannot be imported ({reason}): mend it, or take it out of tricks/"
-        ) from error
+def class_of(name: str) -> type[Trick]:
+    """Return the class that ``tricks/<name>.py``, or a plug-in's file of that name, registers.
+
+    Raises:
+        UserError: the file cannot be imported, or registers no trick.
+    """
+    foreign = None if name in own_tricks() else plugins.provided("tricks").get(name)
+    if foreign:
+        foreign.load()
+        file = f"plug-in {foreign.package}: {foreign.file.name}"
+    else:
+        file = f"tricks/{name}.py"
+        try:
+            importlib.import_module(f"tricks.{name}")
+        except Exception as error:  # whatever is wrong with that file; the traceback goes along as the cause
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(f"{file} cannot be imported ({reason}): mend it, or take it out of tricks/") from error
     if name not in TRICKS:
-        raise UserError(f"tricks/{name}.py registers no trick: put @register above its dataclass")
+        raise UserError(f"{file} registers no trick: put @register above its dataclass")
     return TRICKS[name]

@@ -10,11 +10,10 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from assemble.complaints import quoted
-from assemble.config.groups import group_names, recipe_names
+from assemble.config.groups import group_names, recipe_names, set_config_dir, use_plugins
 from assemble.config.selection import refuse_unselected
 from assemble.errors import UserError
 from assemble.suggest import available, suggest, unknown_key
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 
-LISTS = {"tricks", "logger", "drop"}
+LISTS = {"tricks", "logger", "drop", "plugins"}
 """Keys that take several names at once."""
 
 
@@ -39,16 +38,20 @@ def check_arguments(argv: Sequence[str]) -> bool:
         UserError: anything misspelt, unknown or contradictory.
     """
     arguments = _arguments(argv)
+    set_config_dir(arguments.config_dir)
     if arguments.help:
         from assemble.command_line.help import help_text
 
+        asked = [argument for argument in arguments.overrides if not argument.startswith("plugins=")]
+        use_plugins(parse([argument for argument in arguments.overrides if argument not in asked]))
         with suppress(BrokenPipeError):  # into head, or a pager that was left
-            print(help_text(arguments.overrides), flush=True)
+            print(help_text(asked), flush=True)
             raise SystemExit(0)
         os._exit(0)  # without another try to flush
     if arguments.hydra_help or arguments.shell_completion:
         return False
     overrides = parse(arguments.overrides)
+    use_plugins(overrides)
     sweep = arguments.multirun or any(o.key_or_group == "hydra.mode" and "MULTI" in str(o.value()) for o in overrides)
     if sweep and any(name in os.environ for name in ("RANK", "LOCAL_RANK")):
         raise UserError(
@@ -57,7 +60,8 @@ def check_arguments(argv: Sequence[str]) -> bool:
     shown = bool(arguments.cfg or arguments.info)
     _check_hydra(overrides, sweep or shown)
     ours = [o for o in overrides if o.key_or_group != "hydra" and not o.is_hydra_override()]
-    options = _options(arguments.config_dir)
+    _use_plugins_of_recipes(overrides)
+    options = {group: list(names) for group, names in group_names().items()}
     values = [(o, _values(o, options)) for o in ours]
     _check_once(ours)
     for override, elements in values:
@@ -120,12 +124,11 @@ def _check_hydra(overrides: Sequence[Override], sweep: bool) -> None:
         OmegaConf.update(typed, override.key_or_group, override.value(), force_add=override.is_add())
 
 
-def _options(config_dir: str | None) -> dict[str, list[str]]:
-    """Return group -> options, those of ``--config-dir`` included."""
-    options = {group: list(names) for group, names in group_names().items()}
-    for file in sorted(Path(config_dir).glob("*/*.yaml")) if config_dir else []:
-        options.setdefault(file.parent.name, []).append(file.stem)
-    return options
+def _use_plugins_of_recipes(overrides: Iterable[Override]) -> None:
+    """Read the recipes that are named, for their ``plugins``."""
+    for name in (name for name in recipe_names() if any(name in str(o.input_line) for o in overrides)):
+        with suppress(UserError):  # told of where it is chosen
+            _tricks_of(name)
 
 
 def _values(override: Override, options: Mapping[str, list[str]]) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from assemble.command_line.options import answer_help, read_values
 from assemble.config.groups import group_names
 from assemble.errors import UserError
+from assemble.plugins import use
 from assemble.schema import EvaluateConfig
 from assemble.scoring.configuration import configure
 from assemble.suggest import suggest
@@ -29,6 +30,7 @@ def read(argv: Sequence[str]) -> dict[str, Any]:
         if argument.startswith("-"):
             raise UserError(f"evaluate.py takes no option {argument}: write key=value. See --help")
     values = read_values(EvaluateConfig, argv)
+    use(values.get("plugins", ()))
     _check(values)
     configure(values)  # types
     return values

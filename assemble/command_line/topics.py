@@ -6,13 +6,14 @@ import ast
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import takewhile
+from pathlib import Path
 
 from assemble.command_line.layout import paragraph, table
-from assemble.config.groups import group_names, recipe_names
+from assemble.config.groups import config_dir_files, group_names, recipe_names
 from assemble.config.parameters import Parameter, parameters
 from assemble.config.recipes import flatten
 from assemble.paths import PACKAGE, RECIPES
-from tricks import FOLDER, trick_names
+from tricks import trick_file, trick_names
 
 SCHEMA, SWEEPING = PACKAGE / "schema.py", PACKAGE / "sweeper_options.py"
 KEYS = {
@@ -34,6 +35,7 @@ def topics() -> dict[str, list[Callable[[], str]]]:
         *((group, partial(of_group, group)) for group in group_names()),
         *((name, partial(of_trick, name)) for name in trick_names()),
         *((name, partial(of_recipe, name)) for name in recipe_names()),
+        *((file.stem, partial(of_file, file)) for file in config_dir_files()),
         *(("sweeper", partial(of_sweeper, name)) for name in SWEEPERS),
         *((name, partial(of_sweeper, name)) for name in SWEEPERS),
         *(
@@ -60,7 +62,7 @@ def of_group(group: str) -> str:
 
 def of_trick(name: str) -> str:
     """Return what a trick's file says of it, and its parameters."""
-    file = FOLDER / f"{name}.py"
+    file = trick_file(name)
     own = parameters(file)
     example = next((f" tricks.{name}.{p.name}={p.example}" for p in own if p.example != p.default), "")
     parts = [
@@ -86,6 +88,13 @@ def of_recipe(name: str) -> str:
             _commands(f"python train.py recipe={name} explain=true"),
         ]
     )
+
+
+def of_file(file: Path) -> str:
+    """Return what a file of ``--config-dir`` says: Hydra composes it as it is."""
+    group, name = file.parent.name, file.stem
+    command = f"python train.py --config-dir={file.parent.parent} {group}={name}"
+    return "\n\n".join([f"{file}\n\n{file.read_text('utf-8', 'replace').strip()}", _commands(command)])
 
 
 def of_sweeper(name: str) -> str:

@@ -42,11 +42,15 @@ def hydra_for(overrides: Sequence[str]) -> Iterator[ConfigLoader]:
     """Set up Hydra with all that train.py knows, but of the recipes only those that the overrides can mean."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from assemble.config.register import meant, register_recipes
+    from assemble.config.groups import use_plugins
+    from assemble.config.register import meant, register_plugins, register_recipes
 
+    use_plugins(OverridesParser.create().parse_overrides(list(overrides)))
     _register_once()
     register_recipes(meant(overrides))
+    register_plugins(overrides)
     GlobalHydra.instance().clear()  # of a sweep in this process, whose report asks
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         yield GlobalHydra.instance().config_loader()

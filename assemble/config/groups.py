@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import yaml
+
+from assemble import plugins
 from assemble.models.catalogue import CATALOGUE
 from assemble.paths import CONF, RECIPES, plain_files, title
 from assemble.yaml_files import read_yaml
 from tricks import trick_names
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 
 @cache
@@ -30,21 +39,65 @@ def has_recipe(name: str) -> bool:
 
 
 def model_names() -> dict[str, str]:
-    """Return model name -> one line about it.
+    """Return model name -> one line about it, those of plug-ins included.
 
     ``timm`` stands for every model of timm's, which ``model.name`` then names.
     """
     names = sorted(CATALOGUE, key=in_order)
-    return {name: CATALOGUE[name].about for name in names} | {"timm": "any of timm's, by model.name=NAME"}
+    own = {name: CATALOGUE[name].about for name in names} | {"timm": "any of timm's, by model.name=NAME"}
+    return plugins.names("models", own)
+
+
+def group_names() -> dict[str, dict[str, str]]:
+    """Return group -> option -> one line, for every config group of the command line.
+
+    Those of plug-ins and of ``--config-dir`` (`set_config_dir`) are among them.
+    """
+    groups = {"tricks": trick_names(), "recipe": dict(recipe_names()), "model": model_names(), **_conf_groups()}
+    groups["data"] = plugins.names("data", groups["data"])
+    for file in config_dir_files():
+        options = groups.setdefault(file.parent.name, {})
+        groups[file.parent.name] = {**options, file.stem: title(file)}
+    return groups
 
 
 @cache
-def group_names() -> dict[str, dict[str, str]]:
-    """Return group -> option -> one line, for every config group of the command line."""
-    groups = {"tricks": trick_names(), "recipe": recipe_names(), "model": model_names()}
-    for folder in sorted(p for p in CONF.iterdir() if p.is_dir() and not p.name.startswith("_")):
-        groups[folder.name] = {f.stem: title(f) for f in plain_files(folder, "*.yaml")}
-    return groups
+def _conf_groups() -> dict[str, dict[str, str]]:
+    folders = sorted(p for p in CONF.iterdir() if p.is_dir() and not p.name.startswith("_"))
+    return {folder.name: {f.stem: title(f) for f in plain_files(folder, "*.yaml")} for folder in folders}
+
+
+_CONFIG_DIRS: list[Path] = []
+
+
+def set_config_dir(folder: str | None) -> None:
+    """Let the config groups of a folder be chosen, GROUP/NAME.yaml, and use the plug-ins that its recipes name.
+
+    None: those of no folder.
+
+    Raises:
+        UserError: a recipe's ``plugins`` cannot be had.
+    """
+    _CONFIG_DIRS[:] = [Path(folder)] if folder else []
+    for file in config_dir_files():
+        with suppress(yaml.YAMLError, OSError):  # Hydra says what is wrong with it, where it is chosen
+            content = read_yaml(file) if file.parent.name == "recipe" else None
+            plugins.use((content.get("plugins") or ()) if isinstance(content, dict) else ())
+
+
+def config_dir_files() -> list[Path]:
+    """Return the files of the config groups of ``--config-dir``."""
+    return [file for folder in _CONFIG_DIRS for file in plain_files(folder, "*/*.yaml")]
+
+
+def use_plugins(overrides: Iterable[Override]) -> None:
+    """Use the packages that a command line names by ``plugins=[..]``, those of any job of a sweep."""
+    for override in overrides:
+        if override.key_or_group == "plugins":
+            value = override.value()
+            several = override.is_sweep_override()
+            for element in getattr(value, "list", []) if several else [value]:
+                plugins.use(map(str, element) if isinstance(element, list) else [str(element)])
 
 
 @cache

@@ -83,7 +83,8 @@ def _fields(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> Iterator[Pa
         if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
             continue
         name, kind = statement.target.id, ast.unparse(statement.annotation)
-        if name.startswith("_") or "ClassVar" in kind or (kind in classes and _is_dataclass(classes[kind])):
+        hidden = name.startswith("_") and not name.endswith("_")  # _target_ is the user's
+        if hidden or "ClassVar" in kind or (kind in classes and _is_dataclass(classes[kind])):
             continue
         value = after.value if isinstance(after, ast.Expr) else None
         about = value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else ""

@@ -10,6 +10,7 @@ import yaml
 
 from assemble.config.groups import has_recipe, recipe_content, recipe_names
 from assemble.errors import UserError
+from assemble.plugins import use
 from assemble.suggest import suggest
 from tricks import trick_names
 
@@ -66,6 +67,7 @@ def flatten(name: str, below: tuple[str, ...] = ()) -> FlatRecipe:
         raise UserError(f"{file} is not valid YAML{line}: {getattr(error, 'problem', error)}") from error
     if not isinstance(content, dict):
         raise UserError(f"{file} is not a recipe: write keys and values, as the other recipes have them")
+    use(content.get("plugins") or ())
     own = FlatRecipe(body={key: value for key, value in content.items() if key != "defaults"})
     defaults = content.get("defaults") or []
     if not isinstance(defaults, list):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from assemble.errors import UserError
+from assemble.plugins import provided, use
 from assemble.suggest import suggest
 from tricks import trick_names
 
@@ -18,15 +19,19 @@ if TYPE_CHECKING:
 
 def check_used(cfg: DictConfig) -> None:
     """Refuse the user's own ``data`` keys which the chosen data set never reads: they would change nothing."""
-    check_data_keys(cfg.data.name, _command_line_keys() or ())
+    if cfg.data._target_ is None:  # whose keys only it knows
+        check_data_keys(cfg.data.name, _command_line_keys() or ())
 
 
 def check_data_keys(name: str, keys: Iterable[str]) -> None:
     """Refuse those ``data`` keys among the user's which the data set of this name never reads."""
     from assemble.data.sources import OWN_KEYS
 
+    others = provided("data")
+    if name in others:
+        return
     if name not in OWN_KEYS:
-        raise UserError(suggest("data set", name, OWN_KEYS))
+        raise UserError(suggest("data set", name, [*OWN_KEYS, *others]))
     for key in keys:
         group, _, field = key.partition(".")
         users = [other for other, keys in OWN_KEYS.items() if group == "data" and field in keys]
@@ -61,6 +66,7 @@ def active_tricks(cfg: DictConfig) -> list[str]:
     """
     from omegaconf import OmegaConf
 
+    use(cfg.get("plugins") or ())  # a launcher's worker has not read the command line
     keys = _command_line_keys()
     typed = []
     for name in map(str, cfg.tricks):

@@ -7,23 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from assemble.data.splits import Crop, Source, digest_of
+from assemble.data.splits import Arrays, Source
 from assemble.data.torchvision_crops import pad_and_shift, resize
 from assemble.errors import UserError
 from assemble.schema import DataConfig
-
-
-class Arrays:
-    """Images uint8 (N, H, W, 3) in memory, with labels (N,)."""
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
-        self.images, self.labels = images, labels
-
-    def load(self, index: int, crop: Crop) -> np.ndarray:
-        return crop(self.images[index])
-
-    def digest(self) -> str:
-        return digest_of(self.images, self.labels)
 
 
 def open_cifar10(cfg: DataConfig) -> Source:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from assemble.data.sources import SOURCES
+from assemble.data.sources import open_whole
 from assemble.data.splits import Source
 from assemble.errors import UserError
 from assemble.schema import DataConfig
@@ -41,11 +41,20 @@ def data_digest(cfg: DataConfig) -> str | None:
 
     Kept by the times of its folders: the jobs of a sweep ask for it one after the other.
     """
-    key = (cfg.name, cfg.val_share, cfg.val_share_seed, cfg.on_bad_image, cfg.white, *_folder_times(cfg.root))
+    key = (
+        cfg.name,
+        cfg._target_,
+        repr(cfg.args),
+        cfg.val_share,
+        cfg.val_share_seed,
+        cfg.on_bad_image,
+        cfg.white,
+        *_folder_times(cfg.root),
+    )
     if key not in _KNOWN:
         try:
-            _KNOWN[key] = DataIdentity.of(SOURCES[cfg.name](cfg)).digest
-        except (UserError, KeyError):
+            _KNOWN[key] = DataIdentity.of(open_whole(cfg)).digest
+        except UserError:
             return None
     return _KNOWN[key]
 

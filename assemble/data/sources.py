@@ -12,6 +12,7 @@ from assemble.data.digits import digits
 from assemble.data.folders import ImageFolder, check_imagenet, class_folders, imagefolder, imagenet
 from assemble.data.splits import Crop, OnDisk, Source, Split
 from assemble.errors import UserError
+from assemble.plugins import imported, provided
 from assemble.schema import DataConfig, ScoredSplit
 from assemble.suggest import suggest
 
@@ -63,7 +64,7 @@ def _called(folder: Path, cfg: DataConfig) -> str:
 
 def _scored_folder(cfg: DataConfig, split: ScoredSplit) -> Path | None:
     """Return the folder that has the images of one split, if there is one for it alone."""
-    if SOURCES.get(cfg.name) not in (imagefolder, imagenet) or not cfg.root:
+    if cfg._target_ or SOURCES.get(cfg.name) not in (imagefolder, imagenet) or not cfg.root:
         return None
     root = Path(cfg.root).expanduser()
     names = ["test", "val"] if split is ScoredSplit.test else ["val"] if cfg.val_share is None else []
@@ -125,6 +126,41 @@ def open_source(cfg: DataConfig) -> Source:
     """Open the data set that ``data.name`` says, with the share of its training images that is asked for."""
     from assemble.data.train_share import reduced
 
-    if cfg.name not in SOURCES:
-        raise UserError(suggest("data set", cfg.name, SOURCES))
-    return reduced(SOURCES[cfg.name](cfg), cfg)
+    return reduced(open_whole(cfg), cfg)
+
+
+def open_whole(cfg: DataConfig) -> Source:
+    """Open the data set that ``data._target_`` or ``data.name`` says: one of ours, or of the user's.
+
+    Raises:
+        UserError: there is none of that name, it lacks something, or the user's function fails or returns no `Source`.
+    """
+    others = provided("data")
+    own = None if cfg._target_ else SOURCES.get(cfg.name)
+    if own:
+        if cfg.args:
+            raise UserError(f"data={cfg.name} takes no data.args: leave them out")
+        return own(cfg)
+    if cfg._target_:
+        called, function = f"data._target_={cfg._target_}", imported(cfg._target_, f"data._target_={cfg._target_}")
+    elif cfg.name in others:
+        called, function = f"data={cfg.name}", others[cfg.name].load()
+    else:
+        raise UserError(suggest("data set", cfg.name, [*SOURCES, *others]))
+    if not callable(function):
+        raise UserError(
+            f"{called} is a {type(function).__name__}, and no function of a DataConfig that returns a Source"
+        )
+    try:
+        source = function(cfg, **cfg.args)
+    except UserError:
+        raise
+    except Exception as error:  # whatever that code meets; the traceback goes along as the cause
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{called} cannot be opened ({reason}): see data.args and data.root") from error
+    if not isinstance(source, Source):
+        raise UserError(
+            f"{called} returns a {type(source).__name__}, and no Source (assemble.data.splits): return its classes, "
+            "splits and crops"
+        )
+    return source

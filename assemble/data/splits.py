@@ -73,6 +73,19 @@ class Source:
         return "val" if self.test is self.val else "test"
 
 
+class Arrays:
+    """Images uint8 (N, H, W, 3) in memory, with labels (N,)."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.images, self.labels = images, labels
+
+    def load(self, index: int, crop: Crop) -> np.ndarray:
+        return crop(self.images[index])
+
+    def digest(self) -> str:
+        return digest_of(self.images, self.labels)
+
+
 class TrainSet:
     """Augmented images, by (epoch, draw, index): crop and flip, then tricks -> (uint8 (H, W, 3), label, index).
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assemble.models.cost import Cost
+from assemble.plugins import called
 from assemble.runs.result import read_result
 from assemble.scoring.trained import Trained
 
@@ -55,7 +56,7 @@ def card(
         "Recipe": own.get("recipe"),
         "Tricks": ", ".join(_trick(name, parameters) for name, parameters in sorted(config["tricks"].items()))
         or "none",
-        "Data": config["data"]["name"],
+        "Data": called(config["data"]),
         "Images": f"RGB, {trained.size}x{trained.size}, on the 0-255 scale; mean {mean}, standard deviation {std}",
         "Outputs": _outputs(trained.class_names, config["data"].get("label_offset") or 0),
         "Command": f"`{own['command']}`" if own.get("command") else None,

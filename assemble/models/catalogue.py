@@ -13,6 +13,8 @@ CoAtNet (arXiv 2106.04803) is timm's.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from assemble.plugins import Provided
+
 TIMM = "timm:"
 """Begins the name of a model that is timm's by timm's name."""
 
@@ -52,10 +54,19 @@ class MobileNetEntry(Entry):
 class TimmEntry(Entry):
     """timm's name of the network; what is None is timm's own choice."""
 
-    chosen = ("bn_momentum", "bn_eps", "image_size")
+    chosen = ("bn_momentum", "bn_eps", "args", "image_size")
     model: str
     bn_momentum: float | None = None
     bn_eps: float | None = None
+
+
+@dataclass(frozen=True)
+class ForeignEntry(Entry):
+    """What builds a network of the user's: a dotted path, or a plug-in's network."""
+
+    chosen = ("args", "image_size")
+    target: str = ""
+    provided: Provided | None = None
 
 
 @dataclass(frozen=True)

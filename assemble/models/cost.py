@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from assemble.errors import UserError
+
 if TYPE_CHECKING:
     from assemble.models.spec import Spec
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,24 @@ def cost_of(spec: Spec, image_size: int) -> Cost:
 
     Fixed blurs (anti-aliasing) are no layers of weights, but are counted: they are convolutions.
     """
-    with torch.device("meta"), torch.no_grad():
-        return count_cost(spec.build().eval(), torch.empty(1, 3, image_size, image_size))
+    return on_shapes(spec, image_size, count_cost)
+
+
+def on_shapes(spec: Spec, image_size: int | None, ask: Callable[[nn.Module, Tensor], T]) -> T:
+    """Return what ``ask`` finds of the network of a spec and one image (1, 3, H, W), both on the meta device.
+
+    Nothing is computed or allocated there. Other people's code may want values, which are not there either: then both
+    are on the CPU, and what is drawn for them does not move the run's random numbers.
+    """
+    size = image_size or 1
+    try:
+        with torch.device("meta"), torch.no_grad():
+            return ask(spec.build().eval(), torch.empty(1, 3, size, size))
+    except UserError:
+        raise
+    except Exception:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            return ask(spec.build().eval(), torch.zeros(1, 3, size, size))
 
 
 def count_cost(model: nn.Module, images: Tensor) -> Cost:

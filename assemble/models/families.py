@@ -6,16 +6,27 @@ from collections.abc import Callable
 from typing import Any
 
 from assemble.errors import UserError
-from assemble.models.catalogue import CATALOGUE, TIMM, EfficientNetEntry, Entry, MobileNetEntry, ResNetEntry, TimmEntry
+from assemble.models.catalogue import (
+    CATALOGUE,
+    TIMM,
+    EfficientNetEntry,
+    Entry,
+    ForeignEntry,
+    MobileNetEntry,
+    ResNetEntry,
+    TimmEntry,
+)
 from assemble.models.spec import Spec
+from assemble.plugins import provided
 from assemble.suggest import suggest
 
 
-def spec_of(name: str, *, num_classes: int = 1000, **fields: Any) -> Spec:
-    """Return the untouched spec of a model: of the catalogue by its name, or of timm's by ``timm:NAME``.
+def spec_of(name: str, *, num_classes: int = 1000, target: str | None = None, **fields: Any) -> Spec:
+    """Return the untouched spec of a model: of the catalogue or a plug-in by its name, of timm's by ``timm:NAME``.
 
     Args:
         name: the model.
+        target: dotted path of what builds it, where it is none of these.
         num_classes: outputs.
         fields: what its family lets one choose, see `create_model`; None is the model's own value.
 
@@ -23,13 +34,17 @@ def spec_of(name: str, *, num_classes: int = 1000, **fields: Any) -> Spec:
         UserError: there is no model, or no field to be chosen, of that name; a value that cannot be.
     """
     entry: Entry
-    if isinstance(name, str) and name.startswith(TIMM):
+    if target is not None:
+        entry = ForeignEntry("", target)
+    elif isinstance(name, str) and name.startswith(TIMM):
         entry = TimmEntry("", name.removeprefix(TIMM))
     elif name in list(CATALOGUE):  # a list asks for no hash
         entry = CATALOGUE[name]
+    elif name in list(provided("models")):
+        entry = ForeignEntry("", provided=provided("models")[name])
     else:
-        raise UserError(suggest("model", name, CATALOGUE))
-    chosen = {field: value for field, value in fields.items() if value is not None}
+        raise UserError(suggest("model", name, [*CATALOGUE, *provided("models")]))
+    chosen = {field: value for field, value in fields.items() if value is not None and value != {}}
     for field in fields:
         if field not in CHOSEN:
             raise UserError(suggest("field of a model", field, ["num_classes", *entry.chosen]))
@@ -53,6 +68,10 @@ def _family(entry: Entry) -> Callable[..., Spec]:
         from assemble.models.efficientnet import efficientnet_spec
 
         return efficientnet_spec
+    if isinstance(entry, ForeignEntry):
+        from assemble.models.foreign import foreign_spec
+
+        return foreign_spec
     from assemble.models.from_timm import timm_spec
 
     return timm_spec

@@ -15,7 +15,7 @@ import difflib
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
@@ -57,6 +57,8 @@ class Named:
 
     label: str
     image_size: int | None
+    args: tuple[tuple[str, Any], ...] = ()
+    """Options of timm's class, the user's."""
 
     @property
     def fixed_size(self) -> int | None:
@@ -75,7 +77,7 @@ class Named:
 
         if self.fixed_size not in (None, self._cfg.input_size[-1]):
             options["img_size"] = self.fixed_size
-        return timm.create_model(self.label, **options)
+        return timm.create_model(self.label, **{**dict(self.args), **options})
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,15 @@ class TimmSpec(Spec):
     """(channels, stride) -> what halves H, W behind a convolution that then has stride 1."""
     bn_momentum: float | None = None
     bn_eps: float | None = None
+    args: Mapping[str, Any] = field(default_factory=dict)
+    """``model.args``: options of timm's class."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.branch and "drop_path_rate" in self.args:
+            raise UserError("model.args.drop_path_rate and a trick both change the branch: drop one of them")
+        if "num_classes" in self.args:
+            raise UserError("model.args.num_classes: the outputs are model.num_classes=K")
         chosen = {"momentum": self.bn_momentum, "eps": self.bn_eps}
         check_norm(**{key: value for key, value in chosen.items() if value is not None})
         anatomy = self.anatomy
@@ -115,7 +123,7 @@ class TimmSpec(Spec):
     @property
     def source(self) -> Source:
         """What builds it."""
-        return Named(self.model, self.image_size)
+        return Named(self.model, self.image_size, tuple((key, _hashable(value)) for key, value in self.args.items()))
 
     @property
     def stride(self) -> int:
@@ -155,11 +163,15 @@ class TimmSpec(Spec):
             for parent, key, depth in _drop_paths(network):
                 setattr(parent, key, self.branch(Site(1, 1, depth)) or nn.Identity())
         if self.before_classifier:
-            _BeforeClassifier(network, self.before_classifier())
+            BeforeClassifier(network, self.before_classifier())
         for module in network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.momentum, module.eps = self.bn_momentum or module.momentum, self.bn_eps or module.eps
         return network
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def timm_spec(entry: TimmEntry, **fields: Any) -> TimmSpec:
@@ -230,7 +242,8 @@ def _create(source: Source, **options: Any) -> nn.Module:
     try:
         return source.create(**options)
     except UNFIT as error:
-        raise UserError(f"timm cannot build {source.label} with {options}: {_line(error)}") from error
+        given = {**dict(getattr(source, "args", ())), **options}
+        raise UserError(f"timm cannot build {source.label} with {given}: {_line(error)}") from error
 
 
 @cache
@@ -265,7 +278,7 @@ def _drop_paths(network: nn.Module) -> list[tuple[nn.Module, str, float]]:
     return found
 
 
-class _BeforeClassifier:
+class BeforeClassifier:
     """Applies a module to the classifier's input. The module is the network's: it moves and is copied with it."""
 
     def __init__(self, network: nn.Module, module: nn.Module) -> None:

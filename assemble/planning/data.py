@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from assemble.errors import UserError
 from assemble.planning.batch import Batch
+from assemble.plugins import called
 from assemble.schema import Config, DataConfig, ModelConfig
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def open_data(cfg: Config, batch: Batch, tricks: Sequence[Trick], *, needed: boo
             raise
         return None
     if data.num_classes < 2:
-        raise UserError(f"{cfg.data.root or cfg.data.name} has one class, {data.classes[0]}: at least two are needed")
+        name = cfg.data.root or called(vars(cfg.data))
+        raise UserError(f"{name} has one class, {data.classes[0]}: at least two are needed")
     if cfg.eval.corruptions:  # what cannot be scored at the end is told at the beginning
         open_set(cfg.eval, cfg.data, Scored(data.classes, data.source.test, data.source.eval_crop))
     return data

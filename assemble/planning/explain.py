@@ -13,6 +13,7 @@ from rich.table import Table
 from assemble.data.verify import left_out
 from assemble.models.cost import Cost, cost_of
 from assemble.planning.plan import Plan
+from assemble.plugins import called
 from assemble.schema import ModelConfig
 from lit_modules.optim import optimizer_arguments
 from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, OptimTrick, Trick
@@ -61,7 +62,7 @@ def places(plan: Plan) -> list[tuple[str, str, str]]:
         tricks = recipe.of(kind)
         rows += [(place, str(trick), trick.name) for trick in tricks]
         if not tricks and empty:
-            rows.append((place, empty, plan.cfg.data.name))
+            rows.append((place, empty, called(vars(plan.cfg.data))))
     return rows
 
 
@@ -113,7 +114,7 @@ def summary(plan: Plan) -> Table:
         "model": str(plan.recipe.spec),
         "weights": beginning(cfg.model),
         "tricks": ", ".join(plan.recipe.names) or "none",
-        "data": cfg.data.name
+        "data": called(vars(cfg.data))
         + (
             f", {plan.data.train_size:,} training images of {training_sizes(plan)} pixels"
             + (f", {cfg.data.train_share:g} of each class" if cfg.data.train_share < 1 else "")

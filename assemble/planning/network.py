@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from assemble.planning.resolve import Recipe, resolve
+from assemble.plugins import called
 from assemble.schema import Config, Library, Stem
 
 if TYPE_CHECKING:
@@ -19,9 +20,12 @@ def base_spec(cfg: Config, num_classes: int) -> Spec:
     from assemble.models.families import spec_of
 
     model = cfg.model
+    name = model.name if model.library is Library.catalogue else f"{TIMM}{model.name}"
     return spec_of(
-        model.name if model.library is Library.catalogue else f"{TIMM}{model.name}",
+        called({"name": name, "_target_": model._target_}),
         num_classes=num_classes,
+        target=model._target_,
+        args=model.args,
         image_size=cfg.data.image_size,
         width=model.width,
         blocks=model.blocks and tuple(model.blocks),

@@ -182,7 +182,9 @@ def _without_background(state: dict[str, Tensor], config: dict[str, Any]) -> dic
 
 
 def _name(config: Mapping[str, Any]) -> str:
-    return "-".join([config["model"]["name"], *sorted(config["tricks"])])
+    from assemble.plugins import called
+
+    return "-".join([called(config["model"]), *sorted(config["tricks"])])
 
 
 def _write(folder: Path, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Path:

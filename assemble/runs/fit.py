@@ -24,6 +24,7 @@ from assemble.interrupts import INTERRUPTS, Stopped
 from assemble.models.cost import cost_of
 from assemble.planning.explain import summary
 from assemble.planning.plan import Plan
+from assemble.plugins import called, origin
 from assemble.runs.build import build_callbacks, build_module, build_trainer
 from assemble.runs.code import Code, read_code
 from assemble.runs.directory import write_result
@@ -153,11 +154,12 @@ def _result(
         "recipe": run.recipe,
         "tricks": plan.recipe.names,
         "model": plan.recipe.spec.name,
-        "data": plan.cfg.data.name,
+        "data": called(run.config["data"]),
         "data_digest": plan.data.identity.digest,
         "classes": plan.data.classes,
         "scored_split": plan.data.source.scored_split,
         "bad_images": {folder.name: len(folder.bad) for folder in plan.data.source.folders},
+        "plugins": origin(run.config),
         "seed": plan.cfg.seed,
         "metrics": {name: float(scores[f"test/{name}"]) for name in ("top1", "top5", "loss", "ece")},
         "validation": history.best if best else history.scores[-1],

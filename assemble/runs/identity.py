@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from assemble.confidential import redacted
 from assemble.config.selection import active_tricks
+from assemble.plugins import called
 from assemble.schema import Config, DataConfig
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ EXCLUDED = (
     "prepare",
     "output_dir",
     "reported",
+    "plugins",  # what is chosen from them is there by itself
     "data.num_workers",
     "data.download",
     "data.verify",
@@ -165,6 +167,10 @@ ADDED = (
     "data.eval_squeeze",
     "data.exif_orientation",
     "data.white",
+    "data._target_",
+    "data.args",
+    "model._target_",
+    "model.args",
 )
 """Keys that came after the first rule, by which every key was hashed."""
 MOVED = ("trainer.devices", "trainer.num_nodes", "trainer.accumulate_grad_batches")
@@ -217,7 +223,7 @@ def run_name(config: dict[str, Any], digest: str) -> str:
         tricks = "-".join("".join(w[0] for w in n.split("_")) if "_" in n else n[:3] for n in names)
     if len(tricks) > LONGEST:
         tricks = f"{len(names)}tricks"
-    return f"{config['model']['name']}-{tricks or 'plain'}-s{config['seed']}-{digest}"
+    return f"{called(config['model'])}-{tricks or 'plain'}-s{config['seed']}-{digest}"
 
 
 def command() -> str | None:

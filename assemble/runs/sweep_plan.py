@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from assemble.atomic import write_whole
 from assemble.confidential import redacted
 from assemble.json_files import check_kinds, is_mapping, is_text, is_texts, is_whole, read_object
+from assemble.plugins import called
 from assemble.printable import printable_values
 from assemble.runs.identity import run_id
 from assemble.runs.result import read_result
@@ -55,8 +56,8 @@ class Job:
             tricks=tuple(active_tricks(cfg)),
             seed=cfg.seed,
             row=row,
-            model=cfg.model.name,
-            data=cfg.data.name,
+            model=called(cfg.model),
+            data=called(cfg.data),
             epochs=cfg.trainer.max_epochs,
             trains=not (cfg.explain or cfg.prepare),
         )

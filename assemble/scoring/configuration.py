@@ -33,7 +33,8 @@ def configure(values: Mapping[str, Any], trained: Trained | None = None) -> Dict
         if values.get("data") and values["data"] != (trained and trained.config and trained.config["data"]["name"]):
             file = CONF / "data" / f"{values['data']}.yaml"
             cfg.data = OmegaConf.structured(EvaluateConfig).data
-            cfg.data.update(yaml.safe_load(file.read_text(encoding="utf-8")))
+            own = file.is_file()  # a plug-in's has a name and no more
+            cfg.data.update(yaml.safe_load(file.read_text(encoding="utf-8")) if own else {"name": values["data"]})
         if trained:
             cfg.data.update(trained.view)
     except OmegaConfBaseException as error:
@@ -47,8 +48,9 @@ def configure(values: Mapping[str, Any], trained: Trained | None = None) -> Dict
 
 def check_data(values: Mapping[str, Any], cfg: DictConfig) -> None:
     """Refuse keys of ``data`` that the chosen images do not read; somebody must have chosen some."""
-    if not (values.get("checkpoint") or values.get("data") or values.get("data.name")):
+    if not any(map(values.get, ("checkpoint", "data", "data.name", "data._target_"))):
         raise UserError(
             "name the images: data=imagefolder data.root=DIR, or eval.predict=[FILE,..] to see what is in some"
         )
-    check_data_keys(cfg.data.name, values)
+    if cfg.data._target_ is None:
+        check_data_keys(cfg.data.name, values)

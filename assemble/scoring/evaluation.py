@@ -26,6 +26,7 @@ from assemble.data.verify import check_headers, left_out
 from assemble.devices import device_of
 from assemble.errors import UserError, require
 from assemble.paths import printable
+from assemble.plugins import called
 from assemble.progress_bar import bar
 from assemble.robustness.choice import check_robustness
 from assemble.runs.directory import lock
@@ -163,7 +164,7 @@ def _score(cfg: EvaluateConfig, plain: dict[str, Any], predict: Predictor, loadi
         "flip": cfg.eval.flip,
         "precision": cfg.trainer.precision,
     }
-    folder = _folder(cfg, f"{_label(source)}-{cfg.data.name}-{_digest(about)}")
+    folder = _folder(cfg, f"{_label(source)}-{called(vars(cfg.data))}-{_digest(about)}")
     with lock(folder):
         result = read_result(folder, RESULT, EVALUATION)
         if result is None:
@@ -204,8 +205,8 @@ def _open(cfg: EvaluateConfig, trained: Trained) -> Scored:
     more_wanted = trained.config is not None and trained.config["model"]["num_classes"] is not None
     if classes != outputs and not (more_wanted and classes < outputs):
         raise UserError(
-            f"the network tells {outputs} classes apart and {cfg.data.root or cfg.data.name} has {classes}: take "
-            "images of the classes that it was trained on"
+            f"the network tells {outputs} classes apart and {cfg.data.root or called(vars(cfg.data))} has {classes}: "
+            "take images of the classes that it was trained on"
         )
     return scored
 

@@ -10,6 +10,7 @@ from assemble.errors import UserError
 from assemble.planning.data import data_settings
 from assemble.planning.network import base_spec
 from assemble.planning.resolve import resolve
+from assemble.plugins import use
 from assemble.schema import Config, DataConfig
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def rebuild(config: Mapping[str, Any], num_classes: int) -> nn.Module:
 
     from tricks import create
 
+    use(config.get("plugins") or ())
     try:
         # No more than the network depends on: an old checkpoint should not fail for a renamed logger option.
         needed = {"model": config["model"], "data": {"image_size": config["data"]["image_size"]}}
@@ -42,6 +44,7 @@ def rebuilt_data(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ``data`` part of a resolved configuration (plain values) as the run's tricks changed it."""
     from tricks import create
 
+    use(config.get("plugins") or ())
     data = config["data"]
     asked = {field.name: data[field.name] for field in fields(DataConfig) if field.name in data}
     seen = data_settings(DataConfig(**asked), create(config.get("tricks", {})))

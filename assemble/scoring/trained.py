@@ -20,6 +20,7 @@ from assemble.errors import UserError
 from assemble.models.classifier import output_count
 from assemble.models.from_timm import check_name
 from assemble.models.weights import misfit, read_config, read_weights
+from assemble.plugins import called
 
 SOURCES = "a checkpoint of a run (runs/.../best.ckpt), timm:NAME, timm:NAME@WEIGHTS, or efficientnet_lite0"
 VIEW = (
@@ -137,7 +138,7 @@ def _ours(path: Path, averaged: bool | None) -> Trained:
     except UserError as error:
         raise UserError(f"{path} cannot be rebuilt: {error}") from error
     tricks = "+".join(sorted(config["tricks"]))
-    name = config["model"]["name"] + (f"+{tricks}" if tricks else "")
+    name = called(config["model"]) + (f"+{tricks}" if tricks else "")
     size = data.get("eval_size") or data["image_size"]
     trained = Trained.of(name, network, classes, size, data["mean"], data["std"])
     return replace(trained, view={key: data[key] for key in VIEW if key in data}, config=config)

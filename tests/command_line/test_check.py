@@ -28,7 +28,7 @@ from assemble.paths import ROOT
 from assemble.schema import DataConfig
 from assemble.suggest import suggest
 from tests.helpers.composing import composed
-from tricks import trick_names
+from tricks import own_tricks, trick_names
 
 RECIPES = {
     "base": {"defaults": ["/tricks/resnet_d", "_self_"], "trainer": {"max_epochs": 120}},
@@ -47,9 +47,9 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("assemble.command_line.check", "assemble.config.recipes", "assemble.config.register"):
         monkeypatch.setattr(f"{module}.recipe_names", lambda: dict.fromkeys(RECIPES, "a recipe"))
     monkeypatch.setattr("assemble.config.recipes.recipe_content", lambda name: RECIPES[name])
-    groups = dict(sys.modules["assemble.config.groups"].group_names())
+    groups = sys.modules["assemble.config.groups"].group_names
     monkeypatch.setattr(
-        "assemble.command_line.check.group_names", lambda: {**groups, "recipe": dict.fromkeys(RECIPES, "a recipe")}
+        "assemble.command_line.check.group_names", lambda: {**groups(), "recipe": dict.fromkeys(RECIPES, "a recipe")}
     )
     for name in ("RANK", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
@@ -380,7 +380,7 @@ def test_files_that_are_none(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "recipes" / "folder.yaml").mkdir()
     monkeypatch.setattr("tricks.FOLDER", tmp_path / "tricks")
     monkeypatch.setattr("assemble.config.groups.RECIPES", tmp_path / "recipes")
-    assert trick_names.__wrapped__() == {"broken": "(cannot be read: invalid syntax in line 2)", "whole": "Whole."}
+    assert own_tricks.__wrapped__() == {"broken": "(cannot be read: invalid syntax in line 2)", "whole": "Whole."}
     assert list(recipe_names.__wrapped__()) == ["latin"]
     monkeypatch.setattr("assemble.config.recipes.recipe_names", lambda: {"latin": ""})
     with pytest.raises(UserError, match=r"recipes/latin\.yaml is not valid YAML"):

@@ -1,0 +1,1 @@
+"""A trick, a network and a data set for Assemble."""
