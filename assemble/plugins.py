@@ -114,16 +114,21 @@ def use(packages: Iterable[Any]) -> None:
     for package in map(str, packages):
         if package in _USED:
             continue
-        here = str(Path.cwd())
-        if _file_of(package) is None and here not in sys.path:
-            sys.path.append(here)
-            importlib.invalidate_caches()
+        _look_here(package)
         if _file_of(package) is None:
             raise UserError(
                 f"plugins=[{package}]: there is no package {package}: install it, or put its folder on PYTHONPATH"
             )
         declared(package)
         _USED.append(package)
+
+
+def _look_here(package: str) -> None:
+    """Let a package in the working directory be found, as ``python -m`` does, where there is none of its name."""
+    here = str(Path.cwd())
+    if here not in sys.path and importlib.util.find_spec(package) is None:
+        sys.path.append(here)
+        importlib.invalidate_caches()
 
 
 def provided(kind: str) -> dict[str, Provided]:
@@ -257,6 +262,7 @@ def imported(target: str, asked: str) -> Any:
     Raises:
         UserError: it cannot be imported, or is not there.
     """
+    _look_here(target.partition(".")[0])
     module, attributes = target, list[str]()
     while True:
         try:

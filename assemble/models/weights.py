@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from assemble.errors import UserError
 from assemble.models.classifier import classifier_keys
 from assemble.models.from_timm import converted
-from assemble.models.peers import HARMLESS, kinds_of
+from assemble.models.peers import HARMLESS, bare, kinds_of
 from assemble.yaml_files import LARGEST, expanded_size, read_yaml
 
 DAMAGED = "no weights file that can be read: it is damaged or of another kind, so take another copy of it"
@@ -132,6 +132,7 @@ def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False, 
     except UserError as error:
         raise UserError(f"model.checkpoint: {error}") from error
     own, head = model.state_dict(), classifier_keys(model)
+    state = named_as(state, own)
     if new_head and not head:
         raise UserError(f"model.new_head: {type(model).__name__} does not say which part is its classifier")
     kept = {
@@ -151,6 +152,19 @@ def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False, 
             "model.stem, model.width, classes and tricks"
         )
     model.load_state_dict(state)
+
+
+def named_as(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return weights under the names of the network whose state_dict is ``own``.
+
+    Reading took away what wraps a network in a checkpoint (`peers.bare`), such as ``net.``: a network that keeps all of
+    its layers in one of that name has it by itself.
+    """
+    whole, short = next(iter(own), ""), next(iter(bare(own)), "")
+    prefix = whole.removesuffix(short)
+    if not prefix or whole in state or short not in state:
+        return state
+    return {prefix + key: value for key, value in state.items()}
 
 
 def misfit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:

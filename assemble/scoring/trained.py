@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from assemble.errors import UserError
 from assemble.models.classifier import output_count
 from assemble.models.from_timm import check_name
-from assemble.models.weights import misfit, read_config, read_weights
+from assemble.models.weights import misfit, named_as, read_config, read_weights
 from assemble.plugins import called
 
 SOURCES = "a checkpoint of a run (runs/.../best.ckpt), timm:NAME, timm:NAME@WEIGHTS, or efficientnet_lite0"
@@ -202,6 +202,7 @@ def _efficientnet_lite0() -> Trained:
 
 def _filled(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """Load these weights, all of them, into the network and return it."""
+    state = named_as(state, network.state_dict())
     if reason := misfit(state, network.state_dict()):
         raise UserError(f"the weights are of another network: {reason}")
     network.load_state_dict(state)
