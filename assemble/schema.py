@@ -130,7 +130,9 @@ class ModelConfig:
     bn_eps: float | None = None
     """What batch norm adds to the variance. None: 1e-5."""
     checkpoint: str | None = None
-    """Start from these weights (.ckpt, .pt, .pth or .safetensors)."""
+    """Start from these weights (.ckpt, .pt, .pth or .safetensors), or from timm's: timm:NAME or timm:NAME.TAG."""
+    pretrained: bool | str = False
+    """Start from timm's weights of this network: true, or a tag of timm's such as a1_in1k; they are downloaded."""
     new_head: bool = False
     """Begin the classifier anew: that of the weights is for other classes."""
     restore_statistics: bool = True

@@ -120,7 +120,8 @@ def _kind(annotation: str, classes: dict[str, ast.ClassDef]) -> str:
         words = "keys and values"
     else:
         words = KINDS.get(base, "value")
-    return words + (" or null" if optional == "None" else "")
+    other = {"None": "null", **KINDS}.get(optional)
+    return words + (f" or {other}" if other else "")
 
 
 def _limits(value: ast.expr | None) -> str:

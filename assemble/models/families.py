@@ -55,6 +55,19 @@ def spec_of(name: str, *, num_classes: int = 1000, target: str | None = None, **
     return _family(entry)(entry, name=name, num_classes=num_classes, **chosen)
 
 
+def timm_name(name: str) -> str | None:
+    """Return timm's name of the network of the catalogue that computes as ours does, so that its weights are for it."""
+    entry = CATALOGUE.get(name)
+    if isinstance(entry, TimmEntry):
+        return entry.model
+    if isinstance(entry, EfficientNetEntry) and entry.blocks:
+        return f"tf_{name}"  # those with TensorFlow's padding and epsilon
+    if isinstance(entry, MobileNetEntry):
+        return "mobilenetv1_100"
+    ours = isinstance(entry, ResNetEntry) and entry.stem == "imagenet" and entry.residual and not entry.early_stride
+    return name if ours else None
+
+
 def _family(entry: Entry) -> Callable[..., Spec]:
     if isinstance(entry, ResNetEntry):
         from assemble.models.resnet import resnet_spec

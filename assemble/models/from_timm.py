@@ -26,6 +26,7 @@ from assemble.errors import UserError
 from assemble.models.catalogue import TimmEntry
 from assemble.models.classifier import classifiers
 from assemble.models.spec import Site, Spec, check_norm
+from assemble.suggest import suggest
 
 PROBE = 0.5
 """Rate at which timm is asked for its DropPath modules: what it gives each is PROBE times the depth of its block."""
@@ -188,6 +189,38 @@ def check_name(name: str) -> None:
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise UserError(f"timm has no model '{name}'." + (f" Did you mean {' or '.join(close)}?" if close else ""))
+
+
+def check_pretrained(name: str) -> None:
+    """Raise `UserError` where timm has no model, tag or pretrained weights of that name; asks no network."""
+    import timm
+
+    check_name(name)
+    model, _, tag = name.partition(".")
+    tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{model}.*")]
+    if not tags:
+        raise UserError(f"timm has no pretrained weights of {model}: name a file with model.checkpoint=FILE")
+    if tag and tag not in tags:
+        raise UserError(suggest(f"tag of timm's {model}", tag, tags))
+
+
+def pretrained(name: str) -> nn.Module:
+    """Build a network of timm's with its pretrained weights, which are downloaded, or come from timm's cache.
+
+    Raises:
+        UserError: they cannot be had.
+    """
+    import timm
+
+    check_name(name)
+    try:
+        return timm.create_model(name, pretrained=True)
+    except Exception as error:  # of timm, the hub's client or the network: whatever it is, the remedy is the same
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"the pretrained weights of timm:{name} cannot be had ({reason}): take them from a file with "
+            f"timm:{name}@WEIGHTS.safetensors"
+        ) from error
 
 
 def converted(network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -12,8 +12,9 @@ import yaml
 from torch import Tensor, nn
 
 from assemble.errors import UserError
+from assemble.models.catalogue import TIMM
 from assemble.models.classifier import classifier_keys
-from assemble.models.from_timm import converted
+from assemble.models.from_timm import check_pretrained, converted, pretrained
 from assemble.models.peers import HARMLESS, bare, kinds_of
 from assemble.yaml_files import LARGEST, expanded_size, read_yaml
 
@@ -112,6 +113,29 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Batch norm's buffers."""
 
 
+def named_weights(source: str | Path) -> Mapping[str, Tensor]:
+    """Return the weights of a file, or of timm's by name: ``timm:NAME``, ``timm:NAME.TAG``, ``timm:NAME@FILE``.
+
+    Raises:
+        UserError: they cannot be had.
+    """
+    if not str(source).startswith(TIMM):
+        return read_weights(source)
+    name, _, file = str(source).removeprefix(TIMM).partition("@")
+    return read_weights(file) if file else pretrained(name).state_dict()
+
+
+def check_source(source: str) -> None:
+    """Raise `UserError` where weights by `named_weights` are none that there are; downloads nothing."""
+    name, _, file = source.removeprefix(TIMM).partition("@")
+    if not source.startswith(TIMM) or file:
+        file = file or source
+        if not Path(file).expanduser().is_file():
+            raise UserError(f"model.checkpoint: there is no weights file {file}")
+    else:
+        check_pretrained(name)
+
+
 def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False, statistics: bool = True) -> None:
     """Load a file into ``model``; every weight must be there and fit.
 
@@ -120,7 +144,7 @@ def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False, 
 
     Args:
         model: a network.
-        path: .safetensors, .pt, .pth or .ckpt.
+        path: .safetensors, .pt, .pth or .ckpt, or weights of timm's by name (`named_weights`).
         new_head: the classifier keeps its own weights.
         statistics: False: so do the running means and variances of batch norm.
 
@@ -128,7 +152,7 @@ def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False, 
         UserError: the file is of another model; says which weight shows it.
     """
     try:
-        state = converted(model, read_weights(path))
+        state = converted(model, named_weights(path))
     except UserError as error:
         raise UserError(f"model.checkpoint: {error}") from error
     own, head = model.state_dict(), classifier_keys(model)

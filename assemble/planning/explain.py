@@ -12,6 +12,7 @@ from rich.table import Table
 
 from assemble.data.verify import left_out
 from assemble.models.cost import Cost, cost_of
+from assemble.planning.network import initial_weights
 from assemble.planning.plan import Plan
 from assemble.plugins import called
 from assemble.schema import ModelConfig
@@ -142,7 +143,7 @@ def summary(plan: Plan) -> Table:
 
 def beginning(cfg: ModelConfig) -> str:
     """Describe the weights that training starts from."""
-    parts = [cfg.checkpoint or ("of model.checkpoint, not given yet" if cfg.new_head else "random")]
+    parts = [initial_weights(cfg) or ("of model.checkpoint, not given yet" if cfg.new_head else "random")]
     if cfg.new_head:
         parts.append("a new classifier")
     if not cfg.restore_statistics:

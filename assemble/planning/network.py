@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from assemble.errors import UserError
 from assemble.planning.resolve import Recipe, resolve
 from assemble.plugins import called
-from assemble.schema import Config, Library, Stem
+from assemble.schema import Config, Library, ModelConfig, Stem
 
 if TYPE_CHECKING:
     from assemble.models.spec import Spec
@@ -35,6 +36,29 @@ def base_spec(cfg: Config, num_classes: int) -> Spec:
         bn_momentum=model.bn_momentum,
         bn_eps=model.bn_eps,
     )
+
+
+def initial_weights(model: ModelConfig) -> str | None:
+    """Return the weights that training starts from: ``model.checkpoint``, or timm's by name; None: random ones.
+
+    Raises:
+        UserError: ``model.pretrained`` for a network that timm has not, or beside ``model.checkpoint``.
+    """
+    from assemble.models.catalogue import TIMM
+    from assemble.models.families import timm_name
+
+    if model.pretrained is False:
+        return model.checkpoint
+    if model.checkpoint is not None:
+        raise UserError("model.pretrained and model.checkpoint both name weights: give one of them")
+    name = model.name if model.library is Library.timm else timm_name(model.name)
+    if name is None or model._target_:
+        raise UserError(
+            f"there are no pretrained weights of {called(vars(model))}: name some with model.checkpoint=FILE"
+        )
+    if model.pretrained is True:
+        return f"{TIMM}{name}"
+    return f"{TIMM}{name.partition('.')[0]}.{model.pretrained}"
 
 
 def resolve_network(asked: Config, changed: Config, tricks: Sequence[Trick], num_classes: int) -> Recipe:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 
 from assemble.bounds import check_bounds
-from assemble.errors import UserError, require
+from assemble.errors import require
+from assemble.planning.network import initial_weights
 from assemble.robustness.choice import check_robustness
 from assemble.schema import Config, ModelConfig, OptimConfig, TrainerConfig
 
@@ -29,8 +29,7 @@ def check_settings(cfg: Config, *, need_weights: bool) -> None:
     check_optimizer(cfg.optim)
     _check_trainer(cfg.trainer)
     _check_model(cfg.model)
-    if need_weights:
-        _check_weights(cfg.model)
+    _check_weights(cfg.model, needed=need_weights)
     check_robustness(cfg.eval)
 
 
@@ -67,15 +66,19 @@ def _check_model(cfg: ModelConfig) -> None:
     )
 
 
-def _check_weights(cfg: ModelConfig) -> None:
-    """Refuse settings about weights that nobody named, and a file that is not there."""
-    if cfg.checkpoint is None:
-        require(
-            (
-                not cfg.new_head and cfg.restore_statistics and cfg.freeze is None,
-                "model.new_head, model.restore_statistics and model.freeze are about weights that training starts "
-                "from: name them with model.checkpoint=FILE (.ckpt, .pt, .pth or .safetensors)",
-            )
+def _check_weights(cfg: ModelConfig, *, needed: bool) -> None:
+    """Refuse settings about weights that nobody named, and weights that there are not; timm's names always."""
+    from assemble.models.catalogue import TIMM
+
+    source = initial_weights(cfg)
+    if source is not None and (needed or source.startswith(TIMM)):
+        from assemble.models.weights import check_source
+
+        check_source(source)
+    require(
+        (
+            source is not None or not needed or (not cfg.new_head and cfg.restore_statistics and cfg.freeze is None),
+            "model.new_head, model.restore_statistics and model.freeze are about weights that training starts "
+            "from: name them with model.checkpoint=FILE (.ckpt, .pt, .pth or .safetensors), or model.pretrained=true",
         )
-    elif not Path(cfg.checkpoint).expanduser().is_file():
-        raise UserError(f"model.checkpoint: there is no weights file {cfg.checkpoint}")
+    )

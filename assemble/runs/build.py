@@ -15,6 +15,7 @@ from torch import nn
 
 from assemble.errors import UserError
 from assemble.models.weights import load_weights
+from assemble.planning.network import initial_weights
 from assemble.planning.plan import Plan
 from assemble.runs.code import Code
 from assemble.runs.environment import hardware
@@ -33,14 +34,14 @@ if TYPE_CHECKING:
 
 
 def build_module(plan: Plan) -> Classifier:
-    """Build the network in its LightningModule, with the weights of ``model.checkpoint`` if there are any."""
+    """Build the network in its LightningModule, with the weights that it starts from if there are any."""
     cfg = plan.cfg
     torch.manual_seed(cfg.seed)
     network = plan.recipe.spec.build()
-    if cfg.model.checkpoint:
+    if weights := initial_weights(cfg.model):
         load_weights(
             network,
-            cfg.model.checkpoint,
+            weights,
             new_head=cfg.model.new_head,
             statistics=cfg.model.restore_statistics,
         )

@@ -171,6 +171,7 @@ ADDED = (
     "data.args",
     "model._target_",
     "model.args",
+    "model.pretrained",
 )
 """Keys that came after the first rule, by which every key was hashed."""
 MOVED = ("trainer.devices", "trainer.num_nodes", "trainer.accumulate_grad_batches")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from assemble.errors import UserError
 from assemble.models.classifier import output_count
-from assemble.models.from_timm import check_name
+from assemble.models.from_timm import check_name, pretrained
 from assemble.models.weights import misfit, named_as, read_config, read_weights
 from assemble.plugins import called
 
@@ -158,15 +158,8 @@ def _timm(source: str) -> Trained:
         except UserError as error:
             raise UserError(f"{file} cannot be timm:{name}: {error}") from error
     else:
-        try:
-            network: Any = timm.create_model(name, pretrained=True)
-            classes = network.pretrained_cfg["num_classes"]
-        except Exception as error:  # of timm, the hub's client or the network: whatever it is, the remedy is the same
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(
-                f"the pretrained weights of timm:{name} cannot be had ({reason}): take them from a file with "
-                f"timm:{name}@WEIGHTS.safetensors"
-            ) from error
+        network: Any = pretrained(name)
+        classes = network.pretrained_cfg["num_classes"]
     data, scored = resolve_data_config(model=network), resolve_data_config(model=network, use_test_size=True)
     mean, std = ([255 * value for value in data[key]] for key in ("mean", "std"))
     trained = Trained.of(f"timm:{name}", network, classes, data["input_size"][-1], mean, std)

@@ -7,7 +7,9 @@ import pytest
 from assemble.command_line.help import evaluate_help, help_text
 from assemble.command_line.layout import table
 from assemble.command_line.topics import KEYS, topics
+from assemble.config.parameters import parameters
 from assemble.errors import UserError
+from assemble.paths import PACKAGE
 from tricks import load
 
 
@@ -79,3 +81,9 @@ def test_a_table_for_narrow_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert table([("a", "one two"), ("bb", "three")]) == "  a   one two\n  bb  three"
     assert table([("a_name_that_takes_room", "what it is")]) == "  a_name_that_takes_room\n      what it is"
+
+
+def test_a_key_of_two_types_says_both():
+    own = {parameter.name: parameter for parameter in parameters(PACKAGE / "schema.py", "ModelConfig")}
+    assert own["pretrained"].kind == "true or false or text"
+    assert own["_target_"].kind == "text or null"
