@@ -8,8 +8,9 @@ cannot forget, so they are not told again. (W&B without a network keeps both par
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -104,7 +105,8 @@ class MLflow(_ToldOnce, MLFlowLogger):
     """
 
     def __init__(self, run_file: str, **arguments: Any) -> None:
-        super().__init__(**arguments)
+        # Lightning's default is the variable as it was when Lightning was imported.
+        super().__init__(**{"tracking_uri": os.environ.get("MLFLOW_TRACKING_URI"), **arguments})
         self._file = Path(run_file)
         if self._run_id is None and self._file.is_file():
             self._run_id = self._file.read_text(encoding="utf-8").strip() or None
@@ -162,10 +164,23 @@ class MLflow(_ToldOnce, MLFlowLogger):
         """The client; makes the MLflow run when it is first needed."""
         if not self._initialized and self._run_id is None:
             self._make_experiment()
-        begun, client = self._initialized, super().experiment
+        with _environment_kept("MLFLOW_TRACKING_URI"):
+            begun, client = self._initialized, super().experiment
         if self._initialized and not begun and self._run_id:
             write_whole(self._file, f"{self._run_id}\n")
         return client
+
+
+@contextmanager
+def _environment_kept(name: str) -> Iterator[None]:
+    """Leave a variable as it was: Lightning has MLflow put its address there, where the next run would find it."""
+    before = os.environ.get(name)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
 
 
 class Wandb(_ToldOnce, WandbLogger):

@@ -125,7 +125,12 @@ def _of_run(name: str, run: Run, tags: Sequence[str], group: str | None) -> dict
             return same
         runs = run.directory.parent.resolve()  # MLflow's own default, a folder of files, is no longer supported by it
         return {**same, "tracking_uri": f"sqlite:///{runs}/mlflow.db", "artifact_location": f"{runs}/{MLFLOW_FILES}"}
-    if name == "wandb":
-        same = {"save_dir": str(run.directory.resolve()), "id": run.run_id, "name": run.run_id, "config": hyperparameters(run)}
+    if name == "wandb":  # whose own process, begun for another run perhaps, may have another working folder
+        same = {
+            "save_dir": str(run.directory.absolute()),
+            "id": run.run_id,
+            "name": run.run_id,
+            "config": hyperparameters(run),
+        }
         return {**same, "group": group or _without_seed(run), "tags": list(tags), "job_type": "train", **offline()}
     return {}

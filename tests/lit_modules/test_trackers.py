@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 
 import assemble
+from assemble.runs.directory import Run
+from assemble.runs.loggers import log_later_result
 from lit_modules.trackers import MLflow, TensorBoard, Wandb, flat
 from tests.reporting.test_wandb_report import items, offline_records
 
@@ -280,6 +282,27 @@ def test_mlflow_takes_a_setting_that_a_resumed_run_has_otherwise(tmp_path: Path)
     assert len(run.data.params) == 241
     assert run.data.params["data.num_workers"] == "0"
     assert run.data.params["data.key2119"] == "a" * 6000
+
+
+@MLFLOW
+def test_a_result_that_comes_later_reaches_the_same_mlflow_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores that a finished run is asked for later; where it has no MLflow run yet, one is made."""
+    import mlflow
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    chosen = {"csv": {}, "mlflow": {"_target_": "lit_modules.trackers.MLflow", "experiment_name": "assemble"}}
+    run = Run(tmp_path / "a-s0-1", "a-s0-1", "1", None, {"seed": 0, "tricks": {}, "logger": chosen})
+    run.directory.mkdir()
+    for top1 in (50.0, 60.0):
+        result = {"metrics": {"top1": top1}, "model": "a"}
+        (run.directory / "result.json").write_text(json.dumps(result))
+        log_later_result(chosen, run, result)
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (told,) = client.search_runs([client.get_experiment_by_name("assemble").experiment_id])
+    assert (told.info.status, told.data.metrics) == ("FINISHED", {"result.metrics.top1": 60.0})
+    assert told.data.params["config_hash"] == "1"
+    assert json.loads(Path(client.download_artifacts(told.info.run_id, "result.json")).read_text()) == result
+    assert not (run.directory / "metrics.csv").exists()
 
 
 @pytest.mark.slow
