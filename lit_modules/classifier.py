@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from assemble.errors import UserError
@@ -223,16 +224,21 @@ class Classifier(LightningModule):
         update(metrics, self(images).float(), labels + self.label_offset)
 
     def _log_scores(self, split: str, metrics: nn.ModuleDict) -> None:
-        self.log_dict({f"{split}/{name}": value for name, value in computed(metrics).items()}, sync_dist=True)
+        scores = {f"{split}/{name}": value for name, value in computed(metrics).items()}
+        fitting = self.trainer.state.fn == TrainerFn.FITTING
+        self.log_dict(scores, sync_dist=True, logger=not fitting)
+        if fitting and not self.trainer.sanity_checking:
+            # Lightning's step would be that before the last one: the training's rows beside it have the number after.
+            row = {name: float(value) for name, value in scores.items()}
+            for logger in self.loggers:
+                logger.log_metrics({**row, "epoch": self.current_epoch}, step=self.global_step)
+                logger.save()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._score(self.val_metrics, batch)
 
     def on_validation_epoch_end(self) -> None:
         self._log_scores("val", self.val_metrics)
-        # Lightning's own step is that of the last batch's begin, one less than the training's rows beside it.
-        place = {"step": float(self.global_step), "epoch": float(self.current_epoch)}
-        self.log_dict(place, reduce_fx="max")
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._score(self.test_metrics, batch)

@@ -31,12 +31,6 @@ class CsvLogger(CSVLogger):
         return self._experiment
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Write a row; epochs are whole numbers, which Lightning's own log makes floats."""
-        whole = {"epoch": int(metrics["epoch"])} if "epoch" in metrics else {}
-        super().log_metrics({**metrics, **whole}, step)
-
-    @rank_zero_only
     def go_on_from(self, step: int) -> None:
         """Forget what a run that goes on from a checkpoint of ``step`` optimizer steps will say again.
 
