@@ -226,7 +226,7 @@ class Classifier(LightningModule):
     def _log_scores(self, split: str, metrics: nn.ModuleDict) -> None:
         scores = {f"{split}/{name}": value for name, value in computed(metrics).items()}
         fitting = self.trainer.state.fn == TrainerFn.FITTING
-        self.log_dict(scores, sync_dist=True, logger=not fitting)
+        self.log_dict(scores, sync_dist=True, logger=False if fitting else None)
         if fitting and not self.trainer.sanity_checking:
             # Lightning's step would be that before the last one: the training's rows beside it have the number after.
             row = {name: float(value) for name, value in scores.items()}
