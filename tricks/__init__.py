@@ -77,7 +77,7 @@ def places_of(name: str) -> set[str]:
 
 def later_parameters(name: str) -> dict[str, Any]:
     """Return the trick's parameters that runs of the first rule's time (`assemble.runs.identity`) could not set."""
-    return {own.name: own.default for own in fields(_class_of(name)) if own.metadata.get("later")}
+    return {own.name: own.default for own in fields(class_of(name)) if own.metadata.get("later")}
 
 
 def create(tricks: Iterable[str] | Mapping[str, Mapping[str, Any] | None]) -> list[Trick]:
