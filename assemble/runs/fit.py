@@ -175,6 +175,7 @@ def _result(
         "command": command(),
         **describe_environment(),
         "git_commit": code.commit,
+        "dirty": bool(code.diff),
         "git_diff": code.diff_name,
     }
 

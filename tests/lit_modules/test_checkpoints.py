@@ -36,7 +36,9 @@ def plan(**changes: Any) -> Plan:
 
 def run_in(directory: Path) -> Run:
     directory.mkdir(exist_ok=True)
-    return Run(directory, "a-run", "12345678", None, {"logger": {}})
+    return Run(
+        directory, "a-run", "12345678", None, {"model": {"name": "tiny"}, "data": {"name": "digits"}, "tricks": {}}
+    )
 
 
 @pytest.fixture(scope="module")

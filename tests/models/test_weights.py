@@ -129,7 +129,7 @@ def test_another_classifier(state: dict[str, torch.Tensor], tmp_path: Path) -> N
 def test_tricks_without_weights_do_not_matter(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     """As where pre-training dropped blocks or had a teacher, and fine-tuning has not."""
     torch.save(state, tmp_path / "plain.pt")
-    other = create_model("tiny", ["sk", "dropblock", "stochastic_depth", "zero_gamma", "mixup"], num_classes=4)
+    other = create_model("tiny", ["sk", "dropblock", "stochastic_depth", "zero_gamma"], num_classes=4)
     load_weights(other, tmp_path / "plain.pt")
     torch.save(other.state_dict(), tmp_path / "dropped.pt")
     model = fresh()

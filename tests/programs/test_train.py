@@ -71,7 +71,7 @@ def test_from_the_command_line_to_a_result(tmp_path: Path) -> None:
     assert result["params"] == 74_162
     assert result["command"] == " ".join(["python train.py", "'+tricks=[resnet_d,sk,mixup]'", *overrides[1:]])
     assert result["throughput"] > 0
-    assert {"macs", "train_seconds", "hardware", "versions", "git_commit", "config_hash"} <= set(result)
+    assert {"macs", "train_seconds", "hardware", "versions", "git_commit", "dirty", "config_hash"} <= set(result)
     assert {path.name for path in run.glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
     assert torch.load(run / "last.ckpt", weights_only=True)["config"]["tricks"]["sk"]["reduction"] == 2
 

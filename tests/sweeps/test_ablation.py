@@ -19,7 +19,7 @@ from tests.helpers.composing import composing
 
 @pytest.fixture(autouse=True)
 def hydra() -> Iterator[None]:
-    with composing("assemble_e00", "assemble_e01", "assemble_e03"):
+    with composing("recipe=assemble_e00", "recipe=assemble_e01", "recipe=assemble_e03"):
         yield
 
 

@@ -21,7 +21,7 @@ from tricks.autoaugment import read_policy
 
 @pytest.fixture(autouse=True)
 def hydra() -> Iterator[None]:
-    with composing("assemble_e01", "efficientnet_b0"):
+    with composing("recipe=assemble_e01", "recipe=efficientnet_b0"):
         yield
 
 
