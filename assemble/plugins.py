@@ -262,7 +262,10 @@ def imported(target: str, asked: str) -> Any:
     Raises:
         UserError: it cannot be imported, or is not there.
     """
-    _look_here(target.partition(".")[0])
+    package = target.partition(".")[0]
+    if package in sys.stdlib_module_names:  # whoever writes a recipe may not run anything: subprocess.run, for one
+        raise UserError(f"{asked}: {package} is Python's own, and holds no networks, data sets or tricks")
+    _look_here(package)
     module, attributes = target, list[str]()
     while True:
         try:

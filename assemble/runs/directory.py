@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ class Run:
     """The whole resolved configuration as plain values, without secrets."""
     _lock: IO[str] | None = None
     _new: bool = False
+    _new_parent: bool = False
 
     @property
     def checkpoint(self) -> Path | None:
@@ -91,6 +93,9 @@ class Run:
         made = {path.name for path in self.directory.iterdir() if not path.match("code-*.diff")}
         if self._new and made <= {"config.yaml", ".lock"}:
             shutil.rmtree(self.directory, ignore_errors=True)
+            if self._new_parent:
+                with suppress(OSError):  # other runs have come
+                    self.directory.parent.rmdir()
         self._lock.close()
         self._lock = None
 
@@ -107,7 +112,7 @@ def open_run(cfg: DictConfig) -> Run:
     if run.finished or secondary_rank():
         return run
     try:
-        run._new = not run.directory.exists()
+        run._new, run._new_parent = not run.directory.exists(), not run.directory.parent.exists()
         run.directory.mkdir(parents=True, exist_ok=True)
         run.take()
         damaged = run.directory / "result.json"

@@ -356,6 +356,16 @@ def test_a_run_of_the_first_rule_is_found(tmp_path: Path) -> None:
         assert run.directory == old
 
 
+def test_a_run_in_which_nothing_happened_leaves_nothing(tmp_path: Path) -> None:
+    with open_run(config(tmp_path / "runs")):
+        pass
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "mine").mkdir()
+    with open_run(config(tmp_path / "mine")):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
 def test_the_hash_of_the_first_rule_is_as_it_was() -> None:
     """Computed by the last version that had it alone, for its default configuration."""
     assert first_hash(plain_config(config(optim__lr=0.2, model__width=8))) == "b95fdfdd"
