@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,8 @@ TIMES = {"train_seconds", "step_seconds", "stretches", "command"}
 @pytest.mark.process
 def test_the_weights_and_the_result_are_those_of_train_py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = [sys.executable, str(ROOT / "train.py"), *QUICK]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # as here (conftest.py): other sums have other roundings
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, env=one_thread)
     (run,) = (tmp_path / "runs").iterdir()
     expected = torch.load(run / "last.ckpt", weights_only=True)
     told = json.loads((run / "result.json").read_text())
