@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from string import digits
 
 from assemble.command_line.layout import paragraph, table
+from assemble.command_line.topics import section, topics
 from assemble.config.groups import group_names
 from assemble.errors import UserError
 from assemble.suggest import suggest
@@ -49,7 +50,6 @@ The same command again goes on where it was stopped; what is finished is not com
 
 def help_text(names: list[str]) -> str:
     """Return the help of train.py, or all about the named tricks, recipes, networks, sweepers or groups."""
-    from assemble.command_line.topics import topics
     from assemble.schema import Config
 
     if names:
@@ -60,10 +60,10 @@ def help_text(names: list[str]) -> str:
         return "\n\n\n".join(text() for name in names for text in known[name])
     known = dict(group_names())
     sections = [
-        _section("tricks", known.pop("tricks")),
-        _section("recipe", families(known.pop("recipe")), more="; --help recipe lists each"),
-        *(_section(group, known.pop(group)) for group in ("model", "data")),
-        *(_section(group, options) for group, options in known.items()),
+        section("tricks", known.pop("tricks")),
+        section("recipe", families(known.pop("recipe")), more="; --help recipe lists each"),
+        *(section(group, known.pop(group)) for group in ("model", "data")),
+        *(section(group, options) for group, options in known.items()),
     ]
     return "\n\n".join([usage(USAGE), *sections, _sweeps(), _keys(Config)])
 
@@ -73,7 +73,7 @@ def evaluate_help() -> str:
     from assemble.schema import EvaluateConfig
 
     data = group_names()["data"]
-    return "\n\n".join([usage(EVALUATE_USAGE), _section("data", data), _keys(EvaluateConfig)])
+    return "\n\n".join([usage(EVALUATE_USAGE), section("data", data), _keys(EvaluateConfig)])
 
 
 def families(recipes: Mapping[str, str]) -> dict[str, str]:
@@ -87,11 +87,6 @@ def families(recipes: Mapping[str, str]) -> dict[str, str]:
     return {
         " .. ".join(dict.fromkeys((some[0], some[-1]))): f"({len(some)}) {recipes[some[0]]}" for some in names.values()
     }
-
-
-def _section(group: str, options: Mapping[str, str], more: str = "") -> str:
-    how = "+tricks=[..], '+' adds to a recipe's" if group == "tricks" else f"{group}=.."
-    return f"{paragraph(f'{group} ({how}{more})')}\n{table(options.items())}"
 
 
 def usage(text: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -13,15 +14,14 @@ from assemble.config.groups import config_dir_files, group_names, recipe_names
 from assemble.config.parameters import Parameter, parameters
 from assemble.config.recipes import flatten
 from assemble.paths import PACKAGE, RECIPES
+from assemble.schema import Config
 from tricks import trick_file, trick_names
 
 SCHEMA, SWEEPING = PACKAGE / "schema.py", PACKAGE / "sweeper_options.py"
 KEYS = {
-    "model": "ModelConfig",
-    "data": "DataConfig",
-    "optim": "OptimConfig",
-    "trainer": "TrainerConfig",
-    "eval": "EvalConfig",
+    field.name: field.type.__name__
+    for field in fields(Config)
+    if isinstance(field.type, type) and is_dataclass(field.type)
 }
 """Group of keys -> its dataclass in the schema."""
 
@@ -50,10 +50,15 @@ def topics() -> dict[str, list[Callable[[], str]]]:
     return found
 
 
+def section(group: str, options: Mapping[str, str], more: str = "") -> str:
+    """Return the options of a group below a line that says how one is chosen, and ``more``."""
+    how = "+tricks=[..], '+' adds to a recipe's" if group == "tricks" else f"{group}=.."
+    return f"{paragraph(f'{group} ({how}{more})')}\n{table(options.items())}"
+
+
 def of_group(group: str) -> str:
     """Return the options of a group, and the keys below it."""
-    how = "+tricks=[..], '+' adds to a recipe's" if group == "tricks" else f"{group}=.."
-    parts = [f"{group} ({how})\n{table(group_names()[group].items())}"]
+    parts = [section(group, group_names()[group])]
     if group in KEYS:
         rows = [_row(f"{group}.", parameter) for parameter in parameters(SCHEMA, KEYS[group])]
         parts.append(f"{group}.KEY=VALUE\n{table(rows)}")

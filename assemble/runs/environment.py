@@ -9,16 +9,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from assemble.runs.code import read_code
+from assemble.runs.code import Code, read_code
 
 
-def describe_environment() -> dict[str, Any]:
-    """Return the part of result.json which says what the run was made with: hardware, versions, git_commit."""
+def describe_environment(code: Code | None = None) -> dict[str, Any]:
+    """Return the part of result.json which says what the run was made with: hardware, versions, git_commit.
+
+    Args:
+        code: as it was read when the run began; None: as it is now.
+    """
     packages = {"torch": "torch", "pytorch_lightning": "pytorch-lightning", "timm": "timm", "hydra": "hydra-core"}
     return {
         "hardware": hardware(),
         "versions": {"python": platform.python_version(), **{k: _version(v) for k, v in packages.items()}},
-        "git_commit": read_code().commit,
+        "git_commit": (code or read_code()).commit,
     }
 
 

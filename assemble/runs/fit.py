@@ -173,8 +173,7 @@ def _result(
         "hash_rule": RULE,
         "stretches": stretches.all,
         "command": command(),
-        **describe_environment(),
-        "git_commit": code.commit,
+        **describe_environment(code),
         "dirty": bool(code.diff),
         "git_diff": code.diff_name,
     }
