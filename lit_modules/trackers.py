@@ -18,6 +18,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from assemble.atomic import write_whole
+from assemble.dotted import flat
 
 LONGEST = 6000
 """Characters of a parameter that MLflow takes."""
@@ -41,15 +42,6 @@ class TakesResult(Protocol):
     def log_result(self, result: Mapping[str, Any], files: Sequence[Path]) -> None:
         """Keep the content of result.json, and those of the files that are kept as files."""
         ...
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return dotted key -> value, as on the command line; lists and empty mappings are values."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        below = isinstance(value, Mapping) and value
-        found |= flat(value, f"{prefix}{key}.") if below else {f"{prefix}{key}": value}
-    return found
 
 
 class TensorBoard(TensorBoardLogger):

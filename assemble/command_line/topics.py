@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 from itertools import takewhile
@@ -13,6 +13,7 @@ from assemble.command_line.layout import paragraph, table
 from assemble.config.groups import config_dir_files, group_names, recipe_names
 from assemble.config.parameters import Parameter, parameters
 from assemble.config.recipes import flatten
+from assemble.dotted import flat
 from assemble.paths import PACKAGE, RECIPES
 from assemble.schema import Config
 from tricks import trick_file, trick_names
@@ -82,10 +83,10 @@ def of_recipe(name: str) -> str:
     """Return the comment at the top of a recipe, its tricks, and every key that it sets."""
     lines = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     comment = "\n".join(line[1:].removeprefix(" ") for line in takewhile(lambda line: line.startswith("#"), lines))
-    flat = flatten(name)
-    rows = [(key.removeprefix("override ").lstrip("/"), option) for key, option in flat.others.items()]
-    rows += [("tricks", ", ".join(flat.tricks) or "none")]
-    rows += [row for row in _flat(flat.body) if not row[0].startswith("reported.")]
+    whole = flatten(name)
+    rows = [(key.removeprefix("override ").lstrip("/"), option) for key, option in whole.others.items()]
+    rows += [("tricks", ", ".join(whole.tricks) or "none")]
+    rows += [(key, _value(value)) for key, value in flat(whole.body).items() if not key.startswith("reported.")]
     return "\n\n".join(
         [
             _prose(comment),
@@ -127,13 +128,10 @@ def _row(prefix: str, parameter: Parameter) -> tuple[str, str]:
     return f"{key}={parameter.default}", f"{about} ({kind}){example}".strip()
 
 
-def _flat(body: dict[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for key, value in body.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            words = {None: "null", True: "true", False: "false"}
-            yield f"{prefix}{key}", str(words.get(value, value) if isinstance(value, bool | None) else value)
+def _value(value: object) -> str:
+    """Return a value as it is written in YAML."""
+    words = {None: "null", True: "true", False: "false"}
+    return words[value] if isinstance(value, bool | None) else str(value)
 
 
 def _prose(text: str) -> str:

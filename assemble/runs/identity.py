@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from assemble.confidential import redacted
 from assemble.config.selection import active_tricks
+from assemble.dotted import flat
 from assemble.plugins import called
 from assemble.schema import Config, DataConfig
 
@@ -145,17 +146,10 @@ def _data_config(config: Mapping[str, Any]) -> DataConfig:
 
 def differing_keys(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """List the keys that matter to the result in which two resolved configurations differ."""
-    one, two = _flat(_plain(config)), _flat(_plain(other))
+    one, two = flat(_plain(config)), flat(_plain(other))
     keys = [key for key in sorted(one.keys() | two.keys()) if one.get(key) != two.get(key)]
     apart = {*EXCLUDED, "classes", "drop", "data.root"}
     return [key for key in keys if key not in apart and key.partition(".")[0] not in apart]
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) and inner else {f"{prefix}{key}": inner}
-    return flat
 
 
 ADDED = (

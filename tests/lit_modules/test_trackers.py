@@ -20,9 +20,10 @@ from typing import Any
 import pytest
 
 import assemble
+from assemble.dotted import flat
 from assemble.runs.directory import Run
 from assemble.runs.loggers import log_later_result
-from lit_modules.trackers import MLflow, TensorBoard, Wandb, flat
+from lit_modules.trackers import MLflow, TensorBoard, Wandb
 from tests.reporting.test_wandb_report import items, offline_records
 
 ROOT = Path(__file__).resolve().parents[2]
