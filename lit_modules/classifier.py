@@ -24,6 +24,7 @@ from lit_modules.losses import soft_cross_entropy
 from lit_modules.metrics import RunningMean, computed, metrics, update
 from lit_modules.optim import build_optimizer
 from lit_modules.schedule import Schedule
+from lit_modules.turns import turn
 from tricks.base import hooks_of
 
 if TYPE_CHECKING:
@@ -166,9 +167,9 @@ class Classifier(LightningModule):
         if views > 1:  # mixed together
             images = images.unflatten(0, (-1, views)).flatten(1, 2)
         if self.batch_tricks:
-            count = len(self.batch_tricks)
-            trick = self.batch_tricks[rng.integers(count) if count > 1 else 0]
-            images, rows = trick.at(progress).mix(images, rows, rng)
+            trick = turn([trick.at(progress) for trick in self.batch_tricks], rng)
+            count = len(images) // self.batch_tricks[0].images_per_target
+            images, rows = trick.mix(images, rows, rng) if trick else (images[:count], rows[:count])
         if views > 1:  # (B, V * 3, H, W) -> (V * B, 3, H, W), all first views first
             images = images.unflatten(1, (views, -1)).transpose(0, 1).flatten(0, 1)
         targets, *before = rows.split(self.num_classes, 1)

@@ -300,12 +300,19 @@ class DataTrick(Trick):
 
 
 class BatchTrick(Trick):
-    """Mixes a batch on the device."""
+    """Mixes a batch on the device. Of several, one acts on each batch, by their shares (`lit_modules.turns`)."""
+
+    share: float = 1.0
+    """Share of the batches that it mixes, a strength where it is a parameter."""
 
     @property
     def images_per_target(self) -> int:
         """Images the loader must draw for each image the network sees (2 for the official mixup)."""
         return 1
+
+    def drawing(self, images_per_target: int) -> Self:
+        """Return this trick as it is beside one that wants so many, where its own parameters leave that open."""
+        return self
 
     def check_batch(self, size: int) -> None:
         """Raise `UserError` where batches of ``size`` images (per device and accumulation step) cannot be mixed."""

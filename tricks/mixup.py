@@ -86,6 +86,8 @@ class Mixup(BatchTrick):
     """Both parameters of the Beta distribution: the larger, the more even the mixtures; 0: none are mixed."""
     kind: Kind = Kind.type1
     """type1, type2 or permutation (see above)."""
+    share: Strength = strength(1.0, neutral=0.0, least=0, most=1)
+    """Share of the batches that it mixes; beside other batch tricks, its part of all their shares."""
 
     @property
     def images_per_target(self) -> int:

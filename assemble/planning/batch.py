@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assemble.errors import UserError
+from assemble.planning.resolve import drawing_alike
 from assemble.schema import Config
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Batch:
         return f"{self.total} = " + " x ".join(parts)
 
 
-def batch_of(cfg: Config, tricks: Iterable[Trick] = ()) -> Batch:
+def batch_of(cfg: Config, tricks: Sequence[Trick] = ()) -> Batch:
     """Split ``data.batch_size``.
 
     Raises:
@@ -50,7 +51,7 @@ def batch_of(cfg: Config, tricks: Iterable[Trick] = ()) -> Batch:
             f"data.batch_size={cfg.data.batch_size} is the global batch of one optimizer step and does not divide by "
             f"{devices} devices x {accumulate} accumulation steps: take a multiple of {devices * accumulate}"
         )
-    mixers = [trick for trick in tricks if isinstance(trick, BatchTrick)]
+    mixers = [trick for trick in drawing_alike(tricks) if isinstance(trick, BatchTrick)]
     batch = Batch(cfg.data.batch_size, devices, accumulate, mixers[0].images_per_target if mixers else 1)
     for mixer in mixers:
         mixer.check_batch(batch.micro)

@@ -20,7 +20,7 @@ from lit_modules.optim import optimizer_arguments
 from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, OptimTrick, Trick
 
 KINDS: tuple[tuple[type[Trick], str, str], ...] = (
-    (DataTrick, "image", "as it is"),
+    (DataTrick, "image", ""),
     (BatchTrick, "batch", "as it is"),
     (LossTrick, "loss", "cross-entropy with one-hot targets"),
     (OptimTrick, "optimizer", ""),
@@ -59,6 +59,8 @@ def places(plan: Plan) -> list[tuple[str, str, str]]:
         if place == "shortcut" and not spec.residual:
             filling = "none (plain network)"
         rows.append((place, filling, owner.get(place, spec.name)))
+    if plan.data:
+        rows.append(("crop and flip", describe(plan.data.source.train_crop), called(vars(plan.cfg.data))))
     for kind, place, empty in KINDS:
         tricks = recipe.of(kind)
         rows += [(place, str(trick), trick.name) for trick in tricks]

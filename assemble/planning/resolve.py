@@ -5,15 +5,16 @@ Tricks act in ascending (``order``, name), so the order in which they were liste
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from assemble.errors import UserError
 
 if TYPE_CHECKING:
     from assemble.models.spec import Spec
-    from tricks.base import ModelTrick, Trick
+    from tricks.base import BatchTrick, ModelTrick, Trick
 
 T = TypeVar("T", bound="Trick")
 
@@ -57,7 +58,7 @@ def resolve(tricks: Iterable[Trick], base: Spec) -> Recipe:
     Raises:
         UserError: a trick twice, two tricks for one place, a missing partner, a trick that finds nothing to change.
     """
-    from tricks.base import BatchTrick, ModelTrick, hooks_of
+    from tricks.base import ModelTrick, hooks_of
 
     ordered = sorted(tricks, key=lambda trick: (trick.order, trick.name))
     names = {trick.name for trick in ordered}
@@ -97,14 +98,44 @@ def resolve(tricks: Iterable[Trick], base: Spec) -> Recipe:
             raise UserError(f"trick {trick.name} finds nothing to change in {base.name}: drop it")
         steps.append(Step(trick.name, trick.convert(before), places))
 
-    mixers = [trick for trick in ordered if isinstance(trick, BatchTrick)]
+    return Recipe(tuple(drawing_alike(ordered)), base, tuple(steps))
+
+
+def drawing_alike(tricks: Sequence[Trick]) -> list[Trick]:
+    """Return the tricks, with batch tricks that want as many images for each one mixed, since they take turns.
+
+    Raises:
+        UserError: they cannot.
+    """
+    from tricks.base import BatchTrick
+
+    most = max((trick.images_per_target for trick in tricks if isinstance(trick, BatchTrick)), default=1)
+    alike = [trick.drawing(most) if isinstance(trick, BatchTrick) else trick for trick in tricks]
+    mixers = [trick for trick in alike if isinstance(trick, BatchTrick)]
     if len({mixer.images_per_target for mixer in mixers}) > 1:
+        ways = [
+            way
+            for mixer in mixers
+            for count in {m.images_per_target for m in mixers}
+            if (way := _to_draw(mixer, count))
+        ]
         raise UserError(
             "tricks "
-            + " and ".join(f"{m.name} ({m.images_per_target} images drawn for each one mixed)" for m in mixers)
-            + " take turns on the batches, so they must draw alike: choose another kind for one of them, or drop one"
+            + " and ".join(f"{m.name} ({m.images_per_target} drawn for each image mixed)" for m in mixers)
+            + " take turns on the batches, so they must draw alike: "
+            + " or ".join([*ways, "drop one of them"])
         )
-    return Recipe(tuple(ordered), base, tuple(steps))
+    return alike
+
+
+def _to_draw(mixer: BatchTrick, count: int) -> str | None:
+    """Say how a trick is brought to draw so many images for each one mixed; None: it does, or cannot."""
+    kind: Any = getattr(mixer, "kind", None)
+    if mixer.images_per_target == count or not isinstance(kind, Enum):
+        return None
+    others: list[Any] = [replace(mixer, **{"kind": other}) for other in type(kind)]
+    found = [other.kind for other in others if other.images_per_target == count]
+    return f"set tricks.{mixer.name}.kind={found[0].value}" if found else None
 
 
 def _converted(trick: ModelTrick, base: Spec) -> Spec:

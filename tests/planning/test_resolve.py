@@ -144,3 +144,14 @@ def test_yielding_instead_of_colliding():
     }
     assert recipe.spec.width == 16
     assert resolve([Shy()], BASE).spec.width == 16
+
+
+def test_batch_tricks_that_take_turns_draw_alike():
+    """Mixup and CutMix, the usual pair, as they are; kinds that do not fit are refused with what to set."""
+    tricks = resolve(create({"mixup": {}, "cutmix": {}}), BASE).of(BatchTrick)
+    assert [trick.images_per_target for trick in tricks] == [2, 2]
+    tricks = resolve(create({"mixup": {"kind": "permutation"}, "cutmix": {}}), BASE).of(BatchTrick)
+    assert [trick.images_per_target for trick in tricks] == [1, 1]
+    unlike = create({"mixup": {}, "cutmix": {"kind": "permutation"}})
+    with pytest.raises(UserError, match=r"set tricks.cutmix.kind=type1 or set tricks.mixup.kind=type2"):
+        resolve(unlike, BASE)

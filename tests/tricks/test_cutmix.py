@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from assemble.errors import UserError
-from tricks.cutmix import CutMix, cutmix, rectangle
+from tricks.cutmix import CutMix, Kind, cutmix, rectangle
 
 
 def test_target_share_is_the_area_share_exactly():
@@ -55,7 +55,24 @@ def test_mean_share_of_the_distribution():
     assert min(swapped) < 0.2
 
 
+def test_type1_takes_the_rectangle_from_the_second_half():
+    images, targets, box = torch.randn(6, 3, 5, 5), torch.eye(6), (1, 3, 0, 4)
+    mixed, soft = cutmix(images, targets, box=box, kind="type1")
+    swapped, shares = cutmix(images, targets, torch.tensor([3, 4, 5, 0, 1, 2]), box)
+    assert torch.equal(mixed, swapped[:3])
+    assert torch.equal(soft, shares[:3])
+    with pytest.raises(UserError, match="3 images"):
+        cutmix(images[:3], targets[:3], kind="type1")
+
+
+def test_a_kind_that_is_left_open_is_that_of_the_partner():
+    assert CutMix().images_per_target == 1
+    assert CutMix().drawing(2).images_per_target == 2
+    assert CutMix(kind=Kind.permutation).drawing(2).images_per_target == 1
+
+
 def test_a_batch_of_one_is_refused():
     CutMix().check_batch(2)
+    CutMix(kind=Kind.type1).check_batch(1)
     with pytest.raises(UserError, match="2 images"):
         CutMix().check_batch(1)
