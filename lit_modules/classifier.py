@@ -19,18 +19,19 @@ from torch import Tensor, nn
 
 from assemble.errors import UserError
 from assemble.schema import OptimConfig
+from lit_modules.features import ClassifierInput
 from lit_modules.freezing import keep_frozen
 from lit_modules.losses import soft_cross_entropy
 from lit_modules.metrics import RunningMean, computed, metrics, update
 from lit_modules.optim import build_optimizer
 from lit_modules.schedule import Schedule
 from lit_modules.turns import turn
-from tricks.base import hooks_of
+from tricks.base import LossTrick, hooks_of
 
 if TYPE_CHECKING:
     from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 
-    from tricks.base import BatchTrick, Companion, DataTrick, LossTrick, OptimTrick
+    from tricks.base import BatchTrick, Companion, DataTrick, OptimTrick
 
 
 class Classifier(LightningModule):
@@ -67,6 +68,8 @@ class Classifier(LightningModule):
         self.data_tricks, self.batch_tricks = list(data_tricks), list(batch_tricks)
         self.loss_tricks, self.optim_tricks = list(loss_tricks), list(optim_tricks)
         self.criterion = next((trick for trick in self.loss_tricks if "loss" in hooks_of(trick)), None)
+        wanted = any(type(trick).feature_term is not LossTrick.feature_term for trick in self.loss_tricks)
+        self._features = ClassifierInput(model) if wanted else None
         self.companions = list(companions) or [None] * len(self.loss_tricks)  # one for each loss trick
         self.seed, self.log_every = seed, log_every
         self.memory_format = memory_format
@@ -146,6 +149,9 @@ class Classifier(LightningModule):
         for loss_trick, companion in zip(self.loss_tricks, self.companions, strict=True):
             term = loss_trick.at(progress).term(logits, mixed.pop(0) if companion else None)
             loss = loss if term is None else loss + term
+            if self._features:
+                term = loss_trick.at(progress).feature_term(self._features.take(logits), logits, targets)
+                loss = loss if term is None else loss + term
         return loss
 
     def inputs(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from assemble.data.verify import check_headers
 from assemble.devices import cores
 from assemble.errors import UserError
 from assemble.schema import DataConfig, Interpolation
+from tricks.base import hooks_of
 
 if TYPE_CHECKING:
     from tricks.base import DataTrick
@@ -142,12 +143,14 @@ class ClassifierData(LightningDataModule):
     def train_dataloader(self) -> TrainLoader:
         rank, world = self._place()
         self.steps_per_epoch(world)
+        drawing = next((trick for trick in self.tricks if "drawn" in hooks_of(trick)), None)
         sampler = EpochSampler(
             self.train_size,
             self.micro_batch,
             accumulate=self.accumulate,
             images_per_target=self.images_per_target,
             repeats=math.prod(trick.repeats for trick in self.tricks),
+            drawn=partial(drawing.drawn, np.asarray(self.source.train.labels)) if drawing else None,
             seed=self.seed,
             rank=rank,
             world=world,

@@ -7,6 +7,7 @@ that acts; ``@register`` makes it selectable under the file's name. A class may 
 |-----------------|---------------------------------------------------|------------------------------------------------|
 | `ModelTrick`    | `convert(spec)`, `update(network)`                | the frozen spec, before anything is built      |
 | `DataTrick`     | `augment`, `size`, `repeats`, `views`; `on_device`| one image in the loader's workers; the batch   |
+|                 | `drawn(labels, rng)`                              | which images an epoch draws, and when          |
 |                 | `data_settings(data)`                             | the configuration's ``data``, before any use   |
 | `BatchTrick`    | `mix(images, targets, rng)`                       | one batch on the device, with dense targets    |
 | `LossTrick`     | `targets`, `loss`, `companion`, `term`, ...       | what the logits are compared with, and how     |
@@ -95,6 +96,10 @@ class PlannedRun(Protocol):
     def steps_per_epoch(self) -> int | None: ...
     @property
     def data(self) -> TrainingData | None: ...
+    @property
+    def class_counts(self) -> np.ndarray:
+        """Training images of each class (K,)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -290,6 +295,20 @@ class DataTrick(Trick):
         """Return the shortest side that `on_device` may leave of images of ``size`` pixels."""
         return size
 
+    def drawn(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return the images of one pass over the training set, by position, in the order in which they are drawn.
+
+        An image may come several times, each augmented on its own, or not at all.
+
+        Args:
+            labels: of all training images (L,).
+            rng: of this epoch; of the stream of second images, too, where two are drawn for each one mixed.
+
+        Returns:
+            L positions.
+        """
+        return rng.permutation(len(labels))
+
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change one image in a loader's worker, after crop and flip: uint8 (H, W, 3) -> the same, or (V, H, W, 3)."""
         return image
@@ -327,6 +346,10 @@ class BatchTrick(Trick):
 
 class LossTrick(Trick):
     """Shapes what the loss compares the logits with, and how. Two tricks cannot both override `loss`."""
+
+    def prepared(self, run: PlannedRun) -> Self:
+        """Return this trick with what it takes from the run, such as ``run.class_counts``. Once, before training."""
+        return self
 
     def targets(self, targets: Tensor) -> Tensor:
         """Change dense targets (B, K), mixed already -> dense targets (B, K).
@@ -368,6 +391,16 @@ class LossTrick(Trick):
         """
         return None
 
+    def feature_term(self, features: Tensor, logits: Tensor, targets: Tensor) -> Tensor | None:
+        """Return a number that is added to the loss, of what the classifier is given and what is right.
+
+        Args:
+            features: (V, B, C), of all views.
+            logits: (V, B, K).
+            targets: dense targets (B, K), mixed and shaped.
+        """
+        return None
+
 
 class OptimTrick(Trick):
     """Changes how the weights are updated. Two tricks cannot both override `settings`."""
@@ -393,7 +426,7 @@ class CallbackTrick(Trick):
 
 
 EXCLUSIVE: dict[type[Trick], tuple[str, ...]] = {
-    DataTrick: ("data_settings", "repeats", "views", "size", "augment"),
+    DataTrick: ("data_settings", "repeats", "drawn", "views", "size", "augment"),
     LossTrick: ("loss",),
     OptimTrick: ("settings",),
 }

@@ -41,15 +41,15 @@ class BigLittlePool(nn.Module):
         self.little = nn.Sequential(
             conv(width, slim, 3),
             norm(spec, slim),
-            nn.ReLU(inplace=True),
+            spec.activation(),
             conv(slim, slim, 3, 2),
             norm(spec, slim),
-            nn.ReLU(inplace=True),
+            spec.activation(),
             conv(slim, width, 1),
             norm(spec, width),
         )
-        self.act = nn.ReLU(inplace=True)
-        self.merge = nn.Sequential(conv(width, width, 1), norm(spec, width), nn.ReLU(inplace=True))
+        self.act = spec.activation()
+        self.merge = nn.Sequential(conv(width, width, 1), norm(spec, width), spec.activation())
 
     def forward(self, x: Tensor) -> Tensor:
         big = self.big(x)
@@ -71,7 +71,7 @@ class BigLittleStage(nn.Module):
         self.big = block_row(spec, in_channels, width, 2, sites, always_project=True, final_relu=False)
         self.little = block_row(spec, in_channels, slim, 1, little_sites, always_project=True)
         self.expand = nn.Sequential(conv(slim * spec.expansion, channels, 1), norm(spec, channels))
-        self.act = nn.ReLU(inplace=True)
+        self.act = spec.activation()
         self.merge = block_row(spec, channels, width, stride, [merge_site], always_project=True)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -33,10 +33,10 @@ def deep_stem(spec: ResNetSpec) -> nn.Module:
     return nn.Sequential(
         conv(3, half, 3, 2),
         norm(spec, half),
-        nn.ReLU(inplace=True),
+        spec.activation(),
         conv(half, half, 3),
         norm(spec, half),
-        nn.ReLU(inplace=True),
+        spec.activation(),
         conv(half, spec.width, 3),
     )
 

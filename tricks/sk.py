@@ -62,11 +62,11 @@ class SelectiveKernel(nn.Module):
         one = form is Form.one_conv
         self.conv = conv(in_channels, 2 * channels, 3, stride) if one else TwoKernels(in_channels, channels, stride)
         self.bn = norm(spec, 2 * channels)
-        self.act = nn.ReLU(inplace=True)
+        self.act = spec.activation()
         self.pool = GlobalMean()
         self.fc1 = conv(channels, inner, 1)
         self.bn_fc1 = norm(spec, inner)
-        self.act_fc1 = nn.ReLU(inplace=True)
+        self.act_fc1 = spec.activation()
         self.fc2 = conv(inner, 2 * channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:

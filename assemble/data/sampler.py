@@ -7,7 +7,7 @@ b images the network sees per micro-batch, r appearances of an image in a row (r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
@@ -45,6 +45,8 @@ class EpochSampler(Iterable[Draw]):
 
     With r repeats each image of a permutation appears r times in a row, which spreads its appearances over the ranks
     (as in DeiT's sampler). The epoch keeps its length, so it sees one r-th of the images.
+
+    ``drawn`` draws another pass over the images in the place of a permutation: positions, as many as there are images.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class EpochSampler(Iterable[Draw]):
         accumulate: int = 1,
         images_per_target: int = 1,
         repeats: int = 1,
+        drawn: Callable[[np.random.Generator], np.ndarray] | None = None,
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
@@ -62,6 +65,7 @@ class EpochSampler(Iterable[Draw]):
         self.length = length
         self.layout = (images_per_target, accumulate, micro_batch, world)
         self.repeats = repeats
+        self.drawn = drawn
         self.steps = length // (accumulate * world * micro_batch)
         self.seed = seed
         self.rank = rank
@@ -79,8 +83,11 @@ class EpochSampler(Iterable[Draw]):
     def __iter__(self) -> Iterator[Draw]:
         draws, r = self.layout[0], self.repeats
         rngs = [rng_of(self.seed, self.epoch, d) for d in range(draws)]
-        order = np.concatenate([rng.permutation(self.length).repeat(r)[: self.length] for rng in rngs])
+        passes = [self.drawn(rng) if self.drawn else rng.permutation(self.length) for rng in rngs]
+        order = np.concatenate([images.repeat(r)[: self.length] for images in passes])
         draw = np.concatenate([d * r + np.arange(self.length) % r for d in range(draws)])
+        if self.drawn:  # of an image's many appearances, no two are augmented alike
+            draw = appearances(order)
         epoch = self.epoch
         for d, i in zip(self._share(draw).tolist(), self._share(order).tolist(), strict=True):
             yield epoch, d, i
@@ -90,6 +97,16 @@ class EpochSampler(Iterable[Draw]):
         used = stream[: self.steps * int(np.prod(self.layout))]
         mine = used.reshape(self.steps, *self.layout)[..., self.rank]  # (steps, k, a, b)
         return mine.swapaxes(1, 2).reshape(-1)[self.start :]
+
+
+def appearances(order: np.ndarray) -> np.ndarray:
+    """Return for each entry how often it came before: [5, 3, 5, 5] -> [0, 0, 1, 2]."""
+    by_value = np.argsort(order, kind="stable")
+    number = np.arange(len(order))
+    first = np.r_[True, np.diff(order[by_value]) != 0]
+    counts = np.empty_like(number)
+    counts[by_value] = number - np.maximum.accumulate(np.where(first, number, 0))
+    return counts
 
 
 def eval_batches(length: int, batch: int, rank: int = 0, world: int = 1) -> list[list[int]]:

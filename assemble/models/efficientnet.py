@@ -81,9 +81,9 @@ class EfficientNetSpec(TimmSpec):
     """An EfficientNet, not built yet."""
 
     blocks: tuple[str, ...] = ()
-    stem: int = 32
+    stem_channels: int = 32
     """Channels of the first convolution, before `width`."""
-    head: int = 1280
+    head_channels: int = 1280
     """Features, before `width`."""
     width: float = 1.0
     """What all channels are multiplied by, then rounded to a multiple of `divisor`..."""
@@ -109,7 +109,14 @@ class EfficientNetSpec(TimmSpec):
     @property
     def source(self) -> Architecture:
         return Architecture(
-            self.blocks, self.stem, self.head, self.width, self.depth, self.divisor, self.limit, self.small
+            self.blocks,
+            self.stem_channels,
+            self.head_channels,
+            self.width,
+            self.depth,
+            self.divisor,
+            self.limit,
+            self.small,
         )
 
     @property
@@ -145,7 +152,7 @@ def efficientnet_spec(
     """
     own: dict[str, Any] = {
         "blocks": tuple(blocks or entry.blocks),
-        "stem": entry.stem,
+        "stem_channels": entry.stem,
         "width": entry.width,
         "depth": entry.depth,
         "limit": entry.limit,

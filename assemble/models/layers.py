@@ -18,8 +18,10 @@ def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> n
     return nn.Conv2d(in_channels, out_channels, kernel, stride, padding=(kernel - 1) // 2, bias=False)
 
 
-def norm(spec: OwnSpec, channels: int) -> nn.BatchNorm2d:
-    """Build a batch norm with the spec's momentum and epsilon."""
+def norm(spec: OwnSpec, channels: int) -> nn.Module:
+    """Build what normalises ``channels`` in a network of the spec: a batch norm, where no trick put another there."""
+    if spec.norm:
+        return spec.norm(spec, channels)
     return nn.BatchNorm2d(channels, eps=spec.bn_eps, momentum=spec.bn_momentum)
 
 
@@ -80,6 +82,13 @@ class GlobalMean(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean((2, 3), keepdim=True)
+
+
+class MeanPool(nn.Module):
+    """The mean of each channel, as features: (B, C, H, W) -> (B, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
 
 
 class Subsample(nn.Module):

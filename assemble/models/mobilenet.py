@@ -15,6 +15,7 @@ Arranged by us, since arXiv 2001.06268 (Table 9) names SE and DropBlock in Mobil
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +24,16 @@ from torch import Tensor, nn
 
 from assemble.models.catalogue import MobileNetEntry
 from assemble.models.init import initialise
-from assemble.models.layers import PaddedNetwork, norm
+from assemble.models.layers import MeanPool, PaddedNetwork, norm
 from assemble.models.spec import OwnSpec, Site, is_small
 
 MULTIPLES = (2, 4, 8, 16, 32)
 """Channels of each stage over the width; the first block of a stage has stride 2, but for stage 1."""
+
+
+def relu6() -> nn.Module:
+    """Build a ReLU that ends at 6."""
+    return nn.ReLU6(inplace=True)
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class MobileNetSpec(OwnSpec):
 
     width: int = 32
     depths: tuple[int, ...] = (1, 2, 2, 6, 2)
+    activation: Callable[[], nn.Module] = relu6
     small: bool = False
     """The first convolution has stride 1."""
 
@@ -94,7 +101,7 @@ class Separable(nn.Module):
         self.bn2 = norm(spec, channels)
         self.drop2 = (spec.after_norm and spec.after_norm(site)) or nn.Identity()
         self.attention = spec.attention(channels) if spec.attention else nn.Identity()
-        self.act = nn.ReLU6(inplace=True)
+        self.act = spec.activation()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.blur(self.act(self.drop1(self.bn1(self.conv_dw(x)))))
@@ -108,7 +115,7 @@ class MobileNet(PaddedNetwork):
         super().__init__()
         self.conv_stem = conv3x3(3, spec.width, 1 if spec.small else 2)
         self.bn1 = norm(spec, spec.width)
-        self.act = nn.ReLU6(inplace=True)
+        self.act = spec.activation()
         channels, done, total = spec.width, 0, sum(spec.depths)
         stages = []
         for stage, (multiple, blocks) in enumerate(zip(MULTIPLES, spec.depths, strict=True), start=1):
@@ -121,8 +128,9 @@ class MobileNet(PaddedNetwork):
                 channels = spec.width * multiple
             stages.append(row)
         self.blocks = nn.Sequential(*stages)
+        self.global_pool = spec.global_pool() if spec.global_pool else MeanPool()
         self.before_classifier = spec.before_classifier() if spec.before_classifier else nn.Identity()
-        self.classifier = nn.Linear(channels, spec.num_classes)
+        self.classifier = (spec.head or nn.Linear)(channels, spec.num_classes)
         self.set_padding(spec.padding == "tensorflow")
         initialise(self, spec.init)
 
@@ -131,9 +139,9 @@ class MobileNet(PaddedNetwork):
         return self.blocks(self.act(self.bn1(self.conv_stem(images))))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(self.before_classifier(self.features(images).mean((2, 3))))
+        return self.classifier(self.before_classifier(self.global_pool(self.features(images))))
 
-    def get_classifier(self) -> nn.Linear:
+    def get_classifier(self) -> nn.Module:
         """Return the layer that turns pooled features into logits, under timm's name."""
         return self.classifier
 

@@ -13,10 +13,12 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
+from assemble.errors import UserError
 from assemble.models.catalogue import ResNetEntry
 from assemble.models.init import initialise
 from assemble.models.layers import (
     MaxPool,
+    MeanPool,
     PaddedNetwork,
     conv,
     imagenet_stem,
@@ -119,7 +121,7 @@ class Block(nn.Module):
         if spec.residual and project:
             self.downsample = spec.shortcut(spec, in_channels, out_channels, stride)
             self.drop_shortcut = _after_norm(spec, site)
-        self.final_act = nn.ReLU(inplace=True) if final_relu else nn.Identity()
+        self.final_act = spec.activation() if final_relu else nn.Identity()
 
     def _add_convolutions(self, spec: ResNetSpec, in_channels: int, width: int, stride: int, site: Site) -> None:
         raise NotImplementedError
@@ -134,7 +136,7 @@ class Block(nn.Module):
         if spec.operator:
             op, bn, act = spec.operator(spec, in_channels, width, conv_stride), nn.Identity(), nn.Identity()
         else:
-            op, bn, act = conv(in_channels, width, 3, conv_stride), norm(spec, width), nn.ReLU(inplace=True)
+            op, bn, act = conv(in_channels, width, 3, conv_stride), norm(spec, width), spec.activation()
         self.prefilter = spec.prefilter(in_channels) if spec.prefilter and stride > 1 else nn.Identity()
         self.add_module(f"conv{n}", op)
         self.add_module(f"bn{n}", bn)
@@ -163,13 +165,13 @@ class Bottleneck(Block):
         self.conv1 = pointwise(in_channels, width, early)
         self.bn1 = norm(spec, width)
         self.drop1 = _after_norm(spec, site)
-        self.act1 = nn.ReLU(inplace=True)
+        self.act1 = spec.activation()
         self._add_spatial(spec, 2, width, width, stride // early, site)
         self.conv3 = conv(width, 4 * width, 1)
         self.bn3 = norm(spec, 4 * width)
         self.drop3 = _after_norm(spec, site)
         if spec.zero_gamma:
-            nn.init.zeros_(self.bn3.weight)
+            begin_at_zero(self.bn3)
 
     def convolutions(self, x: Tensor) -> Tensor:
         x = self.act1(self.drop1(self.bn1(self.conv1(x))))
@@ -191,11 +193,23 @@ class BasicBlock(Block):
         self.bn2 = norm(spec, width)
         self.drop2 = _after_norm(spec, site)
         if spec.zero_gamma:
-            nn.init.zeros_(self.bn2.weight)
+            begin_at_zero(self.bn2)
 
     def convolutions(self, x: Tensor) -> Tensor:
         x = self.blur(self.act1(self.drop1(self.bn1(self.conv1(self.prefilter(x))))))
         return self.drop2(self.bn2(self.conv2(x)))
+
+
+def begin_at_zero(norm: nn.Module) -> None:
+    """Set a norm's gamma to zero.
+
+    Raises:
+        UserError: it has none.
+    """
+    gamma = getattr(norm, "weight", None)
+    if gamma is None:
+        raise UserError(f"zero_gamma: a {type(norm).__name__} has no gamma that could begin at zero, drop the trick")
+    nn.init.zeros_(gamma)
 
 
 def _after_norm(spec: ResNetSpec, site: Site) -> nn.Module:
@@ -266,7 +280,7 @@ class ResNet(PaddedNetwork):
         self.spec = spec
         self.conv1 = spec.stem(spec)
         self.bn1 = norm(spec, spec.width)
-        self.act1 = nn.ReLU(inplace=True)
+        self.act1 = spec.activation()
         self.maxpool = spec.pool(spec) if spec.pool else nn.Identity()
         channels = spec.width
         build_stage = spec.stage or plain_stage
@@ -274,8 +288,9 @@ class ResNet(PaddedNetwork):
         for stage, name in enumerate(self.stages, start=1):
             module, channels = build_stage(spec, stage, channels)
             self.add_module(name, module)
+        self.global_pool = spec.global_pool() if spec.global_pool else MeanPool()
         self.before_fc = spec.before_classifier() if spec.before_classifier else nn.Identity()
-        self.fc = nn.Linear(channels, spec.num_classes)
+        self.fc = (spec.head or nn.Linear)(channels, spec.num_classes)
         self.set_padding(spec.padding == "tensorflow")
         initialise(self, spec.init)
 
@@ -287,9 +302,9 @@ class ResNet(PaddedNetwork):
         return x
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.fc(self.before_fc(self.features(images).mean((2, 3))))
+        return self.fc(self.before_fc(self.global_pool(self.features(images))))
 
-    def get_classifier(self) -> nn.Linear:
+    def get_classifier(self) -> nn.Module:
         """Return the layer that turns pooled features into logits, under timm's name."""
         return self.fc
 

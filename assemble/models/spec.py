@@ -22,6 +22,8 @@ from assemble.suggest import suggest
 
 PLACES = {
     "depths": "rows of blocks that can be counted anew",
+    "norm": "batch norm to exchange",
+    "activation": "activation to exchange",
     "stem": "stem to exchange",
     "pool": "max-pool behind the stem",
     "stage": "stages of residual blocks",
@@ -33,7 +35,9 @@ PLACES = {
     "after_norm": "place behind the batch norms of its blocks",
     "branch": "residual branch that could be skipped",
     "zero_gamma": "last batch norm of a residual block to begin at zero",
+    "global_pool": "global pool to exchange",
     "before_classifier": "linear classifier",
+    "head": "linear classifier to exchange",
 }
 """Every place, in the order of a forward pass, with what a network lacks that does not have it."""
 
@@ -135,6 +139,11 @@ class Spec(ABC):
         """Build the network: images (B, 3, H, W) -> logits (B, num_classes)."""
 
 
+def relu() -> nn.Module:
+    """Build a ReLU."""
+    return nn.ReLU(inplace=True)
+
+
 @dataclass(frozen=True)
 class OwnSpec(Spec):
     """What the families built here have in common."""
@@ -143,12 +152,20 @@ class OwnSpec(Spec):
     """Channels behind the stem; all others are multiples."""
     depths: tuple[int, ...] = ()
     """Blocks of each stage."""
+    norm: Callable[[Any, int], nn.Module] | None = None
+    """(spec, channels) -> what normalises (B, C, H, W). None: batch norm with `bn_momentum` and `bn_eps`."""
+    activation: Callable[[], nn.Module] = relu
+    """What follows a norm, but for those right before an addition; an attention has activations of its own."""
     attention: Callable[[int], nn.Module] | None = None
     """(channels) -> re-weighting of a block's output, behind its last batch norm."""
     after_norm: Callable[[Site], nn.Module | None] | None = None
     """What follows each batch norm of a block (in the shortcut too), before the activation."""
     downsample: Callable[[int, int], nn.Module] | None = None
     """(channels, stride) -> what halves H, W behind a 3x3 conv that then has stride 1. None: the conv's own stride."""
+    global_pool: Callable[[], nn.Module] | None = None
+    """The last feature map (B, C, h, w) -> (B, C). None: the mean."""
+    head: Callable[[int, int], nn.Module] | None = None
+    """(channels, classes) -> (B, channels) to logits (B, classes). None: a linear layer."""
     # numerical conventions
     bn_momentum: float = 0.1
     bn_eps: float = 1e-5

@@ -28,10 +28,13 @@ KINDS: tuple[tuple[type[Trick], str, str], ...] = (
 )
 """What tricks fill beside the network's places, and what is there without one (nothing worth a line, if empty)."""
 EMPTY = {
+    "norm": "batch norm",
     "pool": "none",
     "stage": "row of blocks",
     "operator": "3x3 conv, batch norm, ReLU",
     "downsample": "stride of the 3x3 conv",
+    "global_pool": "mean",
+    "head": "linear layer",
 }
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from assemble.planning.batch import Batch, batch_of
 from assemble.planning.data import data_settings, open_data, outputs
 from assemble.planning.network import resolve_network
@@ -37,6 +39,13 @@ class Plan:
         if self.data is None:
             return None
         return max(1, int(self.data.steps_per_epoch(self.batch.devices) * self.cfg.trainer.limit_train_batches))
+
+    @property
+    def class_counts(self) -> np.ndarray:
+        """Training images of each output of the network (K,)."""
+        assert self.data is not None
+        labels = np.asarray(self.data.source.train.labels) + self.cfg.data.label_offset
+        return np.bincount(labels, minlength=self.num_classes)
 
     @property
     def optim(self) -> OptimConfig:

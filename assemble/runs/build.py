@@ -76,7 +76,7 @@ def build_classifier(plan: Plan, network: nn.Module, companions: Sequence[Compan
         label_offset=cfg.data.label_offset,
         data_tricks=plan.recipe.of(DataTrick),
         batch_tricks=plan.recipe.of(BatchTrick),
-        loss_tricks=plan.recipe.of(LossTrick),
+        loss_tricks=[trick.prepared(plan) for trick in plan.recipe.of(LossTrick)],
         companions=companions,
         optim_tricks=plan.recipe.of(OptimTrick),
         seed=cfg.seed,

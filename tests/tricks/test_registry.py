@@ -27,6 +27,7 @@ from assemble.schema import DataConfig, OptimConfig
 from lit_modules.classifier import Classifier
 from lit_modules.optim import build_optimizer
 from lit_modules.schedule import Schedule
+from lit_modules.turns import turn
 from tests.helpers import teachers
 from tests.helpers.loops import named
 from tricks import create, load, trick_names
@@ -48,7 +49,7 @@ OTHER: dict[str, dict[str, object]] = {
     "color_jitter": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "pca_noise": 0.5},
     "colout": {"p_row": 0.3, "p_col": 0.3},
     "compound_scaling": {"phi": 2.0, "alpha": 2.0, "beta": 2.0, "gamma": 2.0, "divisor": 1},
-    "cutmix": {"alpha": 0.1},
+    "cutmix": {"alpha": 0.1, "kind": "type1", "share": 0.1},
     "distillation": {
         "teacher": "teacher.ckpt",
         "cache": "logits",
@@ -63,7 +64,7 @@ OTHER: dict[str, dict[str, object]] = {
     "dropout": {"rate": 0.6},
     "ema": {"decay": 0.1, "warmup": False, "every": 2, "validate": "raw"},
     "label_smoothing": {"smoothing": 0.3},
-    "mixup": {"alpha": 1.0, "kind": "permutation"},
+    "mixup": {"alpha": 1.0, "kind": "permutation", "share": 0.1},
     "precise_bn": {"batches": 1},
     "progressive": {"scale": 0.75, "multiple_of": 4},
     "randaugment": {
@@ -141,6 +142,7 @@ def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
                 numbers.append(model.train(training)(images()))
     if isinstance(trick, BatchTrick):
         numbers += trick.mix(images(), torch.eye(4, 5), np.random.default_rng(3))
+        numbers.append(torch.tensor([turn([trick], np.random.default_rng(i)) is None for i in range(8)]))
     if isinstance(trick, LossTrick):
         logits, companion = images().flatten(2)[..., :5].transpose(0, 1), torch.full((4, 5), 0.2)
         term = trick.term(logits, companion)
