@@ -24,6 +24,7 @@ FAMILIES = {
     "EfficientNet": "efficientnet_b0",
     "EfficientNetV2": "efficientnetv2_b0",
     "CoAtNet": "coatnet_0",
+    "ResNet (timm)": "timm:resnet18",
     "ConvNeXt (timm)": "timm:convnext_atto",
 }
 """Family -> one of its networks."""

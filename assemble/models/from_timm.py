@@ -4,9 +4,10 @@
 * `branch`: where timm has its DropPath, and as deep as timm counts it: block i of n, from 0, is skipped with i / n of
   the rate in EfficientNets (as in their official code), with i / (n - 1) elsewhere. The stages are not told.
 * `downsample`: in networks of timm's EfficientNet class, behind the activation of each strided convolution of a block.
+* `downsample`, `attention` and `after_norm`: in its ResNets (`assemble.models.timm_resnet`).
 
-timm has options for some of the other places in some networks, but what they build is not what the tricks say they do
-(its DropBlock, its SE, the blurs of its ResNets), so these places are not there. State_dict keys are timm's.
+timm has options for some of the other places in some networks, but what they build is not what the tricks say they do,
+so these places are not there. State_dict keys are timm's.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from assemble.errors import UserError
+from assemble.models import timm_resnet
 from assemble.models.catalogue import TimmEntry
 from assemble.models.classifier import classifiers
 from assemble.models.spec import Site, Spec, check_norm
@@ -30,6 +32,8 @@ from assemble.suggest import suggest
 
 PROBE = 0.5
 """Rate at which timm is asked for its DropPath modules: what it gives each is PROBE times the depth of its block."""
+FILLED = ("branch", "downsample", "attention", "after_norm", "before_classifier")
+"""The places that some network of timm's has."""
 UNFIT = (AssertionError, RuntimeError, TypeError, ValueError, ZeroDivisionError)
 """What timm's code meets in options that a network does not take, or images of a size that is not for it."""
 
@@ -94,6 +98,10 @@ class TimmSpec(Spec):
     """What a residual branch passes right before the addition."""
     downsample: Callable[[int, int], nn.Module] | None = None
     """(channels, stride) -> what halves H, W behind a convolution that then has stride 1."""
+    attention: Callable[[int], nn.Module] | None = None
+    """(channels) -> re-weighting of a block's output, behind its last batch norm."""
+    after_norm: Callable[[Site], nn.Module | None] | None = None
+    """What follows each batch norm of a block (in the shortcut too), before the activation."""
     bn_momentum: float | None = None
     bn_eps: float | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
@@ -110,7 +118,7 @@ class TimmSpec(Spec):
         anatomy = self.anatomy
         if self.source.fixed_size:
             self._check_runs(self.source.fixed_size)
-        for place in ("branch", "downsample", "before_classifier"):
+        for place in FILLED:
             if getattr(self, place) and place not in anatomy.places:
                 raise self.lacks(place)
         if any(value is not None for value in chosen.values()) and not anatomy.batch_norm:
@@ -157,9 +165,12 @@ class TimmSpec(Spec):
         options: dict[str, Any] = {"num_classes": self.num_classes}
         if self.branch:
             options["drop_path_rate"] = PROBE
-        if self.downsample:
+        inside = {place: getattr(self, place) for place in self.anatomy.inside}
+        if self.downsample and "downsample" not in inside:
             options["aa_layer"] = self.downsample
         network = _create(self.source, **options)
+        if any(inside.values()):
+            timm_resnet.fill(network, **inside)
         if self.branch:
             for parent, key, depth in _drop_paths(network):
                 setattr(parent, key, self.branch(Site(1, 1, depth)) or nn.Identity())
@@ -245,6 +256,8 @@ class Anatomy:
 
     stride: int
     places: frozenset[str]
+    inside: frozenset[str]
+    """Those that are filled in the built network (`assemble.models.timm_resnet`)."""
     batch_norm: bool
 
 
@@ -263,10 +276,12 @@ def _anatomy(source: Source) -> Anatomy:
         "downsample": isinstance(network, timm.models.EfficientNet),
         "before_classifier": [type(module) for module in classifiers(network)] == [nn.Linear],
     }
+    inside = timm_resnet.places(network)
     info = getattr(network, "feature_info", None)
     return Anatomy(
         stride=max(level["reduction"] for level in info) if isinstance(info, list) and info else 1,
-        places=frozenset(place for place, has in there.items() if has),
+        places=frozenset(place for place, has in there.items() if has) | inside,
+        inside=inside,
         batch_norm=any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()),
     )
 
