@@ -1,7 +1,7 @@
 """The places of timm's ResNets, filled in the built network as our own ResNet fills them. State_dict keys stay timm's.
 
-timm's keywords for the same (``attn_layer``, ``aa_layer``, ``drop_block_rate``) have sites of their own: DropBlock behind
-one norm of a block in the place of all, a blur in the stem besides. So the blocks' modules are set here instead:
+timm's keywords for the same (``attn_layer``, ``aa_layer``, ``drop_block_rate``) have sites of their own: DropBlock
+behind one norm of a block in the place of all, a blur in the stem besides. So the blocks' modules are set here instead:
 
 * `attention`: behind a block's last batch norm, where it has none yet.
 * `downsample`: behind the activation of the strided 3x3 convolution, which then has stride 1.
