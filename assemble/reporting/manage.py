@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from assemble.errors import UserError
-from assemble.printable import printable, printable_values
+from assemble.printable import printable
 from assemble.reporting.differences import text
-from assemble.reporting.read import Run, find
+from assemble.reporting.read import Run, find, run_in
 from assemble.runs.directory import lock, trained_by
 from assemble.runs.identity import differing_keys
 from assemble.runs.result import read_result
@@ -30,9 +30,9 @@ ABSENT = "-"
 def list_runs(folder: Path, keep: Callable[[Run], bool]) -> list[str]:
     """Return a line for each run below the folder, finished or not; ``keep`` judges by the result, if there is one."""
     rows = [["run", "state", "recipe", "data", "top-1 %", "last change", "size"]]
-    directories = [directory for directory in find([folder]) if keep(_run(directory))]
+    directories = [directory for directory in find([folder]) if keep(run_in(directory))]
     for directory in directories:
-        run = _run(directory)
+        run = run_in(directory)
         top1 = run.result["metrics"].get("top1")
         rows.append(
             [
@@ -58,7 +58,7 @@ def diff_runs(folder: Path, names: Sequence[str]) -> list[str]:
     """
     if len(names) != 2:
         raise UserError(f"diff compares two runs: write {folder} diff A B, with names, or parts that only one run has")
-    a, b = (_run(_one(folder, name)) for name in names)
+    a, b = (run_in(_one(folder, name)) for name in names)
     for run in (a, b):
         if not run.config:
             raise UserError(f"{run.directory}/config.yaml is missing or damaged, so its settings are not known")
@@ -131,16 +131,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as lines whose cells stand below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _run(directory: Path) -> Run:
-    """Read a run; of an unfinished one what the configuration says stands for the result."""
-    run = Run(directory, printable_values(read_result(directory) or {}))
-    if run.result:
-        return Run(directory, {"recipe": None, "data": None, "tricks": [], **run.result})
-    config = run.config
-    known = {"seed": config.get("seed"), "data": (config.get("data") or {}).get("name")}
-    return Run(directory, {**known, "recipe": None, "tricks": list(config.get("tricks") or {}), "metrics": {}})
 
 
 def _named(folder: Path, name: str) -> list[Path]:

@@ -17,7 +17,7 @@ from assemble.errors import UserError
 from assemble.json_files import check_kinds, is_mapping, is_number, is_text
 from assemble.paths import MLFLOW_FILES
 from assemble.printable import printable_values
-from assemble.runs.result import check_result
+from assemble.runs.result import check_result, read_result
 from assemble.yaml_files import read_yaml
 
 
@@ -81,6 +81,16 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError, csv.Error):  # a line half written, for one
             pass
         return values
+
+
+def run_in(directory: Path) -> Run:
+    """Read a run, finished or not; of an unfinished one what the configuration says stands for the result."""
+    run = Run(directory, printable_values(read_result(directory) or {}))
+    if run.result:
+        return Run(directory, {"recipe": None, "data": None, "tricks": [], **run.result})
+    config = run.config
+    known = {"seed": config.get("seed"), "data": (config.get("data") or {}).get("name")}
+    return Run(directory, {**known, "recipe": None, "tricks": list(config.get("tricks") or {}), "metrics": {}})
 
 
 @dataclass

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from assemble.errors import UserError
 from assemble.reporting.gains import TrickGain, trick_gains
 from assemble.reporting.metrics import Metric, metric
-from assemble.reporting.read import Found, Run, find, read
+from assemble.reporting.read import Found, Run, find, read, run_in
 from assemble.reporting.table import Table, tables
 from assemble.runs.sweep_folder import SweepFolder, read_sweep, sweeps_below
 
@@ -73,6 +73,7 @@ def of_runs(
 ) -> Report:
     """Make the report of runs that have been read."""
     runs = [run for run in found.runs if keep(run)]
+    found = replace(found, unfinished=[directory for directory in found.unfinished if keep(run_in(directory))])
     if not runs:
         where = place or "the sweep"
         if found.runs:

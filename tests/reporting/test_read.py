@@ -138,6 +138,13 @@ def test_nothing_finished(tmp_path: Path) -> None:
         make_report([tmp_path])
 
 
+def test_filters_pass_over_unfinished_runs_too(tmp_path: Path) -> None:
+    make_run(tmp_path, ("sk",), 0)
+    stopped = make_run(tmp_path, ("sk",), 1, finished=False)
+    make_run(tmp_path, (), 1, finished=False)
+    assert make_report([tmp_path], keep=filters([], ["sk"], ["digits"])).found.unfinished == [stopped]
+
+
 def test_filters(tmp_path: Path) -> None:
     make_run(tmp_path, ("sk",), 0, recipe="assemble_e01")
     make_run(tmp_path, ("sk", "ema"), 0, recipe="assemble_e02")
