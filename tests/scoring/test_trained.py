@@ -101,7 +101,7 @@ def test_a_daisy_is_a_daisy():
 
 
 def test_without_the_package(monkeypatch):
-    monkeypatch.setattr("assemble.scoring.trained.LITE0_PACKAGE", "there_is_no_such_package")
+    monkeypatch.setattr("assemble.models.lite0._PACKAGE", "there_is_no_such_package")
     with pytest.raises(UserError, match=r"not installed: pip install -e '\.\[teacher\]'"):
         open_trained("efficientnet_lite0")
 
