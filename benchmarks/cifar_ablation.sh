@@ -16,16 +16,8 @@ cd "$(dirname "$0")/.."
 dir=$1 what=${2:-alone} out=${3:-runs/cifar10} seeds=${SEEDS:-1,2,3} jobs=${JOBS:-2}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
-# A thousand pictures of val/ say enough after each epoch. `choose` scores all of val/ at the end, in the place of test/.
-pictures() {
-    mkdir -p "$1"
-    ln -sfn "$(realpath "$dir/train")" "$1/train"
-    ln -sfn "$(realpath "$dir/$2")" "$1/test"
-    for class in "$dir"/val/*/; do
-        mkdir -p "$1/val/$(basename "$class")"
-        find "$(realpath "$class")" -type f | sort | sed -n 1,100p | xargs ln -sf -t "$1/val/$(basename "$class")"
-    done
-}
+source benchmarks/cifar_pictures.sh
+
 if [ -d "$dir/cifar-10-batches-py" ]; then # pad-and-crop in the place of a random resized crop
     [ "$what" != choose ] || { echo "choose needs a folder of pictures" >&2; exit 2; }
     data=(data=cifar10 "data.root=$dir")
@@ -34,7 +26,7 @@ else
     choose) split=val root=$out-choose/pictures ;;
     *) split=test root=$out/pictures ;;
     esac
-    [ "$what" = table ] || pictures "$root" $split
+    [ "$what" = table ] || pictures "$dir" "$root" $split
     data=(data=imagefolder "data.root=$root" data.image_size=32 data.eval_crop=1 'data.crop_scale=[0.7,1]')
 fi
 batch=64
