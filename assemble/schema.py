@@ -257,6 +257,10 @@ class TrainerConfig:
 
     max_epochs: int = bounded(15, least=1)
     """Epochs of the whole training."""
+    max_steps: int | None = bounded(None, least=1)
+    """Optimizer steps of the whole training, which the schedule then spans, in the place of max_epochs."""
+    val_every_epochs: int = bounded(1, least=1)
+    """Epochs from one validation to the next; the last one is always validated."""
     devices: int = bounded(1, least=1)
     """Devices of each node."""
     num_nodes: int = bounded(1, least=1)
@@ -287,8 +291,12 @@ class TrainerConfig:
     """Go on with other micro-batches than the run began with, though batch norm then sees other batches."""
     checkpoint_minutes: float | None = bounded(10.0, above=0)
     """Minutes until a checkpoint is written in mid-epoch: what a kill loses at most; None: at epochs' ends alone."""
-    limit_train_batches: float = bounded(1.0, above=0, most=1)
-    """Share of an epoch's steps, for a quick try."""
+    limit_train_batches: int | float = bounded(1.0, above=0)
+    """Share of an epoch's steps (0.1; 1.0 is all), or how many of them (1 is one), for a quick try."""
+    overfit_batches: int | None = bounded(None, least=1)
+    """Train on the first so many batches alone, in every epoch the same: can the network learn them by heart?"""
+    args: dict[str, Any] = field(default_factory=dict)
+    """Other keywords of Lightning's Trainer: profiler, detect_anomaly, gradient_clip_algorithm, max_time, ..."""
     progress_bar: bool = True
 
 
@@ -335,6 +343,7 @@ class Config:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     logger: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
     tricks: dict[str, Any] = field(default_factory=dict)
     drop: list[str] = field(default_factory=list)
     """Tricks of the recipe to leave out."""

@@ -41,6 +41,34 @@ class LearningRate(Callback):
                 group["lr"] = share * group["initial_lr"]
 
 
+class Ending(Callback):
+    """The end of the training is as the end of any epoch, whatever ends it: it is validated, and stays the end.
+
+    With ``trainer.max_steps`` it may come in mid-epoch, with ``trainer.val_every_epochs`` in an epoch that would not be
+    validated, and where a callback (early stopping) has ended it, Lightning would go on from the last checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self._ended = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop |= self._ended
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
+        whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if whole and trainer.global_step + 1 == trainer.max_steps:
+            trainer.fit_loop.epoch_loop.batch_progress.is_last_batch = True
+            trainer.should_stop = True  # lets Lightning validate now
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["ended"] = trainer.should_stop
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._ended = checkpoint.get("ended", False)  # one of an earlier version says nothing
+
+
 class History(Callback):
     """What each epoch came to: its scores on the validation set, and how long a training step took.
 

@@ -83,6 +83,7 @@ class ClassifierData(LightningDataModule):
         epochs: the length of the training, which their moving strengths go by.
         seed: with the epoch it fixes the order and every augmentation, whatever the number of workers.
         eval_batch: images per device in evaluation; None: ``micro_batch``.
+        same_epochs: every epoch has the images of the first one, in its order and with its augmentations.
         classes: names in the order of the labels, of which the data may lack some; None: the data's own.
 
     Attributes:
@@ -103,6 +104,7 @@ class ClassifierData(LightningDataModule):
         epochs: int = 1,
         seed: int = 0,
         eval_batch: int | None = None,
+        same_epochs: bool = False,
         classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
@@ -112,6 +114,7 @@ class ClassifierData(LightningDataModule):
         self.accumulate = accumulate
         self.images_per_target = images_per_target
         self.seed = seed
+        self.same_epochs = same_epochs
         self.eval_batch = micro_batch if eval_batch is None else eval_batch
         source = self._as_it_lies = open_source(cfg)
         if cfg.verify:
@@ -154,6 +157,7 @@ class ClassifierData(LightningDataModule):
             seed=self.seed,
             rank=rank,
             world=world,
+            same=self.same_epochs,
         )
         batch = self.images_per_target * self.micro_batch
         return TrainLoader(self.train_set, batch_size=batch, sampler=sampler, drop_last=True, **self._loading())  # type: ignore[arg-type]

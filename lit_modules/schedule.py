@@ -36,22 +36,25 @@ class Schedule:
     power: float = 2.0  # polynomial
     start: float = 0.0  # where the warm-up begins
     floor: float = 0.0  # cosine, polynomial and linear end there; step and exponential stop there
+    steps: int | None = None  # of the whole run; None: those of its epochs
 
     def __post_init__(self) -> None:
         if self.kind not in SCHEDULES:
             raise UserError(suggest("optim.schedule", self.kind, SCHEDULES))
         if not 0 <= self.warmup_epochs <= self.epochs:
-            raise UserError(
-                f"optim.warmup_epochs={self.warmup_epochs:g} does not fit into trainer.max_epochs={self.epochs:g}"
-            )
+            length = f"max_epochs={self.epochs:g}" if self.steps is None else f"max_steps={self.steps}"
+            raise UserError(f"optim.warmup_epochs={self.warmup_epochs:g} does not fit into trainer.{length}")
 
     @classmethod
-    def of(cls, cfg: OptimConfig, batches_per_epoch: float, epochs: float) -> Schedule:
-        """Build the schedule of a configuration, whose learning rates are absolute."""
+    def of(cls, cfg: OptimConfig, batches_per_epoch: float, epochs: float, steps: int | None = None) -> Schedule:
+        """Build the schedule of a configuration, whose learning rates are absolute.
+
+        Where ``steps`` are given, these are the length of the run, and not ``epochs``.
+        """
         return cls(
             cfg.schedule,
             batches_per_epoch,
-            epochs,
+            epochs if steps is None else steps / batches_per_epoch,
             cfg.warmup_epochs,
             cfg.milestones,
             cfg.gamma,
@@ -60,6 +63,7 @@ class Schedule:
             cfg.power,
             start=cfg.warmup_lr / cfg.lr,
             floor=cfg.min_lr / cfg.lr,
+            steps=steps,
         )
 
     @property
@@ -70,7 +74,7 @@ class Schedule:
     @property
     def total_steps(self) -> int:
         """Steps of the whole run."""
-        return int(self.batches_per_epoch * self.epochs)
+        return int(self.batches_per_epoch * self.epochs) if self.steps is None else self.steps
 
     def __call__(self, step: int) -> float:
         if step < self.warmup_steps:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 
-LISTS = {"tricks", "logger", "drop", "plugins"}
+LISTS = {"tricks", "logger", "callbacks", "drop", "plugins"}
 """Keys that take several names at once."""
 
 
@@ -64,6 +64,7 @@ def check_arguments(argv: Sequence[str]) -> bool:
     options = {group: list(names) for group, names in group_names().items()}
     values = [(o, _values(o, options)) for o in ours]
     _check_once(ours)
+    _check_length(ours)
     for override, elements in values:
         _check_key(override, options)
         _check_sweep(override, sweep)
@@ -171,6 +172,13 @@ def _check_once(overrides: Sequence[Override]) -> None:
             raise UserError(f"{other.input_line} and {override.input_line}: give {key} once")
 
 
+def _check_length(overrides: Sequence[Override]) -> None:
+    """Refuse two lengths of the training. One on the command line takes the place of a recipe's."""
+    keys = {override.key_or_group for override in overrides}
+    if {"trainer.max_epochs", "trainer.max_steps"} <= keys:
+        raise UserError("trainer.max_epochs and trainer.max_steps are two lengths of one training: give one of them")
+
+
 def _check_key(override: Override, options: Mapping[str, list[str]]) -> None:
     """Check that the group or the key exists."""
     key = override.key_or_group
@@ -182,11 +190,11 @@ def _check_key(override: Override, options: Mapping[str, list[str]]) -> None:
     if parts[0] == "tricks" and parts[1] not in trick_names():
         raise UserError(suggest("trick", parts[1], trick_names()))
     if (
-        parts[0] == "logger"
-        and parts[1] not in options["logger"]
+        parts[0] in {"logger", "callbacks"}
+        and parts[1] not in options[parts[0]]
         and not (override.is_add() or override.is_force_add())
     ):
-        raise UserError(suggest("logger", parts[1], options["logger"]))
+        raise UserError(suggest(parts[0].removesuffix("s"), parts[1], options[parts[0]]))
     from assemble.schema import Config
 
     check_schema(parts, Config, options)
@@ -222,10 +230,13 @@ def _check_elements(override: Override, elements: list[Any], options: Mapping[st
     key, line = override.key_or_group, override.input_line
     group = "tricks" if key == "drop" else key
     head, _, name = key.partition(".")
-    whole = head in {"tricks", "logger"} and name and "." not in name  # tricks.<name>
+    whole = head in {"tricks", "logger", "callbacks"} and name and "." not in name  # tricks.<name>
     if override.is_delete() and not whole:
-        raise UserError(f"{line}: only a trick or a logger can be taken away, as ~tricks.NAME. Set others to a value")
-    if whole and not override.is_delete():
+        raise UserError(
+            f"{line}: only a trick, a logger or a callback can be taken away, as ~tricks.NAME. Set others to a value"
+        )
+    own = head == "callbacks" and override.is_add() and all(isinstance(element, dict) for element in elements)
+    if whole and not override.is_delete() and not own:
         raise UserError(f"{line}: {key} has parameters, but is no value: set {key}.<parameter>=...")
     for element in elements:
         if key in LISTS and not isinstance(element, str | list):

@@ -50,7 +50,7 @@ def register(arguments: Sequence[str] | None = None) -> None:
 
     store = ConfigStore.instance()
     schema = OmegaConf.structured(Config)
-    for group in ("model", "data", "optim"):
+    for group in ("model", "data", "optim", "trainer"):
         OmegaConf.set_struct(schema[group].args, False)  # its keys depend on what is chosen, which checks them
     store.store(name="schema", node=schema)
     register_recipes(recipe_names() if arguments is None else meant(arguments))

@@ -47,6 +47,8 @@ class EpochSampler(Iterable[Draw]):
     (as in DeiT's sampler). The epoch keeps its length, so it sees one r-th of the images.
 
     ``drawn`` draws another pass over the images in the place of a permutation: positions, as many as there are images.
+
+    With ``same`` every epoch is the first one again, augmentations included.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class EpochSampler(Iterable[Draw]):
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
+        same: bool = False,
     ) -> None:
         self.length = length
         self.layout = (images_per_target, accumulate, micro_batch, world)
@@ -69,6 +72,7 @@ class EpochSampler(Iterable[Draw]):
         self.steps = length // (accumulate * world * micro_batch)
         self.seed = seed
         self.rank = rank
+        self.same = same
         self.epoch = 0
         self.start = 0  # images at the beginning of the epoch that a resumed run has already seen
 
@@ -82,13 +86,13 @@ class EpochSampler(Iterable[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         draws, r = self.layout[0], self.repeats
-        rngs = [rng_of(self.seed, self.epoch, d) for d in range(draws)]
+        epoch = 0 if self.same else self.epoch
+        rngs = [rng_of(self.seed, epoch, d) for d in range(draws)]
         passes = [self.drawn(rng) if self.drawn else rng.permutation(self.length) for rng in rngs]
         order = np.concatenate([images.repeat(r)[: self.length] for images in passes])
         draw = np.concatenate([d * r + np.arange(self.length) % r for d in range(draws)])
         if self.drawn:  # of an image's many appearances, no two are augmented alike
             draw = appearances(order)
-        epoch = self.epoch
         for d, i in zip(self._share(draw).tolist(), self._share(order).tolist(), strict=True):
             yield epoch, d, i
 

@@ -45,6 +45,7 @@ def open_data(cfg: Config, batch: Batch, tricks: Sequence[Trick], *, needed: boo
             epochs=cfg.trainer.max_epochs,
             seed=cfg.seed,
             eval_batch=cfg.eval.batch_size,
+            same_epochs=cfg.trainer.overfit_batches is not None,
             classes=_known_classes(cfg.model),
         )
     except UserError:

@@ -16,6 +16,7 @@ from assemble.planning.network import initial_weights
 from assemble.planning.plan import Plan
 from assemble.plugins import called
 from assemble.schema import ModelConfig
+from assemble.wording import count
 from lit_modules.optim import optimizer_arguments
 from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, OptimTrick, Trick
 
@@ -134,8 +135,7 @@ def summary(plan: Plan) -> Table:
         + (f", learning rate x {optim.layer_decay:g} a layer" if optim.layer_decay else ""),
         "learning rate": f"{optim.lr:g} at its peak for the batch of {plan.batch.total} (never rescaled), "
         f"{optim.warmup_epochs:g} warm-up epochs, then {optim.schedule}",
-        "length": f"{cfg.trainer.max_epochs} epochs"
-        + (f" x {plan.steps_per_epoch:,} steps" if plan.steps_per_epoch else ""),
+        "length": length(plan),
         "precision": cfg.trainer.precision
         + (f", loss scale {cfg.trainer.loss_scale:g}" if cfg.trainer.loss_scale else ""),
     }
@@ -144,6 +144,14 @@ def summary(plan: Plan) -> Table:
     for line in left_out(plan.data.source.folders) if plan.data else []:
         table.add_row("[bold]left out[/bold]", escape(line))
     return table
+
+
+def length(plan: Plan) -> str:
+    """Return how long the training is."""
+    trainer, steps = plan.cfg.trainer, plan.steps_per_epoch
+    if trainer.max_steps is not None:
+        return count(trainer.max_steps, "step") + (f", {trainer.max_steps / steps:.3g} epochs" if steps else "")
+    return count(trainer.max_epochs, "epoch") + (f" x {count(steps, 'step')}" if steps else "")
 
 
 def beginning(cfg: ModelConfig) -> str:

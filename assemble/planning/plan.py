@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from assemble.planning.data import data_settings, open_data, outputs
 from assemble.planning.network import initial_weights, resolve_network
 from assemble.planning.resolve import Recipe
 from assemble.planning.settings import check_settings
-from assemble.schema import Config, OptimConfig
+from assemble.schema import Config, OptimConfig, TrainerConfig
 
 if TYPE_CHECKING:
     from lit_modules.datamodule import ClassifierData
@@ -26,7 +27,10 @@ class Plan:
     """Everything decided; `assemble.runs.fit` builds it, `assemble.planning.explain` prints it."""
 
     cfg: Config
-    """With the tricks that change the images in its ``data``; `base_spec` goes by what was asked for."""
+    """With the tricks that change the images in its ``data``; `base_spec` goes by what was asked for.
+
+    Where ``trainer.max_steps`` is given, ``trainer.max_epochs`` is the number of epochs that they begin.
+    """
     recipe: Recipe
     batch: Batch
     data: ClassifierData | None
@@ -36,9 +40,7 @@ class Plan:
     @property
     def steps_per_epoch(self) -> int | None:
         """Optimizer steps of one epoch."""
-        if self.data is None:
-            return None
-        return max(1, int(self.data.steps_per_epoch(self.batch.devices) * self.cfg.trainer.limit_train_batches))
+        return None if self.data is None else steps_per_epoch(self.cfg.trainer, self.data, self.batch)
 
     @property
     def class_counts(self) -> np.ndarray:
@@ -76,7 +78,7 @@ class Plan:
         steps = self.steps_per_epoch or 1
         fraction = self.data.train_size / self.batch.total
         batches = fraction if fraction <= 1.01 * steps else float(steps)
-        return Schedule.of(self.optim, batches, self.cfg.trainer.max_epochs)
+        return Schedule.of(self.optim, batches, self.cfg.trainer.max_epochs, self.cfg.trainer.max_steps)
 
 
 def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -> Plan:
@@ -94,6 +96,10 @@ def make_plan(cfg: Config, tricks: Sequence[Trick], *, need_data: bool = True) -
     changed = replace(cfg, data=data_settings(cfg.data, tricks))
     batch = batch_of(changed, tricks)
     data = open_data(changed, batch, tricks, needed=need_data)
+    if data is not None and cfg.trainer.max_steps is not None:
+        epochs = math.ceil(cfg.trainer.max_steps / steps_per_epoch(cfg.trainer, data, batch))
+        changed = replace(changed, trainer=replace(cfg.trainer, max_epochs=epochs))
+        data.train_set.epochs = epochs
     classes = outputs(changed, data)
     plan = Plan(changed, resolve_network(cfg, changed, tricks, classes), batch, data, classes)
     _check_with_tricks(plan)
@@ -113,6 +119,13 @@ def _check_weights_fit(plan: Plan) -> None:
 
         network = plan.recipe.spec.build()
         load_weights(network, source, new_head=model.new_head, statistics=model.restore_statistics)
+
+
+def steps_per_epoch(cfg: TrainerConfig, data: ClassifierData, batch: Batch) -> int:
+    """Return the optimizer steps of one epoch."""
+    whole = data.steps_per_epoch(batch.devices)
+    limit = cfg.limit_train_batches if cfg.overfit_batches is None else cfg.overfit_batches
+    return min(limit, whole) if isinstance(limit, int) else max(1, int(whole * limit))
 
 
 def _check_with_tricks(plan: Plan) -> None:

@@ -22,12 +22,15 @@ def check_settings(cfg: Config, *, need_weights: bool) -> None:
         UserError: a number out of its range, or settings that do not go together.
     """
     from lit_modules.optim import check_optimizer
+    from lit_modules.trainer_arguments import check_arguments, own_callbacks
 
     check_bounds(cfg)
     require((cfg.output_dir != "", "output_dir is empty: give a folder, . for this one"))
     _check_optim(cfg.optim)
     check_optimizer(cfg.optim)
     _check_trainer(cfg.trainer)
+    check_arguments(cfg.trainer.args)
+    own_callbacks(cfg.callbacks)
     _check_model(cfg.model)
     _check_weights(cfg.model, needed=need_weights)
     check_robustness(cfg.eval)
@@ -51,6 +54,11 @@ def _check_trainer(cfg: TrainerConfig) -> None:
         (
             cfg.loss_scale is None or cfg.precision == "16-mixed",
             f"trainer.loss_scale is for trainer.precision=16-mixed, not for {cfg.precision}: set it to null",
+        ),
+        (
+            isinstance(cfg.limit_train_batches, int) or cfg.limit_train_batches <= 1,
+            f"trainer.limit_train_batches={cfg.limit_train_batches} must be a share up to 1.0, or a whole number of "
+            "steps",
         ),
     )
 

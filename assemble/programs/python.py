@@ -84,7 +84,7 @@ def build(config: DictConfig, **trainer: Any) -> tuple[Classifier, ClassifierDat
             "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
             "logger": False,
         }
-        made = build_trainer(plan.cfg.trainer, callbacks=callbacks, **{**usual, **trainer})
+        made = build_trainer(plan.cfg.trainer, callbacks=callbacks, **{**usual, **plan.cfg.trainer.args, **trainer})
         for callback in made.checkpoint_callbacks:
             if folder := getattr(callback, "dirpath", None):
                 Path(folder).mkdir(parents=True, exist_ok=True)  # nobody else does

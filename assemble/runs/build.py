@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -20,17 +20,15 @@ from assemble.planning.plan import Plan
 from assemble.runs.code import Code
 from assemble.runs.environment import hardware
 from assemble.schema import TrainerConfig
-from lit_modules.callbacks import History, MovingStrengths, Stretches
+from lit_modules.callbacks import Ending, History, MovingStrengths, Stretches
 from lit_modules.checkpoints import LAST, ConfigInCheckpoint, RunCheckpoint, WholeFiles
 from lit_modules.classifier import Classifier
 from lit_modules.freezing import freeze
 from lit_modules.loss_scale import StaticLossScale
 from lit_modules.progress import Progress
 from lit_modules.stopping import StoppableTraining, take_signals
+from lit_modules.trainer_arguments import own_callbacks
 from tricks.base import BatchTrick, CallbackTrick, Companion, DataTrick, LossTrick, ModelTrick, OptimTrick
-
-if TYPE_CHECKING:
-    pass
 
 
 def build_module(plan: Plan) -> Classifier:
@@ -95,6 +93,8 @@ def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
     try:
         trainer = Trainer(
             max_epochs=cfg.max_epochs,
+            max_steps=-1 if cfg.max_steps is None else cfg.max_steps,
+            check_val_every_n_epoch=cfg.val_every_epochs,
             devices=cfg.devices,
             num_nodes=cfg.num_nodes,
             accelerator=cfg.accelerator,
@@ -107,13 +107,16 @@ def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
             num_sanity_val_steps=0,
             enable_model_summary=False,
             plugins=[WholeFiles(), *loss_scaling(cfg)],
-            **more,
+            **{**cfg.args, **more},
         )
-    except (MisconfigurationException, ValueError, RuntimeError, ImportError) as error:
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
+        if isinstance(error, TypeError) and not cfg.args:
+            raise
         reason = " ".join(str(error).split())
         raise UserError(
             f"trainer.accelerator={cfg.accelerator} trainer.devices={cfg.devices} trainer.strategy={cfg.strategy} "
-            f"trainer.precision={cfg.precision} cannot be had here: {reason}"
+            f"trainer.precision={cfg.precision}{f' trainer.args={cfg.args}' if cfg.args else ''} cannot be had here: "
+            f"{reason}"
         ) from error
     take_signals(trainer)
     half = cfg.precision.startswith("16")
@@ -143,6 +146,8 @@ def build_training_callbacks(plan: Plan, config: dict[str, Any]) -> list[Callbac
         MovingStrengths(plan.recipe.of(ModelTrick)),
         *([Progress()] if plan.cfg.trainer.progress_bar else []),
         *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
+        *(make() for make in own_callbacks(plan.cfg.callbacks)),
+        Ending(),
     ]
 
 
@@ -156,5 +161,5 @@ def build_callbacks(plan: Plan, directory: Path, config: dict[str, Any], code: C
         StoppableTraining(directory / LAST, plan.cfg.trainer.checkpoint_minutes),
         RunCheckpoint(directory, "best", monitor="val/top1", mode="max", enable_version_counter=False),
         # Not save_last=True of the first: that follows the best epoch, so a stopped run would lose all since then.
-        RunCheckpoint(directory, "last", enable_version_counter=False),
+        RunCheckpoint(directory, "last", enable_version_counter=False, save_on_train_epoch_end=True),
     ]

@@ -38,6 +38,7 @@ from lit_modules.callbacks import History, Stretches
 from lit_modules.checkpoints import LAST, read_checkpoint
 from lit_modules.classifier import Classifier
 from lit_modules.trackers import GoesOn
+from lit_modules.trainer_arguments import with_profile
 
 if TYPE_CHECKING:
     from assemble.runs.directory import Run
@@ -64,6 +65,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
         trainer = build_trainer(
             cfg.trainer,
             limit_train_batches=plan.micro_batches_per_epoch,
+            **with_profile(cfg.trainer.args, run.directory),
             logger=loggers,
             callbacks=callbacks,
             enable_progress_bar=cfg.trainer.progress_bar,
@@ -88,12 +90,13 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
         if run.checkpoint and chosen:
             read_checkpoint(chosen, module)  # not found out after days of training
         _train(trainer, module, plan, run)
+        epochs = trainer.global_step / (plan.steps_per_epoch or 1)
         if chosen:
             read_checkpoint(chosen, module)
         with _leaving():
             test = partial(trainer.test, module, datamodule=plan.data, verbose=False, weights_only=True)
             scores = test(ckpt_path=chosen)[0]
-        result = _result(plan, run, scores, timer.time_elapsed("train"), history, stretches, code)
+        result = _result(plan, run, scores, timer.time_elapsed("train"), history, stretches, code, epochs)
         if trainer.is_global_zero:
             write_result(run, result)
             log_result(loggers, run, result)
@@ -144,7 +147,14 @@ def _leaving() -> Iterator[None]:
 
 
 def _result(
-    plan: Plan, run: Run, scores: Any, seconds: float, history: History, stretches: Stretches, code: Code
+    plan: Plan,
+    run: Run,
+    scores: Any,
+    seconds: float,
+    history: History,
+    stretches: Stretches,
+    code: Code,
+    epochs: float,
 ) -> dict[str, Any]:
     assert plan.data is not None
     best = plan.cfg.eval.weights is Weights.best
@@ -166,7 +176,7 @@ def _result(
         "weights": plan.cfg.eval.weights.value,
         "params": cost.params,
         "macs": cost.macs,
-        "epochs": plan.cfg.trainer.max_epochs,
+        "epochs": int(epochs) if epochs.is_integer() else round(epochs, 3),
         "train_seconds": round(seconds, 2),
         "step_seconds": history.step_seconds,
         "config_hash": run.config_hash,

@@ -101,6 +101,12 @@ def config_hash(config: dict[str, Any]) -> str:
     kept = {
         group: _difference(config[group], defaults[group]) for group in ("model", "data", "optim", "trainer", "eval")
     }
+    if not isinstance(config["trainer"].get("limit_train_batches", 1.0), float):
+        kept["trainer"]["limit_train_batches"] = config["trainer"]["limit_train_batches"]  # 1 is not 1.0: one step
+    if config["trainer"].get("max_steps"):
+        kept["trainer"].pop("max_epochs", None)  # which takes its place
+    if config.get("callbacks"):
+        kept["callbacks"] = config["callbacks"]
     for key in EXCLUDED:
         group, _, name = key.partition(".")
         kept.get(group, {}).pop(name, None)
@@ -154,6 +160,11 @@ def differing_keys(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[
 
 ADDED = (
     "classes",
+    "callbacks",
+    "trainer.max_steps",
+    "trainer.val_every_epochs",
+    "trainer.overfit_batches",
+    "trainer.args",
     "trainer.checkpoint_minutes",
     "trainer.allow_other_micro_batch",
     "data.val_share",

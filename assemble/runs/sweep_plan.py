@@ -16,6 +16,7 @@ from assemble.plugins import called
 from assemble.printable import printable_values
 from assemble.runs.identity import run_id
 from assemble.runs.result import read_result
+from assemble.wording import count, duration
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -41,6 +42,7 @@ class Job:
     model: str
     data: str
     epochs: int
+    """0 where the length is given in steps."""
     trains: bool = True
     """False for ``explain=true`` and ``prepare=true``, which have no result and are never done."""
 
@@ -58,7 +60,7 @@ class Job:
             row=row,
             model=called(cfg.model),
             data=called(cfg.data),
-            epochs=cfg.trainer.max_epochs,
+            epochs=cfg.trainer.max_epochs if cfg.trainer.max_steps is None else 0,
             trains=not (cfg.explain or cfg.prepare),
         )
 
@@ -200,7 +202,7 @@ def estimate(remaining: Sequence[Job], jobs: Sequence[Job]) -> str:
         if known is None:
             return "unknown until a first run of this network on this data is finished"
         used |= {str(r.get("run_id")) for r in known}
-        seconds += job.epochs * fmean(r["train_seconds"] / r["epochs"] for r in known)
+        seconds += fmean(r["train_seconds"] * (job.epochs / r["epochs"] if job.epochs else 1) for r in known)
     return f"about {duration(seconds)} of training, one job after another, judged by {count(len(used), 'finished run')}"
 
 
@@ -210,16 +212,3 @@ def _results(folder: Path) -> list[dict[str, Any]]:
 
 def _timed(result: Mapping[str, Any]) -> bool:
     return all(isinstance(result.get(key), int | float) and result[key] > 0 for key in ("train_seconds", "epochs"))
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun: ``1 job``, ``2 jobs``."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds in the unit that suits them."""
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"

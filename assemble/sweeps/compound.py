@@ -121,7 +121,7 @@ class CompoundSweeper(PlannedSweeper):
 
     def _announce(self) -> None:
         """Print what the candidates cost, and what comes after them."""
-        from assemble.runs.sweep_plan import count
+        from assemble.wording import count
 
         for candidate, cost in self.costs.items():
             print(f"{'candidate':9} {candidate}: {cost}")

@@ -186,7 +186,8 @@ class SearchSweeper(PlannedSweeper):
             study.tell(candidate.number, state=TrialState.FAIL)
 
     def _show(self, first: Sequence[Candidate], runs: int) -> None:
-        from assemble.runs.sweep_plan import count, estimate
+        from assemble.runs.sweep_plan import estimate
+        from assemble.wording import count
 
         jobs = [job for candidate in first for job in candidate.jobs]
         lines = [

@@ -253,6 +253,12 @@ def test_epochs_and_seeds_and_draws_have_their_own_order():
     assert len({tuple(order) for order in orders}) == len(orders)
 
 
+def test_every_epoch_may_be_the_first_one_again():
+    first, again = (EpochSampler(20, 4, seed=3, same=same) for same in (False, True))
+    again.set_epoch(7)
+    assert list(again) == list(first)
+
+
 def test_no_stream_is_used_twice():
     states = [rng_of(s, e, d, i).integers(2**62) for s in range(3) for e in range(3) for d in (0, 1) for i in range(9)]
     states += [rng_of(s, e, d).integers(2**62) for s in range(3) for e in range(3) for d in (0, 1)]

@@ -1,5 +1,6 @@
 """Training that is stopped in mid-epoch, by a signal or by nothing but time, ends where it would have ended."""
 
+import csv
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from assemble.interrupts import Interrupts, Stopped
 from assemble.runs.build import build_callbacks, build_module, build_trainer
 from assemble.runs.code import Code
 from assemble.schema import Config
+from lit_modules.callbacks import History
 from lit_modules.csv_logger import CsvLogger
 from lit_modules.stopping import OurSignals, StoppableTraining, take_signals
 from tests.helpers.small_run import small_config, small_plan
@@ -48,10 +50,17 @@ def config(accumulate: int = 1) -> Config:
     return cfg
 
 
-def train(folder: Path, accumulate: int = 1, *, stop_at: int | None = None, minutes: float | None = None) -> Any:
+def train(
+    folder: Path,
+    accumulate: int = 1,
+    *,
+    stop_at: int | None = None,
+    minutes: float | None = None,
+    cfg: Config | None = None,
+) -> Any:
     """Train as a run does, from its checkpoint where it has one; returns the trainer."""
     interrupts = Interrupts()
-    plan = small_plan(TRICKS, config(accumulate))
+    plan = small_plan(TRICKS, cfg or config(accumulate))
     callbacks = [c for c in build_callbacks(plan, folder, {}, Code()) if not isinstance(c, StoppableTraining)]
     signal = At(stop_at or -1, lambda: interrupts._answer(15, None))
     logger = CsvLogger(str(folder), name="", version="")
@@ -117,6 +126,46 @@ def test_a_kill_loses_what_came_since_the_last_checkpoint(tmp_path: Path) -> Non
     assert torch.load(folder / "last.ckpt", weights_only=True)["global_step"] == 4
     train(folder)
     assert same(tmp_path / "whole", folder)
+
+
+@pytest.mark.parametrize(("accumulate", "stop_at"), [(1, 8), (2, 9), (1, 10)])
+def test_max_steps_ends_as_an_epoch_does_and_goes_on_as_exactly(tmp_path: Path, accumulate: int, stop_at: int) -> None:
+    """Ten of seven steps an epoch: the second epoch has three, a validation, and a row of training at its end."""
+    cfg = config(accumulate)
+    cfg.trainer.max_steps = 10
+    whole = train(tmp_path / "whole", cfg=cfg)
+    assert (whole.global_step, whole.max_epochs) == (10, 2)
+    with (tmp_path / "whole" / "metrics.csv").open() as file:
+        rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+    assert [row["step"] for row in rows if "val/top1" in row] == [row["step"] for row in rows if "train/top1" in row]
+    assert [row["step"] for row in rows if "val/top1" in row] == ["7", "10"]
+    with pytest.raises(SystemExit):
+        train(tmp_path / "stopped", stop_at=stop_at, cfg=cfg)
+    again = train(tmp_path / "stopped", cfg=cfg)
+    assert again.global_step == 10
+    assert same(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_the_last_epoch_is_validated_whichever_are(tmp_path: Path) -> None:
+    cfg = config()
+    cfg.trainer.max_epochs, cfg.trainer.val_every_epochs, cfg.trainer.limit_train_batches = 5, 2, 1
+    trainer = train(tmp_path, cfg=cfg)
+    with (tmp_path / "metrics.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file) if row["val/top1"]] == ["2", "4", "5"]
+    history = next(callback for callback in trainer.callbacks if isinstance(callback, History))
+    assert len(history.scores) == 3
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 5
+
+
+def test_a_training_that_a_callback_has_ended_stays_ended(tmp_path: Path) -> None:
+    cfg = config()
+    cfg.trainer.max_epochs, cfg.trainer.limit_train_batches = 9, 2
+    early = {"monitor": "val/top1", "mode": "max", "patience": 1, "min_delta": 1000.0}
+    cfg.callbacks = {"early_stopping": {"_target_": "pytorch_lightning.callbacks.EarlyStopping", **early}}
+    assert train(tmp_path, cfg=cfg).global_step == 4
+    before = weights(tmp_path)
+    assert train(tmp_path, cfg=cfg).global_step == 4
+    assert all(torch.equal(before[key], value) for key, value in weights(tmp_path).items())
 
 
 def test_a_second_signal_is_not_waited_with() -> None:

@@ -86,12 +86,23 @@ def test_a_dropped_trick_is_as_good_as_none() -> None:
         {"data__name": "imagefolder", "data__root": "elsewhere"},
         {"data__train_share": 0.5},
         {"data__train_share_seed": 1},
+        {"trainer__max_steps": 100},
+        {"trainer__val_every_epochs": 2},
+        {"trainer__limit_train_batches": 1},  # one step; 1.0 is all
+        {"trainer__overfit_batches": 1},
+        {"trainer__args": {"gradient_clip_algorithm": "value"}},
+        {"callbacks": {"mine": {"_target_": "my_package.Mine"}}},
         {"seed": 1},
         {"chosen": ("sk",)},
     ],
 )
 def test_what_matters_is_in_the_name(changes: dict[str, Any]) -> None:
     assert run_id(config(**changes)) != run_id(config())
+
+
+def test_max_epochs_is_not_where_max_steps_takes_its_place() -> None:
+    names = {run_id(config(trainer__max_steps=100, trainer__max_epochs=epochs)) for epochs in (15, 100)}
+    assert len(names) == 1
 
 
 def test_a_tricks_parameter_is_in_the_name() -> None:
