@@ -79,9 +79,11 @@ class Classifier(LightningModule):
         self.test_metrics = metrics(num_classes, ece=ece_bins)
         self._loss, self._top1 = RunningMean(), RunningMean()
         self._answers = torch.empty(0, num_classes), torch.empty(0, num_classes)  # the last logits, and their targets
-        self._logged_step, self._counted, self._lr = 0, -1, float("nan")
-        self.last_loss = float("nan")
-        """Mean training loss at the last logging, for the progress bar."""
+        self._logged_step, self._counted = 0, -1
+        self.last_loss = self.last_lr = self.last_top1 = float("nan")
+        """For the progress bar: mean training loss at the last logging, learning rate, training top-1 of the epoch."""
+        self.watched: dict[str, float] = {}
+        """What monitors add to the next logging."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (B, K) of images on the 0-255 scale (B, 3, H, W)."""
@@ -114,13 +116,13 @@ class Classifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         sums = {"loss": self._loss.state(), "top1": self._top1.state()}
-        checkpoint["logging"] = {**sums, "step": self._logged_step, "lr": self._lr, "last_loss": self.last_loss}
+        checkpoint["logging"] = {**sums, "step": self._logged_step, "lr": self.last_lr, "last_loss": self.last_loss}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if logging := checkpoint.get("logging"):  # one of an earlier version has none, and is of an epoch's end
             self._loss.restore(logging["loss"])
             self._top1.restore(logging["top1"])
-            self._logged_step, self._lr, self.last_loss = (logging[key] for key in ("step", "lr", "last_loss"))
+            self._logged_step, self.last_lr, self.last_loss = (logging[key] for key in ("step", "lr", "last_loss"))
 
     @property
     def progress(self) -> float:
@@ -197,12 +199,16 @@ class Classifier(LightningModule):
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        self._lr = optimizer.param_groups[0]["lr"]  # after the step it is the next one's
+        self.last_lr = optimizer.param_groups[0]["lr"]  # after the step it is the next one's
+
+    def logs_at(self, step: int) -> bool:
+        """Return whether the loss is logged after this optimizer step, which is the present one."""
+        due = step % self.log_every == 0 and step > self._logged_step
+        # The end of an epoch comes before its validation and checkpoint: a lost run must not overwrite a good one.
+        return due or self.trainer.is_last_batch
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        due = self.global_step % self.log_every == 0 and self.global_step > self._logged_step
-        # The end of an epoch comes before its validation and checkpoint: a lost run must not overwrite a good one.
-        if due or self.trainer.is_last_batch:
+        if self.logs_at(self.global_step):
             self._log_training(self.trainer.is_last_batch)
 
     def _log_training(self, epoch_ends: bool) -> None:
@@ -218,9 +224,10 @@ class Classifier(LightningModule):
                 "lower optim.lr, lengthen optim.warmup_epochs or set trainer.gradient_clip_val"
             )
         # Straight to the loggers: self.log costs some 0.5 ms a call, half of a small model's step.
-        scores = {"train/loss": self.last_loss, "lr": self._lr, "epoch": self.current_epoch}
+        scores = {"train/loss": self.last_loss, "lr": self.last_lr, "epoch": self.current_epoch, **self.watched}
+        self.watched = {}
         if epoch_ends:
-            scores["train/top1"] = 100 * self._top1.take()
+            scores["train/top1"] = self.last_top1 = 100 * self._top1.take()
         for logger in self.loggers:
             logger.log_metrics(scores, step=self.global_step)
 

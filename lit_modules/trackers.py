@@ -142,6 +142,13 @@ class MLflow(_ToldOnce, MLFlowLogger):
         for file in files:
             client.log_artifact(self.run_id, str(file))
 
+    def finalize(self, status: str = "success") -> None:
+        """Do nothing: Lightning says this at the end of fit and of test, and the run ends once, by `end`."""
+
+    def end(self, status: str) -> None:
+        """End the MLflow run; a server's links to it are printed then."""
+        super().finalize(status)
+
     @rank_zero_only
     def _make_experiment(self) -> None:
         """Make the MLflow experiment where there is none, of which Lightning would warn."""

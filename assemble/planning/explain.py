@@ -134,7 +134,7 @@ def summary(plan: Plan) -> Table:
         f"({optim.decay_rule.value} rule)"
         + (f", learning rate x {optim.layer_decay:g} a layer" if optim.layer_decay else ""),
         "learning rate": f"{optim.lr:g} at its peak for the batch of {plan.batch.total} (never rescaled), "
-        f"{optim.warmup_epochs:g} warm-up epochs, then {optim.schedule}",
+        f"{optim.warmup_epochs:g} warm-up epoch{'s' * (optim.warmup_epochs != 1)}, then {optim.schedule}",
         "length": length(plan),
         "precision": cfg.trainer.precision
         + (f", loss scale {cfg.trainer.loss_scale:g}" if cfg.trainer.loss_scale else ""),

@@ -83,7 +83,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
             code.keep(run.directory)
             console.print(summary(plan))
             going_on = " (going on)" if run.checkpoint else ""
-            console.print(f"[bold]run[/bold]            {escape(str(run.directory))}{going_on}")
+            console.print(f"[bold]run[/bold]            {escape(str(run.directory))}{going_on}", soft_wrap=True)
             for line in [] if run.checkpoint else near_matches(run.config, run.directory):
                 console.print(f"[bold]beside it[/bold]      {escape(line)}", highlight=False, soft_wrap=True)
         chosen = run.directory / "best.ckpt" if cfg.eval.weights is Weights.best else None
@@ -100,7 +100,7 @@ def fit(plan: Plan, run: Run) -> dict[str, Any]:
         if trainer.is_global_zero:
             write_result(run, result)
             log_result(loggers, run, result)
-            console.print(result_table(result, run))
+            show_result(console, result, run)
         exit_code = 0
         return result
     except FileNotFoundError as error:
@@ -189,25 +189,32 @@ def _result(
     }
 
 
-def result_table(result: dict[str, Any], run: Run) -> Table:
-    """Return the numbers of a finished run as a table."""
-    table = Table(title=result["run_id"], title_justify="left")
+def show_result(console: Console, result: dict[str, Any], run: Run) -> None:
+    """Print the numbers of a finished run: in one row, or below each other where that is too wide."""
     metrics = result["metrics"]
-    for column in ("top-1 %", "top-5 %", "loss", "ECE %", "params", "MACs", "epochs", "seconds"):
+    cells = {
+        "top-1 %": f"{metrics['top1']:.2f}",
+        "top-5 %": f"{metrics['top5']:.2f}",
+        "loss": f"{metrics['loss']:.4f}",
+        "ECE %": f"{metrics['ece']:.2f}",
+        "params": f"{result['params']:,}",
+        "MACs": f"{result['macs'] / 1e6:,.1f}M",
+        "epochs": str(result["epochs"]),
+        "seconds": f"{result['train_seconds']:.0f}",
+    }
+    table = Table()
+    for column in cells:
         table.add_column(column, justify="right")
-    table.add_row(
-        f"{metrics['top1']:.2f}",
-        f"{metrics['top5']:.2f}",
-        f"{metrics['loss']:.4f}",
-        f"{metrics['ece']:.2f}",
-        f"{result['params']:,}",
-        f"{result['macs'] / 1e6:,.1f}M",
-        str(result["epochs"]),
-        f"{result['train_seconds']:.0f}",
-    )
+    table.add_row(*cells.values())
+    if 1 + sum(3 + max(map(len, pair)) for pair in cells.items()) > console.width:
+        table = Table(show_header=False)
+        for column, cell in cells.items():
+            table.add_row(column, cell)
     on = ", scored on the validation images, since there is no test set" if result["scored_split"] == "val" else ""
-    table.caption = f"one run, seed {result['seed']}{on}; {escape(str(run.directory / 'result.json'))}"
-    return table
+    console.print(f"[bold]{escape(result['run_id'])}[/bold]", soft_wrap=True)
+    console.print(table)
+    told = f"one run, seed {result['seed']}{on}; {escape(str(run.directory / 'result.json'))}"
+    console.print(told, soft_wrap=True, highlight=False)
 
 
 def quiet() -> None:

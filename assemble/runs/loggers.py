@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 from assemble.errors import UserError
 from assemble.paths import MLFLOW_FILES
 from assemble.runs.wandb_key import offline
-from lit_modules.trackers import GoesOn, TakesResult
+from lit_modules.trackers import GoesOn, MLflow, TakesResult
 
 if TYPE_CHECKING:
     from assemble.runs.directory import Run
@@ -80,6 +80,8 @@ def close_loggers(loggers: Sequence[Logger], exit_code: int) -> None:
             if isinstance(logger, WandbLogger):
                 if logger._experiment is not None:
                     logger._experiment.finish(exit_code=exit_code)
+            elif isinstance(logger, MLflow):
+                logger.end("success" if exit_code == 0 else "failed")
             else:
                 logger.finalize("success" if exit_code == 0 else "failed")
         except Exception as error:  # the run's own outcome matters more

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 
 from assemble.planning.plan import Plan, make_plan
 from assemble.runs.build import build_module, build_trainer
@@ -45,7 +45,7 @@ def train(plan: Plan, directory: Path | None = None, callbacks: Any = (), **fit:
         plan.cfg.trainer,
         logger=False,
         callbacks=[*own, *callbacks, *saving],
-        enable_progress_bar=False,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         enable_checkpointing=bool(directory),
         limit_train_batches=plan.micro_batches_per_epoch,
     )

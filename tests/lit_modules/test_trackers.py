@@ -81,8 +81,10 @@ def test_mlflow_goes_on_with_its_run(tmp_path: Path) -> None:
     second = logger()
     second.go_on_from(3)
     training(second, 4, 9)
-    second.finalize("success")
     client = mlflow.MlflowClient(place)
+    second.finalize("success")  # as Lightning does after fit and after test: links would be printed each time
+    assert client.search_runs([second.experiment_id])[0].info.status == "RUNNING"
+    second.end("success")
     (run,) = client.search_runs([second.experiment_id])
     assert run.info.status == "FINISHED"
     history = client.get_metric_history(run.info.run_id, "train/loss")
@@ -277,7 +279,7 @@ def test_mlflow_takes_a_setting_that_a_resumed_run_has_otherwise(tmp_path: Path)
         logger.log_hyperparams(
             {"data": {"num_workers": workers, **{f"key{workers}{i}": "a" * 7000 for i in range(120)}}}
         )
-        logger.finalize("success")
+        logger.end("success")
     client = mlflow.MlflowClient(place)
     (run,) = client.search_runs([logger.experiment_id])
     assert len(run.data.params) == 241
