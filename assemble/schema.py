@@ -287,6 +287,8 @@ class TrainerConfig:
     """Use deterministic algorithms alone."""
     log_every_n_steps: int = bounded(20, least=1)
     """Optimizer steps between two logged rows."""
+    monitors: list[str] = field(default_factory=list)
+    """What else is logged with the loss: grad_norm, images_per_second, memory, time_left."""
     allow_other_micro_batch: bool = False
     """Go on with other micro-batches than the run began with, though batch norm then sees other batches."""
     checkpoint_minutes: float | None = bounded(10.0, above=0)

@@ -2,6 +2,7 @@
 
     python benchmarks/step_overhead.py host             tiny network: milliseconds a step on the host
     python benchmarks/step_overhead.py resnet50         ResNet-50 at 128x128, batch 16: ratio of step times
+    python benchmarks/step_overhead.py monitors         all of trainer.monitors, in a ResNet-20's steps: their share
 
 Ours is what `assemble.runs.build` makes: Classifier, Trainer, CSV logger, progress bar, checkpoint callback and the
 callbacks of the tricks. The bare loop calls the tricks' plain functions. Both run in one process on the same images,
@@ -138,26 +139,34 @@ def bare_loop(plan: Any, module: Any) -> Callable[[Batch, int], None]:
 
 def turns(plan: Any, batch: Batch, steps: int, blocks: int) -> dict[str, list[float]]:
     """Train as `assemble.runs.fit.fit` does, in turn with the bare loop: milliseconds a step of each block, by loop."""
-    from torch.utils.data import DataLoader
-
-    from assemble.runs.build import build_callbacks, build_module, build_trainer
-    from assemble.runs.code import Code
-    from lit_modules.csv_logger import CsvLogger
+    from assemble.runs.build import build_module
 
     module = build_module(plan)
     bare = bare_loop(plan, module)
     bare(batch, steps)
-    loader: Any = TurnTaking(batch, steps, blocks, {"bare": bare})
+    loader = TurnTaking(batch, steps, blocks, {"bare": bare})
+    fit(plan, module, loader, batch)
+    return loader.times
+
+
+def fit(plan: Any, module: Any, loader: Any, batch: Batch) -> None:
+    """Train as `assemble.runs.fit.fit` does, on what the loader hands out."""
+    from torch.utils.data import DataLoader
+
+    from assemble.runs.build import build_callbacks, build_trainer
+    from assemble.runs.code import Code
+    from lit_modules.csv_logger import CsvLogger
+
     with tempfile.TemporaryDirectory() as folder:
         trainer = build_trainer(
             plan.cfg.trainer,
             logger=[CsvLogger(folder, "", "")],
             callbacks=build_callbacks(plan, Path(folder), {}, Code()),
+            enable_progress_bar=plan.cfg.trainer.progress_bar,
             default_root_dir=folder,
         )
         validation = DataLoader([(batch[0][0], batch[1][0])] * 2, batch_size=2)  # type: ignore[arg-type]
         trainer.fit(module, train_dataloaders=loader, val_dataloaders=validation)
-    return loader.times
 
 
 def host(steps: int, blocks: int) -> None:
@@ -185,21 +194,76 @@ def resnet50(steps: int, blocks: int) -> None:
     verdict("ours over the bare loop", statistics.median(ratio), 1.03)
 
 
+def monitors(steps: int, blocks: int) -> None:
+    """The share of a step's time that is spent in the monitors' own hooks, all of them chosen."""
+    from assemble.runs import build
+    from assemble.runs.build import build_module
+    from lit_modules import monitors as watched
+
+    spent = 0.0
+
+    class Timed(watched.Monitors):
+        def __getattribute__(self, name: str) -> Any:
+            found = super().__getattribute__(name)
+            if not name.startswith("on_"):
+                return found
+
+            def timed(*arguments: Any) -> None:
+                nonlocal spent
+                start = time.perf_counter()
+                found(*arguments)
+                spent += time.perf_counter() - start
+
+            return timed
+
+    class Blocks:
+        """A loader of blocks, each as long as a logging interval."""
+
+        shares: list[float] = []  # noqa: RUF012
+
+        def __len__(self) -> int:
+            return steps * (blocks + 1) + 1
+
+        def __iter__(self) -> Iterator[Batch]:
+            nonlocal spent
+            for block in range(blocks + 1):
+                start, spent = time.perf_counter(), 0.0
+                for _ in range(steps):
+                    yield batch
+                if block:  # the first one warms up
+                    self.shares.append(100 * spent / (time.perf_counter() - start))
+            yield batch
+
+    batch = images(64, 32, 10)
+    plan = configuration("resnet20", 32, 64, 10, {})
+    plan.cfg.trainer.monitors, plan.cfg.trainer.progress_bar = list(watched.MONITORS), False
+    plan.cfg.trainer.log_every_n_steps = steps
+    build.Monitors = Timed
+    fit(plan, build_module(plan), Blocks(), batch)
+    print(f"ResNet-20 at 32x32, batch 64, logged every {steps} steps: {blocks} blocks of {steps} steps")
+    print(f"  {', '.join(watched.MONITORS)}: {spread(Blocks.shares, 3)} % of a step")
+    verdict("monitors' share of a step", statistics.median(Blocks.shares), 1.0, " %")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("host", "resnet50"))
-    parser.add_argument("--steps", type=int, help="steps of a block (host 200, resnet50 2)")
-    parser.add_argument("--blocks", type=int, help="blocks (host 20, resnet50 12)")
-    parser.add_argument("--threads", type=int, help="PyTorch's threads (host 1, resnet50 all; 1 on a busy machine)")
+    parser.add_argument("what", choices=("host", "resnet50", "monitors"))
+    parser.add_argument("--steps", type=int, help="steps of a block (host 200, resnet50 2, monitors 20)")
+    parser.add_argument("--blocks", type=int, help="blocks (host 20, resnet50 12, monitors 30)")
+    parser.add_argument(
+        "--threads", type=int, help="PyTorch's threads (resnet50 all, the others 1; 1 on a busy machine)"
+    )
     chosen = parser.parse_args()
     from assemble.runs.fit import quiet
 
     quiet()
-    if chosen.threads or chosen.what == "host":  # there, a second thread saves nothing and makes times vary
+    if chosen.threads or chosen.what != "resnet50":  # there, a second thread saves nothing and makes times vary
         torch.set_num_threads(chosen.threads or 1)
     print(f"{conditions()}, {torch.get_num_threads()} threads")
     if chosen.what == "host":
         host(chosen.steps or 200, chosen.blocks or 20)
+    elif chosen.what == "monitors":
+        monitors(chosen.steps or 20, chosen.blocks or 30)
     else:
         resnet50(chosen.steps or 2, chosen.blocks or 12)
     print(conditions())

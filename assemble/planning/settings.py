@@ -21,6 +21,7 @@ def check_settings(cfg: Config, *, need_weights: bool) -> None:
     Raises:
         UserError: a number out of its range, or settings that do not go together.
     """
+    from lit_modules.monitors import check_monitors
     from lit_modules.optim import check_optimizer
     from lit_modules.trainer_arguments import check_arguments, own_callbacks
 
@@ -31,6 +32,7 @@ def check_settings(cfg: Config, *, need_weights: bool) -> None:
     _check_trainer(cfg.trainer)
     check_arguments(cfg.trainer.args)
     own_callbacks(cfg.callbacks)
+    check_monitors(cfg.trainer.monitors)
     _check_model(cfg.model)
     _check_weights(cfg.model, needed=need_weights)
     check_robustness(cfg.eval)

@@ -25,6 +25,7 @@ from lit_modules.checkpoints import LAST, ConfigInCheckpoint, RunCheckpoint, Who
 from lit_modules.classifier import Classifier
 from lit_modules.freezing import freeze
 from lit_modules.loss_scale import StaticLossScale
+from lit_modules.monitors import Monitors
 from lit_modules.progress import Progress
 from lit_modules.stopping import StoppableTraining, take_signals
 from lit_modules.trainer_arguments import own_callbacks
@@ -144,6 +145,7 @@ def build_training_callbacks(plan: Plan, config: dict[str, Any]) -> list[Callbac
     return [
         ConfigInCheckpoint(config, plan.data.identity.digest, plan.batch.micro),
         MovingStrengths(plan.recipe.of(ModelTrick)),
+        *([Monitors(watched, plan.batch.total)] if (watched := plan.cfg.trainer.monitors) else []),
         *([Progress()] if plan.cfg.trainer.progress_bar else []),
         *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
         *(make() for make in own_callbacks(plan.cfg.callbacks)),

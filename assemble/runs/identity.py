@@ -33,6 +33,7 @@ EXCLUDED = (
     "data.verify",
     "data.on_bad_image",  # the digest of the data is of those images that stay
     "trainer.log_every_n_steps",
+    "trainer.monitors",
     "trainer.progress_bar",
     "trainer.checkpoint_minutes",
     # What only moves the work: the global batch stays.

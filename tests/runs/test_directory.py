@@ -139,14 +139,25 @@ def test_of_a_file_that_a_trick_reads_the_content_is_in_the_name(tmp_path: Path)
 def test_what_does_not_matter_is_not(key: str) -> None:
     cfg = config()
     value = OmegaConf.select(cfg, key)
-    others = {bool: not value, int: 5, float: 0.5, str: "elsewhere", type(None): "elsewhere", dict: {"top1": 80.4}}
+    others = {
+        list: ["grad_norm"],
+        bool: not value,
+        int: 5,
+        float: 0.5,
+        str: "elsewhere",
+        type(None): "elsewhere",
+        dict: {"top1": 80.4},
+    }
     named = {
         "eval.corruptions": "on_the_fly",
         "eval.corruptions_preset": "tiny",
         "data.on_bad_image": "skip",
         "plugins": ["json"],  # any package that there is
     }
-    other = named.get(key) or others[dict if OmegaConf.is_dict(value) else type(value)]
+    other = (
+        named.get(key)
+        or others[dict if OmegaConf.is_dict(value) else list if OmegaConf.is_list(value) else type(value)]
+    )
     OmegaConf.update(cfg, key, other)
     assert run_id(cfg) == run_id(config())
 
