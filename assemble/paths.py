@@ -24,6 +24,11 @@ MLFLOW_FILES = "mlartifacts"
 """Folder beside the runs where MLflow keeps files of theirs, which are no runs."""
 
 
+def user_cache() -> Path:
+    """Return the folder in which the user's programs keep what they can make anew."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "assemble"
+
+
 def make_importable(environment: MutableMapping[str, str]) -> None:
     """Let Pythons that are started with this environment find this code, wherever they run."""
     known = environment.get("PYTHONPATH", "").split(os.pathsep)

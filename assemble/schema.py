@@ -152,7 +152,9 @@ class DataConfig:
     args: dict[str, Any] = field(default_factory=dict)
     """Keywords of ``_target_``, or of a plug-in's data set."""
     root: str | None = None
-    """The folder that the data set lies in."""
+    """The folder that the data set lies in, or an archive (.tar, .zip) of it."""
+    cache_dir: str | None = None
+    """Folder for indices of archives that cannot be kept beside them. None: ~/.cache/assemble."""
     download: bool = False
     """Download what data.root lacks, where torchvision knows from where."""
     preprocessing: Preprocessing = Preprocessing.torchvision

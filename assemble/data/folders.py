@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from assemble.data.crops import crops
 from assemble.data.image_files import ImageFiles
+from assemble.data.parts import SPLITS, Part, archived_part, parts_within
 from assemble.data.scan import EXTENSIONS, FOLDER, entries, kind, scan
 from assemble.data.splits import Source, Split
 from assemble.data.train_share import Subset, share_of_each_class
 from assemble.errors import UserError
+from assemble.paths import user_cache
 from assemble.schema import DataConfig
 
 LAYOUT = (
-    "expected DIR/train/<class>/*.jpg and DIR/val/<class>/*.jpg (test/ is optional; data.val_share=0.1 takes the "
-    "validation images from train/)"
+    "expected DIR/train/<class>/*.jpg and DIR/val/<class>/*.jpg, or archives of them, train.tar and val.tar (test is "
+    "optional; data.val_share=0.1 takes the validation images from train)"
 )
 
 
@@ -56,24 +59,66 @@ def class_folders(folder: Path) -> list[str]:
     return names
 
 
+@dataclass(frozen=True)
+class Folder:
+    """A folder of class folders (`assemble.data.parts.Part`)."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def classes(self) -> list[str]:
+        return class_folders(self.path)
+
+    def images(self, classes: list[str], name: str) -> ImageFiles:
+        return ImageFolder(self.path, classes, name)
+
+
+def cache_folder(cfg: DataConfig) -> Path:
+    """Return the folder that keeps indices of archives, and what was fetched."""
+    return Path(cfg.cache_dir).expanduser() if cfg.cache_dir else user_cache()
+
+
+def parts_of(cfg: DataConfig) -> dict[str, Part]:
+    """Return where train, val and test are, each where there is one; '' for class folders that are in no split's.
+
+    Raises:
+        UserError: there is no such folder or archive; it cannot be read.
+    """
+    if not cfg.root:
+        raise UserError(f"data={cfg.name} needs data.root=DIR: {LAYOUT}")
+    root, cache = Path(cfg.root).expanduser(), cache_folder(cfg)
+    if root.is_file():
+        parts = parts_within(root, cache)
+    elif root.is_dir():
+        found = {name: _folder(root / name) or archived_part(root, name, cache) for name in SPLITS}
+        parts = {name: part or Folder(root / name) for name, part in found.items() if part or (root / name).is_dir()}
+    else:
+        raise UserError(f"data.root={cfg.root} is not a folder, and no archive: {LAYOUT}")
+    if cfg.val_share is not None and parts.keys() <= {""}:
+        parts = {"train": parts.get("") or Folder(root)}
+    return parts
+
+
+def _folder(path: Path) -> Folder | None:
+    """Return a folder that has others in it: without any, it may be one of shards."""
+    there = path.is_dir() and any(kind(entry) == FOLDER for entry in entries(path))
+    return Folder(path) if there else None
+
+
 def imagefolder(cfg: DataConfig) -> Source:
     """Open your own images: one folder a class, under train/, val/ and perhaps test/ (without it, test is val).
 
     With ``data.val_share`` the validation images are that share of train/'s; what is scored is test/, or val/, and
-    where there is neither, the same share. A folder of class folders alone is train/ then.
+    where there is neither, the same share. A folder of class folders alone is train/ then. Each may be an archive.
     """
-    if not cfg.root:
-        raise UserError(f"data={cfg.name} needs data.root=DIR: {LAYOUT}")
-    root = Path(cfg.root).expanduser()
-    if not root.is_dir():
-        raise UserError(f"data.root={cfg.root} is not a folder: {LAYOUT}")
-    parts = {name: root / name for name in ("train", "val", "test") if (root / name).is_dir()}
-    if cfg.val_share is not None and not parts:
-        parts["train"] = root
-    classes = class_folders(parts.get("train", root / "train"))
+    parts = parts_of(cfg)
+    train_part = part_of(parts, "train", cfg)
+    classes = train_part.classes()
     if cfg.val_share is None:
-        class_folders(root / "val")  # before the long scan of train/
-    images = {name: ImageFolder(folder, classes, name).as_asked(cfg) for name, folder in parts.items()}
+        part_of(parts, "val", cfg).classes()  # before the long scan of train/
+    images = {name: part.images(classes, name).as_asked(cfg) for name, part in parts.items()}
     train: Split = images["train"]
     if cfg.val_share is None:
         val: Split = images["val"]
@@ -87,15 +132,22 @@ def imagefolder(cfg: DataConfig) -> Source:
     return Source(classes, train, val, test, train_crop, scored_crop, tuple(images.values()))
 
 
+def part_of(parts: Mapping[str, Part], name: str, cfg: DataConfig) -> Part:
+    """Return a split that must be there; raises `UserError` where it is not."""
+    if name not in parts:
+        raise UserError(f"data.root has no {name}/ folder or {name}.tar ({cfg.root}): {LAYOUT}")
+    return parts[name]
+
+
 def imagenet(cfg: DataConfig) -> Source:
     """Open ImageNet-1k (ILSVRC 2012): as `imagefolder`, with exactly 1,000 classes."""
-    if cfg.root and (folder := Path(cfg.root).expanduser() / "train").is_dir():
-        check_imagenet(folder, class_folders(folder))
+    if cfg.root and (train := parts_of(cfg).get("train")):
+        check_imagenet(train, train.classes())
     return imagefolder(cfg)
 
 
-def check_imagenet(folder: Path, classes: Sequence[str]) -> None:
+def check_imagenet(part: Part, classes: Sequence[str]) -> None:
     if len(classes) != 1000:
         raise UserError(
-            f"data=imagenet expects 1000 class folders in {folder}, found {len(classes)}: use data=imagefolder"
+            f"data=imagenet expects 1000 class folders in {part}, found {len(classes)}: use data=imagefolder"
         )

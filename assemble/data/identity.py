@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from assemble.data.members import ARCHIVES
 from assemble.data.sources import open_whole
 from assemble.data.splits import Source
 from assemble.errors import UserError
@@ -63,6 +64,6 @@ def _folder_times(root: str | None) -> list[object]:
     if root is None:
         return []
     folder = Path(root).expanduser().resolve()
-    if not folder.is_dir():
-        return [folder]
-    return [folder, *(path.stat().st_mtime_ns for path in [folder, *folder.glob("*/"), *folder.glob("*/*/")])]
+    patterns = ("*/", "*/*/", *(f"{below}*{end}" for end in ARCHIVES for below in ("", "*/")))
+    found = [folder, *(path for pattern in patterns for path in folder.glob(pattern))]
+    return [folder, *(path.stat().st_mtime_ns for path in found if path.exists())]

@@ -1,4 +1,4 @@
-"""Image files as a split: loaded by position, read beforehand where that is asked for."""
+"""Images in files as a split: loaded by position, read beforehand where that is asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Self
 
 import numpy as np
 
-from assemble.data.decode import AS_IT_LIES, BadImageError, ImageFile, Reading, content, unreadable
+from assemble.data.decode import AS_IT_LIES, BadImageError, ImageFile, Reading
+from assemble.data.places import File, FilesIn, Place, Places
 from assemble.data.splits import Crop, digest_of
 from assemble.data.verify import damaged, decode_small, read_ends, remembered
 from assemble.errors import UserError
@@ -23,52 +24,46 @@ SAMPLED = 10_000
 
 
 class ImageFiles:
-    """Image files, by their paths in ``folder`` (`os.fsencode`), with their labels.
+    """Image files, with their labels.
 
     Args:
         folder: where they lie.
-        files: the paths.
+        files: their paths there (`os.fsencode`), by which they are known.
         labels: as many.
         name: of the split.
         left_out: what else lies there (`assemble.data.splits.OnDisk`).
+        places: where their bytes are; None: in the files of these paths.
     """
 
     def __init__(
         self,
         folder: Path,
-        files: Sequence[bytes],
-        labels: Sequence[int],
+        files: Sequence[bytes] | np.ndarray,
+        labels: Sequence[int] | np.ndarray,
         *,
         name: str = "",
         left_out: Mapping[str, int] | None = None,
+        places: Places | None = None,
     ) -> None:
-        self.folder, self.name, self.left_out = folder, name or folder.name, left_out or {}
+        self.name, self.left_out = name or folder.name, left_out or {}
         # One array, not a million strings: workers share it, since reading it touches no reference counts.
-        self.files = np.array(files)
-        self.labels = np.array(labels)
+        self.files = np.asarray(files)
+        self.labels = np.asarray(labels)
+        self.places = places or FilesIn(folder, self.files)
         self.reading = AS_IT_LIES
         self.bad: Mapping[str, str] = {}
 
     def path(self, index: int) -> str:
-        # With pathlib it would take ten times as long, longer than to read the file.
-        return f"{self.folder}/{os.fsdecode(self.files[index])}"
-
-    def paths(self) -> list[str]:
-        return [self.path(index) for index in range(len(self.files))]
+        return str(self.places[index])
 
     def load(self, index: int, crop: Crop) -> np.ndarray:
-        return load(self.path(index), crop, self.reading)
+        return load(self.places[index], crop, self.reading)
 
     def digest(self) -> str:
         """Return hex digits of names, labels and sizes: to read the images themselves would take an epoch's time."""
         count = len(self.files)
         looked_at = range(0, count, 1 if count <= COUNTED else -(-count // SAMPLED))
-        sizes = [_size_and_time(self.path(index))[0] for index in looked_at]
-        return digest_of(self.files, self.labels, np.array(sizes, np.int64))
-
-    def _stats(self) -> list[tuple[int, int]]:
-        """Return size and time of each file."""
-        return [_size_and_time(path) for path in self.paths()]
+        return digest_of(self.files, self.labels, self.places.sizes(looked_at))
 
     def as_asked(self, cfg: DataConfig) -> Self:
         """Read the files as the configuration says, and keep those that can be decoded where it wants the others out.
@@ -78,12 +73,13 @@ class ImageFiles:
         """
         self.reading = Reading.of(cfg)
         if cfg.on_bad_image is OnBadImage.skip:
-            self._leave_out(remembered(self._find_damaged, self.files, np.array(self._stats()), self.reading))
+            self._leave_out(remembered(self._find_damaged, self.files, self.places.stats(), self.reading))
         return self
 
     def _find_damaged(self) -> dict[str, str]:
-        found = damaged(self.paths(), partial(decode_small, reading=self.reading), f"decoding {self.name}")
-        return {path.removeprefix(f"{self.folder}/"): reason for path, reason in found.items()}
+        look = partial(decode_small, reading=self.reading)
+        found = damaged(self.places, len(self.files), look, f"decoding {self.name}")
+        return {os.fsdecode(self.files[index]): reason for index, reason in found.items()}
 
     def _leave_out(self, bad: Mapping[str, str]) -> None:
         if not bad:
@@ -94,31 +90,34 @@ class ImageFiles:
             raise UserError(f"no image beside {first} can be decoded, so its class has none: replace some of them")
         # As wide as the longest that stays: the digest is that of a folder without the others.
         self.files, self.labels, self.bad = np.array(self.files[kept].tolist()), self.labels[kept], bad
+        self.places = self.places.kept(kept)
 
     def bad_headers(self) -> dict[str, str]:
-        return damaged(self.paths(), partial(read_ends, reading=self.reading), f"reading {self.name}")
+        look = partial(read_ends, reading=self.reading)
+        found = damaged(self.places, len(self.files), look, f"reading {self.name}")
+        return {self.path(index): reason for index, reason in found.items()}
 
 
-def load(path: str | Path, crop: Crop, reading: Reading = AS_IT_LIES) -> np.ndarray:
-    """Read an image file and return what a crop makes of it.
+def load(place: Place | str | Path, crop: Crop, reading: Reading = AS_IT_LIES) -> np.ndarray:
+    """Read an image, of a file where a path is given, and return what a crop makes of it.
 
     Raises:
         UserError: it cannot be read, decoded, or cropped; names the file.
     """
-    data = content(path)
+    place = File(str(place)) if isinstance(place, str | Path) else place
     try:
-        return crop(ImageFile(data, reading))
+        image = ImageFile(place.read(), reading)
     except BadImageError as error:
-        raise UserError(
-            f"cannot read the image {path} ({error}): replace it, or remove it (data.on_bad_image=skip leaves it out)"
-        ) from None
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-
-
-def _size_and_time(path: str) -> tuple[int, int]:
+        raise _cannot_read(place, error) from None
     try:
-        about = os.stat(path)  # noqa: PTH116 - pathlib takes ten times as long
-    except OSError as error:
-        raise unreadable(path, error) from error
-    return about.st_size, about.st_mtime_ns
+        return crop(image)
+    except BadImageError as error:
+        raise _cannot_read(place, error) from None
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None
+
+
+def _cannot_read(place: Place, error: BadImageError) -> UserError:
+    return UserError(
+        f"cannot read the image {place} ({error}): replace it, or remove it (data.on_bad_image=skip leaves it out)"
+    )

@@ -25,6 +25,7 @@ EXTENSIONS = (
 """Of the files that are taken for images: those that this Pillow decodes."""
 IMAGE, FOLDER = "image", "folder"
 HIDDEN, SPECIAL, AGAIN = "hidden", "no regular file", "linked folder that is read already"
+BESIDE_CLASSES = " beside the folders of the classes"
 SHOWN = 5
 """Kinds of what is left out that are told apart."""
 
@@ -55,9 +56,9 @@ def kind(entry: os.DirEntry[str]) -> str:
     Hidden files and folders are copies and thumbnails that other programs keep. A link to nothing with an image's
     suffix is an image, which cannot be read.
     """
-    if entry.name.startswith("."):
+    by_name = kind_by_name(entry.name)
+    if by_name == HIDDEN:
         return HIDDEN
-    image = entry.name.lower().endswith(EXTENSIONS)
     try:
         if not entry.is_file():
             if entry.is_dir():
@@ -68,7 +69,16 @@ def kind(entry: os.DirEntry[str]) -> str:
         raise _unreadable(entry.path, error) from error
     except OSError:
         pass  # a link to itself
-    return IMAGE if image else os.path.splitext(entry.name)[1].lower() or "without a suffix"  # noqa: PTH122
+    return by_name
+
+
+def kind_by_name(name: str) -> str:
+    """Return `IMAGE`, or as what a file of this name is left out."""
+    if name.startswith("."):
+        return HIDDEN
+    if name.lower().endswith(EXTENSIONS):
+        return IMAGE
+    return os.path.splitext(name)[1].lower() or "without a suffix"  # noqa: PTH122
 
 
 @dataclass
@@ -114,7 +124,7 @@ def scan(folder: Path, classes: Sequence[str]) -> Scan:
         waiting.extend((name, link, True) for link in sorted(links))
     for entry in entries(folder):
         if (what := kind(entry)) != FOLDER:
-            result.left_out[f"{what} beside the folders of the classes"] += 1
+            result.left_out[what + BESIDE_CLASSES] += 1
     start = len(str(folder)) + 1
     result.images = {
         name: [f"{parent[start:]}/{file}" for parent, file in sorted(pairs)] for name, pairs in found.items()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from assemble.data.class_map import with_classes
 from assemble.data.crops import eval_crop
 from assemble.data.digits import digits
-from assemble.data.folders import ImageFolder, check_imagenet, class_folders, imagefolder, imagenet
+from assemble.data.folders import check_imagenet, imagefolder, imagenet, part_of, parts_of
+from assemble.data.parts import Part
 from assemble.data.splits import Crop, OnDisk, Source, Split
 from assemble.errors import UserError
 from assemble.plugins import imported, provided
@@ -42,14 +42,16 @@ def open_scored(cfg: DataConfig, split: ScoredSplit, classes: list[str] | None =
     Raises:
         UserError: as `open_source`.
     """
-    folder = _scored_folder(cfg, split)
-    if folder:
-        named = folder.parent / "train"  # labels are positions among the classes that were trained, where known
-        classes = classes or class_folders(named if named.is_dir() else folder)
+    found = _scored_part(cfg, split)
+    if found:
+        name, part, named = found
+        classes = classes or named.classes()
         if cfg.name == "imagenet":
-            check_imagenet(named if named.is_dir() else folder, classes)
-        images = ImageFolder(folder, classes).as_asked(cfg)
-        return Scored(classes, images, eval_crop(cfg), _called(folder, cfg), (images,))
+            check_imagenet(named, classes)
+        images = part.images(classes, name).as_asked(cfg)
+        # With data.val_share nothing is chosen on the images of val/.
+        called = "val" if name == "val" and cfg.val_share is None else "test"
+        return Scored(classes, images, eval_crop(cfg), called, (images,))
     source = open_source(cfg)
     source = with_classes(source, classes, "the network") if classes else source
     if split is ScoredSplit.test:
@@ -57,21 +59,21 @@ def open_scored(cfg: DataConfig, split: ScoredSplit, classes: list[str] | None =
     return Scored(source.classes, source.val, source.eval_crop, "val", source.folders)
 
 
-def _called(folder: Path, cfg: DataConfig) -> str:
-    """Return what the images of a folder are: with ``data.val_share`` nothing is chosen on those of val/."""
-    return "val" if folder.name == "val" and cfg.val_share is None else "test"
+def _scored_part(cfg: DataConfig, split: ScoredSplit) -> tuple[str, Part, Part] | None:
+    """Return what has the images of one split alone: its name, itself, and what names the classes.
 
-
-def _scored_folder(cfg: DataConfig, split: ScoredSplit) -> Path | None:
-    """Return the folder that has the images of one split, if there is one for it alone."""
+    Labels are positions among the classes that were trained, where these are known.
+    """
     if cfg._target_ or SOURCES.get(cfg.name) not in (imagefolder, imagenet) or not cfg.root:
         return None
-    root = Path(cfg.root).expanduser()
+    parts = parts_of(cfg)
     names = ["test", "val"] if split is ScoredSplit.test else ["val"] if cfg.val_share is None else []
-    found = [root / name for name in names if (root / name).is_dir()]
-    if not found and cfg.val_share is None and root.is_dir():
-        return root / "val"  # whose absence is told
-    return found[0] if found else None
+    found = next((name for name in names if name in parts), None)
+    if found is None:
+        if cfg.val_share is None:
+            part_of(parts, "val", cfg)  # whose absence is told
+        return None
+    return found, parts[found], parts.get("train", parts[found])
 
 
 def cifar10(cfg: DataConfig) -> Source:
@@ -110,13 +112,14 @@ FOLDERS = frozenset(
     }
     | {"exif_orientation", "white", "verify", "on_bad_image"}
 )
+KEPT = frozenset({"cache_dir"})
 HELD_OUT = frozenset({"val_share", "val_share_seed"})
 OWN_KEYS = {
     "digits": frozenset({"crop_pad"}),
     "cifar10": frozenset({"root", "crop_pad"}),
-    "imagefolder": FOLDERS | HELD_OUT,
-    "imagenet": FOLDERS | HELD_OUT,
-    "imagenet21k": FOLDERS | HELD_OUT,
+    "imagefolder": FOLDERS | HELD_OUT | KEPT,
+    "imagenet": FOLDERS | HELD_OUT | KEPT,
+    "imagenet21k": FOLDERS | HELD_OUT | KEPT,
     **dict.fromkeys(FGVC, FOLDERS | {"download"}),
 }
 """Keys of `DataConfig` that only some data sets read, by data set; the others are for all of them."""

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import PIL
 
 from assemble.atomic import alone, write_whole
-from assemble.data.decode import DECODER, BadImageError, ImageFile, Reading, unreadable
+from assemble.data.decode import DECODER, BadImageError, ImageFile, Reading
+from assemble.data.places import Place, Places
 from assemble.data.scan import in_words
 from assemble.data.splits import OnDisk, digest_of
 from assemble.devices import cores
 from assemble.errors import UserError
-from assemble.paths import printable
+from assemble.paths import printable, user_cache
 from assemble.progress_bar import bar
 from assemble.ranks import secondary_rank
 
@@ -30,29 +27,28 @@ NAMED, FEW = 20, 5
 """Bad images that are named in an error, and in a line of a summary."""
 
 
-def damaged(paths: Sequence[str], look: Callable[[str], object], what: str) -> dict[str, str]:
-    """Return path -> reason of those files that ``look`` calls `BadImageError`, looked at by a thread for each core.
+def damaged(places: Places, count: int, look: Callable[[Place], object], what: str) -> dict[int, str]:
+    """Return index -> reason of those places that ``look`` calls `BadImageError`, looked at by a thread for each core.
 
     Raises:
         UserError: of ``look``.
     """
-    found: dict[str, str] = {}
+    found: dict[int, str] = {}
+
+    def reason(index: int) -> str:
+        try:
+            look(places[index])
+        except BadImageError as error:
+            return str(error)
+        return ""
+
     # Quick ones are not worth a bar.
-    with ThreadPoolExecutor(cores()) as pool, bar(what, "image", total=len(paths), delay=2) as progress:
-        for start in range(0, len(paths), CHUNK):
-            part = paths[start : start + CHUNK]
-            reasons = zip(part, pool.map(partial(_reason, look), part), strict=True)
-            found.update({path: reason for path, reason in reasons if reason})
+    with ThreadPoolExecutor(cores()) as pool, bar(what, "image", total=count, delay=2) as progress:
+        for start in range(0, count, CHUNK):
+            part = range(start, min(start + CHUNK, count))
+            found.update({index: text for index, text in zip(part, pool.map(reason, part), strict=True) if text})
             progress.update(len(part))
     return found
-
-
-def _reason(look: Callable[[str], object], path: str) -> str:
-    try:
-        look(path)
-    except BadImageError as error:
-        return str(error)
-    return ""
 
 
 def left_out(folders: Sequence[OnDisk]) -> list[str]:
@@ -87,39 +83,31 @@ def check_headers(folders: Sequence[OnDisk]) -> None:
 
 ENDS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG\r\n": b"IEND\xaeB`\x82"}
 """How a JPEG and a PNG begin -> how they end, where nothing is cut off."""
-HEADER = 1 << 16
-"""Bytes that hold the header of most of them."""
 
 
-def read_ends(path: str, reading: Reading) -> None:
-    """Tell a damaged file by its header and its end, which most JPEGs and PNGs show; others are decoded.
+def read_ends(place: Place, reading: Reading) -> None:
+    """Tell a damaged image by its header and its end, which most JPEGs and PNGs show; others are decoded.
 
     Raises:
         BadImageError: it has no header, or is cut off.
         UserError: it cannot be read from the disk.
     """
-    try:
-        with io.FileIO(path) as file:
-            head = file.read(HEADER) or b""
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 16))
-            tail = file.readall()
-    except OSError as error:
-        raise unreadable(path, error) from None
+    head, tail = place.ends()
     if any(head.startswith(begin) and tail.endswith(end) for begin, end in ENDS.items()):
         with suppress(BadImageError):
             ImageFile(head, reading)
             return
-    decode_small(path, reading)
+    decode_small(place, reading)
 
 
-def decode_small(path: str, reading: Reading) -> None:
-    """Decode a whole file, to as few pixels as its format allows: what is damaged at all is damaged then, too.
+def decode_small(place: Place, reading: Reading) -> None:
+    """Decode a whole image, to as few pixels as its format allows: what is damaged at all is damaged then, too.
 
     Raises:
         BadImageError: it is.
         UserError: it cannot be read from the disk.
     """
-    ImageFile.read(path, reading).decode(1, 1)
+    ImageFile(place.read(), reading).decode(1, 1)
 
 
 def remembered(
@@ -134,7 +122,7 @@ def remembered(
     """
     decoders = f"{PIL.__version__} {DECODER} {reading}"
     key = digest_of(files, stats, np.frombuffer(decoders.encode(), np.uint8))
-    path = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "assemble" / "bad_images" / f"{key}.json"
+    path = user_cache() / "bad_images" / f"{key}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path.with_suffix(".lock")):

@@ -30,6 +30,7 @@ EXCLUDED = (
     "plugins",  # what is chosen from them is there by itself
     "data.num_workers",
     "data.download",
+    "data.cache_dir",
     "data.verify",
     "data.on_bad_image",  # the digest of the data is of those images that stay
     "trainer.log_every_n_steps",

@@ -10,6 +10,7 @@ from PIL import Image
 from assemble.data import decode, verify
 from assemble.data.decode import AS_IT_LIES, ImageFile
 from assemble.data.identity import DataIdentity, data_digest
+from assemble.data.places import File
 from assemble.data.sources import open_scored, open_source
 from assemble.data.verify import left_out, read_ends
 from assemble.errors import UserError
@@ -63,8 +64,8 @@ def test_bad_images_of_all_splits_are_named_before_the_training(root):
 
 def test_where_header_and_end_are_there_nothing_is_decoded(root, monkeypatch):
     monkeypatch.setattr(ImageFile, "decode", None)
-    read_ends(str(root / "val/a/0.jpg"), AS_IT_LIES)
-    read_ends(str(root / "val/a/2.png"), AS_IT_LIES)
+    read_ends(File(str(root / "val/a/0.jpg")), AS_IT_LIES)
+    read_ends(File(str(root / "val/a/2.png")), AS_IT_LIES)
 
 
 @pytest.mark.parametrize("ending", ["gif", "tiff", "bmp", "webp", "jpg"])
@@ -73,10 +74,10 @@ def test_other_formats_and_ends_are_decoded(tmp_path, ending):
     file = tmp_path / f"x.{ending}"
     noise(0).save(file)
     file.write_bytes(file.read_bytes() + b"more")
-    read_ends(str(file), AS_IT_LIES)
+    read_ends(File(str(file)), AS_IT_LIES)
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(decode.BadImageError):
-        read_ends(str(file), AS_IT_LIES)
+        read_ends(File(str(file)), AS_IT_LIES)
 
 
 def test_skipped_images_are_as_if_they_had_not_been_there(root):

@@ -362,7 +362,11 @@ def make(*parts: str):
     ("action", "changes", "message"),
     [
         (break_nothing, {"root": None}, r"data=imagefolder needs data\.root=DIR"),
-        (break_nothing, {"root": "nowhere"}, r"data\.root=nowhere is not a folder: expected DIR/train/<class>"),
+        (
+            break_nothing,
+            {"root": "nowhere"},
+            r"data\.root=nowhere is not a folder, and no archive: expected DIR/train/<class>",
+        ),
         (remove("train"), {}, r"has no train/ folder .*expected DIR/train/<class>"),
         (remove("val"), {}, r"has no val/ folder .*expected DIR/train/<class>/\*\.jpg and DIR/val/<class>"),
         (make("train", "bird"), {}, r"train/bird has no images \(\.jpg, .*\): add some, or remove the folder"),
