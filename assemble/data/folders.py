@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from assemble.data.crops import crops
+from assemble.data.ilsvrc import as_handed_out
 from assemble.data.image_files import ImageFiles
 from assemble.data.parts import SPLITS, Part, archived_part, parts_within
 from assemble.data.scan import EXTENSIONS, FOLDER, entries, kind, scan
@@ -92,7 +93,9 @@ def parts_of(cfg: DataConfig) -> dict[str, Part]:
     if root.is_file():
         parts = parts_within(root, cache)
     elif root.is_dir():
-        found = {name: _folder(root / name) or archived_part(root, name, cache) for name in SPLITS}
+        found: dict[str, Part | None] = {name: _folder(root / name) for name in SPLITS}
+        own = as_handed_out(root, cache, {n for n, part in found.items() if part}) if cfg.name == "imagenet" else {}
+        found = {n: part or own.get(n) or archived_part(root, n, cache) for n, part in found.items()}
         parts = {name: part or Folder(root / name) for name, part in found.items() if part or (root / name).is_dir()}
     else:
         raise UserError(f"data.root={cfg.root} is not a folder, and no archive: {LAYOUT}")
@@ -140,7 +143,7 @@ def part_of(parts: Mapping[str, Part], name: str, cfg: DataConfig) -> Part:
 
 
 def imagenet(cfg: DataConfig) -> Source:
-    """Open ImageNet-1k (ILSVRC 2012): as `imagefolder`, with exactly 1,000 classes."""
+    """Open ImageNet-1k (ILSVRC 2012): as `imagefolder`, with exactly 1,000 classes; or as it is handed out."""
     if cfg.root and (train := parts_of(cfg).get("train")):
         check_imagenet(train, train.classes())
     return imagefolder(cfg)
