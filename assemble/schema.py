@@ -152,7 +152,7 @@ class DataConfig:
     args: dict[str, Any] = field(default_factory=dict)
     """Keywords of ``_target_``, or of a plug-in's data set."""
     root: str | None = None
-    """The folder that the data set lies in, or an archive (.tar, .zip) of it."""
+    """The folder that the data set lies in, or an archive (.tar, .zip) of it; the CSV file of data=list."""
     cache_dir: str | None = None
     """Folder for indices of archives that cannot be kept beside them. None: ~/.cache/assemble."""
     download: bool = False
@@ -172,9 +172,15 @@ class DataConfig:
     train_share_seed: int = bounded(0, least=0)
     """Seed by which the share is drawn."""
     val_share: float | None = bounded(None, above=0, below=1)
-    """Validate on this share of each class of train/, so that what is scored is not chosen on (imagefolder)."""
+    """Validate on this share of each class of train/, so that what is scored is not chosen on (imagefolder, list)."""
     val_share_seed: int = bounded(0, least=0)
     """Seed by which that share is drawn."""
+    folds: int | None = bounded(None, least=2)
+    """Deal the training images to so many folds, each class evenly: one is validated on, the others are trained on."""
+    fold: int | None = bounded(None, least=0)
+    """Which of the folds is validated on, from 0; it is scored as well, where there are no other images for that."""
+    fold_seed: int = bounded(0, least=0)
+    """Seed by which the images are dealt."""
     flip: float = bounded(0.5, least=0, most=1)
     """Probability of a horizontal flip in training."""
     crop_scale: tuple[float, float] = bounded((0.08, 1.0), count=2, rising=True, above=0, most=1)

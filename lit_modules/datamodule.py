@@ -23,11 +23,12 @@ from torch.utils.data import DataLoader
 from assemble.bounds import check_bounds
 from assemble.data.class_map import with_classes
 from assemble.data.crops import EVAL_CROP
+from assemble.data.held_out import folded
 from assemble.data.identity import DataIdentity
 from assemble.data.sampler import EpochSampler, eval_batches
-from assemble.data.sources import open_source
+from assemble.data.sources import open_source, open_whole
 from assemble.data.splits import EvalSet, Split, TrainSet
-from assemble.data.train_share import whole
+from assemble.data.train_share import reduced
 from assemble.data.verify import check_headers
 from assemble.devices import cores
 from assemble.errors import UserError
@@ -116,7 +117,8 @@ class ClassifierData(LightningDataModule):
         self.seed = seed
         self.same_epochs = same_epochs
         self.eval_batch = micro_batch if eval_batch is None else eval_batch
-        source = self._as_it_lies = open_source(cfg)
+        self._whole = open_whole(cfg)
+        source = reduced(folded(self._whole, cfg), cfg)
         if cfg.verify:
             check_headers(source.folders)
         self.source = with_classes(source, classes, "the network that training starts from") if classes else source
@@ -131,7 +133,7 @@ class ClassifierData(LightningDataModule):
     @cached_property
     def identity(self) -> DataIdentity:
         """Which data this is. Looks at the size of every file, so not before somebody asks."""
-        return DataIdentity.of(whole(self._as_it_lies, self.cfg))
+        return DataIdentity.of(self._whole)
 
     def steps_per_epoch(self, world: int = 1) -> int:
         """Return the optimizer steps per epoch on ``world`` devices."""

@@ -7,15 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from assemble.data.crops import crops
+from assemble.data.held_out import from_train, parted
 from assemble.data.ilsvrc import as_handed_out
 from assemble.data.image_files import ImageFiles
 from assemble.data.parts import SPLITS, Part, archived_part, parts_within
 from assemble.data.scan import EXTENSIONS, FOLDER, entries, kind, scan
-from assemble.data.splits import Source, Split
-from assemble.data.train_share import Subset, share_of_each_class
+from assemble.data.splits import Source
 from assemble.errors import UserError
 from assemble.paths import user_cache
 from assemble.schema import DataConfig
@@ -99,7 +96,7 @@ def parts_of(cfg: DataConfig) -> dict[str, Part]:
         parts = {name: part or Folder(root / name) for name, part in found.items() if part or (root / name).is_dir()}
     else:
         raise UserError(f"data.root={cfg.root} is not a folder, and no archive: {LAYOUT}")
-    if cfg.val_share is not None and parts.keys() <= {""}:
+    if from_train(cfg) and parts.keys() <= {""}:
         parts = {"train": parts.get("") or Folder(root)}
     return parts
 
@@ -113,26 +110,14 @@ def _folder(path: Path) -> Folder | None:
 def imagefolder(cfg: DataConfig) -> Source:
     """Open your own images: one folder a class, under train/, val/ and perhaps test/ (without it, test is val).
 
-    With ``data.val_share`` the validation images are that share of train/'s; what is scored is test/, or val/, and
-    where there is neither, the same share. A folder of class folders alone is train/ then. Each may be an archive.
+    With ``data.val_share`` or ``data.folds`` the validation images are taken from train/ (`parted`). A folder of class
+    folders alone is train/ then. Each may be an archive.
     """
     parts = parts_of(cfg)
-    train_part = part_of(parts, "train", cfg)
-    classes = train_part.classes()
-    if cfg.val_share is None:
+    classes = part_of(parts, "train", cfg).classes()
+    if not from_train(cfg):
         part_of(parts, "val", cfg).classes()  # before the long scan of train/
-    images = {name: part.images(classes, name).as_asked(cfg) for name, part in parts.items()}
-    train: Split = images["train"]
-    if cfg.val_share is None:
-        val: Split = images["val"]
-        test: Split = images.get("test", val)
-    else:
-        held_out = share_of_each_class(train.labels, cfg.val_share, cfg.val_share_seed)
-        val = Subset(train, held_out)
-        train = Subset(train, np.setdiff1d(np.arange(len(train.labels)), held_out))
-        test = images.get("test") or images.get("val") or val
-    train_crop, scored_crop = crops(cfg)
-    return Source(classes, train, val, test, train_crop, scored_crop, tuple(images.values()))
+    return parted(classes, {name: part.images(classes, name).as_asked(cfg) for name, part in parts.items()}, cfg)
 
 
 def part_of(parts: Mapping[str, Part], name: str, cfg: DataConfig) -> Part:

@@ -48,6 +48,7 @@ def data_digest(cfg: DataConfig) -> str | None:
         repr(cfg.args),
         cfg.val_share,
         cfg.val_share_seed,
+        cfg.folds,
         cfg.on_bad_image,
         cfg.white,
         *_folder_times(cfg.root),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from assemble.data.class_map import with_classes
+from assemble.data.class_map import positions_of, with_classes
 from assemble.data.crops import eval_crop
 from assemble.data.digits import digits
 from assemble.data.folders import check_imagenet, imagefolder, imagenet, part_of, parts_of
+from assemble.data.held_out import folded, from_train
+from assemble.data.listed import listed, listed_split
 from assemble.data.parts import Part
 from assemble.data.splits import Crop, OnDisk, Source, Split
+from assemble.data.train_share import reduced
 from assemble.errors import UserError
 from assemble.plugins import imported, provided
 from assemble.schema import DataConfig, ScoredSplit
@@ -42,21 +45,35 @@ def open_scored(cfg: DataConfig, split: ScoredSplit, classes: list[str] | None =
     Raises:
         UserError: as `open_source`.
     """
+    if cfg.name == "list" and not cfg._target_:
+        lines = listed_split(cfg, _own_names(cfg, split), classes)
+        if lines:
+            return Scored(*lines, eval_crop(cfg), _called(lines[1].name, cfg), (lines[1],))
     found = _scored_part(cfg, split)
     if found:
         name, part, named = found
+        if classes:
+            positions_of(part.classes(), classes, "the network")  # refuses others
         classes = classes or named.classes()
         if cfg.name == "imagenet":
             check_imagenet(named, classes)
         images = part.images(classes, name).as_asked(cfg)
-        # With data.val_share nothing is chosen on the images of val/.
-        called = "val" if name == "val" and cfg.val_share is None else "test"
-        return Scored(classes, images, eval_crop(cfg), called, (images,))
+        return Scored(classes, images, eval_crop(cfg), _called(name, cfg), (images,))
     source = open_source(cfg)
     source = with_classes(source, classes, "the network") if classes else source
     if split is ScoredSplit.test:
         return Scored(source.classes, source.test, source.eval_crop, source.scored_split, source.folders)
     return Scored(source.classes, source.val, source.eval_crop, "val", source.folders)
+
+
+def _called(name: str, cfg: DataConfig) -> str:
+    """Return what the images of a split are: with ``data.val_share`` or folds nothing is chosen on those of val/."""
+    return "val" if name == "val" and not from_train(cfg) else "test"
+
+
+def _own_names(cfg: DataConfig, split: ScoredSplit) -> list[str]:
+    """Return which images a split may be, the first that are there, where none are taken from those of train/."""
+    return ["test", "val"] if split is ScoredSplit.test else [] if from_train(cfg) else ["val"]
 
 
 def _scored_part(cfg: DataConfig, split: ScoredSplit) -> tuple[str, Part, Part] | None:
@@ -67,10 +84,9 @@ def _scored_part(cfg: DataConfig, split: ScoredSplit) -> tuple[str, Part, Part] 
     if cfg._target_ or SOURCES.get(cfg.name) not in (imagefolder, imagenet) or not cfg.root:
         return None
     parts = parts_of(cfg)
-    names = ["test", "val"] if split is ScoredSplit.test else ["val"] if cfg.val_share is None else []
-    found = next((name for name in names if name in parts), None)
+    found = next((name for name in _own_names(cfg, split) if name in parts), None)
     if found is None:
-        if cfg.val_share is None:
+        if not from_train(cfg):
             part_of(parts, "val", cfg)  # whose absence is told
         return None
     return found, parts[found], parts.get("train", parts[found])
@@ -97,6 +113,7 @@ SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "imagefolder": imagefolder,
     "imagenet": imagenet,
     "imagenet21k": imagefolder,
+    "list": listed,
     **dict.fromkeys(FGVC, fgvc),
 }
 FOLDERS = frozenset(
@@ -120,16 +137,15 @@ OWN_KEYS = {
     "imagefolder": FOLDERS | HELD_OUT | KEPT,
     "imagenet": FOLDERS | HELD_OUT | KEPT,
     "imagenet21k": FOLDERS | HELD_OUT | KEPT,
+    "list": FOLDERS | HELD_OUT,
     **dict.fromkeys(FGVC, FOLDERS | {"download"}),
 }
 """Keys of `DataConfig` that only some data sets read, by data set; the others are for all of them."""
 
 
 def open_source(cfg: DataConfig) -> Source:
-    """Open the data set that ``data.name`` says, with the share of its training images that is asked for."""
-    from assemble.data.train_share import reduced
-
-    return reduced(open_whole(cfg), cfg)
+    """Open the data set that ``data.name`` says, with the fold and the share of it to train on that are asked for."""
+    return reduced(folded(open_whole(cfg), cfg), cfg)
 
 
 def open_whole(cfg: DataConfig) -> Source:

@@ -42,13 +42,6 @@ def reduced(source: Source, cfg: DataConfig) -> Source:
     return replace(source, train=Subset(source.train, _chosen(source, cfg)))
 
 
-def whole(source: Source, cfg: DataConfig) -> Source:
-    """Return the data set that `reduced` was given."""
-    if cfg.train_share == 1 or not isinstance(source.train, Subset):
-        return source
-    return replace(source, train=source.train.split)
-
-
 def left_out(source: Source, cfg: DataConfig) -> Subset:
     """Return, of the whole data set, those images to train on that ``cfg.train_share`` does not choose."""
     return Subset(source.train, np.setdiff1d(np.arange(len(source.train.labels)), _chosen(source, cfg)))

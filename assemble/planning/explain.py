@@ -125,6 +125,7 @@ def summary(plan: Plan) -> Table:
         + (
             f", {plan.data.train_size:,} training images of {training_sizes(plan)} pixels"
             + (f", {cfg.data.train_share:g} of each class" if cfg.data.train_share < 1 else "")
+            + (f", fold {cfg.data.fold} of {cfg.data.folds} held out" if cfg.data.folds else "")
             if plan.data
             else " (not found, so only the network is shown)"
         ),

@@ -49,7 +49,12 @@ def columns(table: Table, in_order: bool = True) -> list[Column]:
     every = [
         Column("configuration", lambda row: row.label, lambda row: row.label, numeric=False),
         *([] if table.names_tricks else [_tricks(table, in_order)]),
-        Column("n", lambda row: str(row.n), lambda row: row.n, help="seeds that are finished"),
+        Column(
+            "n",
+            lambda row: str(row.n),
+            lambda row: row.n,
+            help="seeds, and folds of each where there are some, that are finished",
+        ),
         _metric(chosen.key),
         _gain("gain", "over the baseline", table, lambda row: row.gain),
         Column("p", lambda row: _p(row.gain), lambda row: row.gain and row.gain.holm, help=P),

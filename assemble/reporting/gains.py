@@ -20,12 +20,13 @@ import numpy as np
 
 from assemble.reporting.differences import flat
 from assemble.reporting.metrics import Metric
+from assemble.reporting.read import Repetition
 from assemble.reporting.statistics import Gain, crossed, gain
 from assemble.reporting.table import Row
 from assemble.runs.sweep_folder import SweepFolder
 
-Cells = Mapping[frozenset[str], Mapping[int, float]]
-"""Tricks -> seed -> value."""
+Cells = Mapping[frozenset[str], Mapping[Repetition, float]]
+"""Tricks -> seed, and fold where there are folds -> value."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +99,19 @@ def shapley(cells: Cells, orders: Sequence[Sequence[str]], sign: int = 1) -> lis
     return [TrickGain(trick, *value[:1], context, *value[1:]) for trick, value in zip(tricks, values, strict=True)]
 
 
-def _step(cells: Cells, path: Sequence[frozenset[str]], place: int, seeds: Iterable[int], sign: int) -> list[float]:
+def _step(
+    cells: Cells, path: Sequence[frozenset[str]], place: int, seeds: Iterable[Repetition], sign: int
+) -> list[float]:
     before, after = cells[path[place]], cells[path[place + 1]]
     return [sign * (after[seed] - before[seed]) for seed in seeds]
 
 
-def _seeds(cells: Cells, path: Iterable[frozenset[str]]) -> set[int]:
+def _seeds(cells: Cells, path: Iterable[frozenset[str]]) -> set[Repetition]:
     """Return the seeds that all of these cells have."""
     return reduce(set.intersection, (set(cells.get(cell, ())) for cell in path))
 
 
-def _differences(without: Row, row: Row, metric: Metric) -> dict[int, float]:
+def _differences(without: Row, row: Row, metric: Metric) -> dict[Repetition, float]:
     """Return seed -> the gain of one row over another."""
     first, second = without.values(metric.key), row.values(metric.key)
     return {seed: metric.sign * (second[seed] - first[seed]) for seed in first.keys() & second.keys()}

@@ -33,6 +33,10 @@ GROUPS = {
 """What a config.yaml has that is looked into."""
 
 
+Repetition = tuple[int, ...]
+"""A run's seed, and where there are folds, which of how many, dealt by which seed."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run: its result.json, and lazily the rest of its directory."""
@@ -42,12 +46,23 @@ class Run:
 
     @property
     def config_hash(self) -> str:
-        """The same for all seeds of a configuration."""
+        """The same for all seeds and folds of a configuration."""
         return self.result["config_hash"]
 
     @property
     def seed(self) -> int:
         return self.result["seed"]
+
+    @property
+    def fold(self) -> int | None:
+        """Which fold of the training images was validated on."""
+        return (self.result.get("fold") or {}).get("fold")
+
+    @property
+    def repetition(self) -> Repetition:
+        """What tells it apart from the configuration's other runs, and pairs it with another configuration's."""
+        fold = self.result.get("fold") or {}
+        return self.seed, *(fold[key] for key in ("fold", "folds", "fold_seed") if key in fold)
 
     @property
     def run_id(self) -> str:
@@ -121,7 +136,7 @@ def find(folders: Iterable[Path]) -> list[Path]:
 def read(directories: Iterable[Path]) -> Found:
     """Read the runs of these directories.
 
-    Two of one configuration and seed are one: the first is kept.
+    Two of one configuration, seed and fold are one: the first is kept.
     """
     found, taken = Found(), {}
     for directory in directories:
@@ -138,7 +153,7 @@ def read(directories: Iterable[Path]) -> Found:
         except ValueError as error:
             found.problems.append(f"{error}: passed over; the run's own command makes it again")
             continue
-        twin = taken.setdefault((run.config_hash, run.seed), directory)
+        twin = taken.setdefault((run.config_hash, run.repetition), directory)
         if twin == directory:
             found.runs.append(run)
             if not run.config and (directory / "config.yaml").exists():

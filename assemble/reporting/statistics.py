@@ -13,6 +13,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -59,8 +60,8 @@ def spread(values: Sequence[float]) -> Spread | None:
     return Spread(len(values), float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
 
 
-def paired(values: Mapping[int, float], reference: Mapping[int, float], sign: int = 1) -> Gain | None:
-    """Compare ``values`` with ``reference``, both by seed, of the seeds that both have; None if there is no such seed.
+def paired(values: Mapping[Any, float], reference: Mapping[Any, float], sign: int = 1) -> Gain | None:
+    """Compare ``values`` with ``reference``, both by seed (and fold), of those that both have; None if there is none.
 
     Args:
         sign: -1 where less is better.

@@ -1,4 +1,4 @@
-"""Runs -> rows: one for each configuration, its seeds pooled, named by what sets it apart, compared with others."""
+"""Runs -> rows: one for each configuration, seeds and folds pooled, named by what sets it apart, and compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from assemble.errors import UserError
 from assemble.reporting.differences import changes, flat, recipe_config, short_keys, text, usual_config
 from assemble.reporting.metrics import METRICS, Metric
-from assemble.reporting.read import Run
+from assemble.reporting.read import Repetition, Run
 from assemble.reporting.robustness import told_apart
 from assemble.reporting.statistics import Gain, Spread, holm, paired, spread
 from assemble.runs.sweep_folder import SweepFolder
@@ -24,7 +24,7 @@ class Row:
     """One configuration."""
 
     runs: Sequence[Run]
-    """One for each seed."""
+    """One for each seed, and each fold where there are folds."""
     label: str = ""
     changed: dict[str, Any] = field(default_factory=dict)
     """Dotted key -> value: what differs from the recipe, or from most of the rows without one."""
@@ -50,17 +50,17 @@ class Row:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Of the first run; the others' differ in the seed alone."""
+        """Of the first run; the others' differ in seed and fold alone."""
         return self.runs[0].config
 
     @property
     def n(self) -> int:
         return len(self.runs)
 
-    def values(self, metric: str) -> dict[int, float]:
-        """Return seed -> the metric's value, of the runs that have one."""
-        found = {run.seed: run.metric(metric) for run in self.runs}
-        return {seed: value for seed, value in found.items() if value is not None}
+    def values(self, metric: str) -> dict[Repetition, float]:
+        """Return the metric's values, by seed and fold, of the runs that have one."""
+        found = {run.repetition: run.metric(metric) for run in self.runs}
+        return {repetition: value for repetition, value in found.items() if value is not None}
 
     def spread(self, metric: str) -> Spread | None:
         return spread(list(self.values(metric).values()))
@@ -148,11 +148,11 @@ def tables(
 
 
 def _pooled(runs: Sequence[Run]) -> list[Row]:
-    """Pool runs into a row for each configuration, with its seeds in their order."""
+    """Pool runs into a row for each configuration, with its seeds and folds in their order."""
     by_hash: dict[str, list[Run]] = {}
     for run in runs:
         by_hash.setdefault(run.config_hash, []).append(run)
-    return [Row(sorted(group, key=lambda run: run.seed)) for group in by_hash.values()]
+    return [Row(sorted(group, key=lambda run: run.repetition)) for group in by_hash.values()]
 
 
 def compare(table: Table) -> None:
@@ -273,6 +273,11 @@ def _run_notes(row: Row) -> list[str]:
         notes.append(f"trained by code that is in no commit{kept}")
     if not row.config:
         notes.append("config.yaml is missing or damaged: only result.json is known")
+    if len({run.fold for run in row.runs}) > 1:
+        notes.append(
+            "over folds of one data set, whose trainings share most of their images: they are not independent, so "
+            "standard deviation, interval and p are too small"
+        )
     lacking = [run for run in row.runs if run.metric("top1") is None]
     if lacking:
         notes.append(f"{len(lacking)} of {row.n} runs ended without a finite top-1, and are not in the mean")

@@ -125,6 +125,7 @@ def _record(table: Table, row: Row) -> dict[str, Any]:
         "config_hash": row.config_hash,
         "n": row.n,
         "seeds": " ".join(str(run.seed) for run in row.runs),
+        "folds": " ".join(str(run.fold) for run in row.runs if run.fold is not None),
     }
     for key in table.metrics:
         spread = row.spread(key)

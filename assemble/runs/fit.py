@@ -33,7 +33,7 @@ from assemble.runs.going_on import check_same_run, near_matches
 from assemble.runs.identity import RULE, command
 from assemble.runs.loggers import build_loggers, close_loggers, log_config, log_result
 from assemble.runs.nodes import agree_on_checkpoint
-from assemble.schema import Weights
+from assemble.schema import DataConfig, Weights
 from lit_modules.callbacks import History, Stretches
 from lit_modules.checkpoints import LAST, read_checkpoint
 from lit_modules.classifier import Classifier
@@ -171,6 +171,7 @@ def _result(
         "bad_images": {folder.name: len(folder.bad) for folder in plan.data.source.folders},
         "plugins": origin(run.config),
         "seed": plan.cfg.seed,
+        "fold": _fold(plan.cfg.data),
         "metrics": {name: float(scores[f"test/{name}"]) for name in ("top1", "top5", "loss", "ece")},
         "validation": history.best if best else history.scores[-1],
         "weights": plan.cfg.eval.weights.value,
@@ -187,6 +188,12 @@ def _result(
         "dirty": bool(code.diff),
         "git_diff": code.diff_name,
     }
+
+
+def _fold(data: DataConfig) -> dict[str, int] | None:
+    if data.fold is None or data.folds is None:
+        return None
+    return {"fold": data.fold, "folds": data.folds, "fold_seed": data.fold_seed}
 
 
 def show_result(console: Console, result: dict[str, Any], run: Run) -> None:
@@ -213,7 +220,8 @@ def show_result(console: Console, result: dict[str, Any], run: Run) -> None:
     on = ", scored on the validation images, since there is no test set" if result["scored_split"] == "val" else ""
     console.print(f"[bold]{escape(result['run_id'])}[/bold]", soft_wrap=True)
     console.print(table)
-    told = f"one run, seed {result['seed']}{on}; {escape(str(run.directory / 'result.json'))}"
+    fold = "" if result["fold"] is None else ", fold {fold} of {folds}".format(**result["fold"])
+    told = f"one run, seed {result['seed']}{fold}{on}; {escape(str(run.directory / 'result.json'))}"
     console.print(told, soft_wrap=True, highlight=False)
 
 

@@ -50,8 +50,9 @@ EXCLUDED = (
     "eval.corruptions_jpeg",
     "eval.frost_textures",
     "eval.throughput",
-    # Stands in the run's name by itself: repetitions with other seeds share their hash.
+    # Stand in the run's name by themselves: repetitions with other seeds, and on other folds, share their hash.
     "seed",
+    "data.fold",
 )
 """Keys that are not in the hash. ``drop`` is applied before: a dropped trick is as good as one never listed."""
 RULE = 2
@@ -171,6 +172,8 @@ ADDED = (
     "trainer.allow_other_micro_batch",
     "data.val_share",
     "data.val_share_seed",
+    "data.folds",
+    "data.fold_seed",
     "data.eval_squeeze",
     "data.exif_orientation",
     "data.white",
@@ -231,7 +234,13 @@ def run_name(config: dict[str, Any], digest: str) -> str:
         tricks = "-".join("".join(w[0] for w in n.split("_")) if "_" in n else n[:3] for n in names)
     if len(tricks) > LONGEST:
         tricks = f"{len(names)}tricks"
-    return f"{called(config['model'])}-{tricks or 'plain'}-s{config['seed']}-{digest}"
+    return f"{called(config['model'])}-{tricks or 'plain'}-{repetition(config)}-{digest}"
+
+
+def repetition(config: Mapping[str, Any]) -> str:
+    """Return what tells runs apart whose hash is the same, as it stands in their names: the seed, and the fold."""
+    fold = (config.get("data") or {}).get("fold")
+    return f"s{config.get('seed')}" + ("" if fold is None else f"f{fold}")
 
 
 def command() -> str | None:

@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from assemble.errors import UserError
 from assemble.paths import MLFLOW_FILES
+from assemble.runs.identity import repetition
 from assemble.runs.wandb_key import offline
 from lit_modules.trackers import GoesOn, MLflow, TakesResult
 
@@ -110,7 +111,7 @@ def _build(name: str, given: dict[str, Any], run: Run, tags: Sequence[str], grou
 
 def _without_seed(run: Run) -> str:
     """Return what the names of a configuration's runs share."""
-    return run.run_id.replace(f"-s{run.config.get('seed')}-", "-")
+    return run.run_id.replace(f"-{repetition(run.config)}-", "-")
 
 
 def _of_run(name: str, run: Run, tags: Sequence[str], group: str | None) -> dict[str, Any]:

@@ -43,6 +43,7 @@ OPTIONAL: Mapping[str, Kind] = {
     **dict.fromkeys(("params", "macs", "epochs", "train_seconds", "step_seconds", "throughput"), is_number),
     **dict.fromkeys(("hardware", "versions"), is_mapping),
     "classes": is_texts,
+    "fold": lambda value: is_mapping(value) and set(value) >= {"fold", "folds"} and all(map(is_whole, value.values())),
     "validation": _scores,
     "robustness": _robustness,
 }

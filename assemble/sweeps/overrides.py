@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 
 def varying(combinations: Sequence[Sequence[str]]) -> list[str]:
-    """Return what is special about each list of overrides: those which not all have, without the seed."""
+    """Return what is special about each list of overrides: those which not all have, without seed and fold."""
     common = set.intersection(*map(set, combinations)) if combinations else set()
-    return [" ".join(o for o in c if o not in common and not o.startswith("seed=")) for c in combinations]
+    return [
+        " ".join(o for o in c if o not in common and not o.startswith(("seed=", "data.fold="))) for c in combinations
+    ]
 
 
 def key_of(override: str) -> str:

@@ -33,7 +33,7 @@ def test_seeds_under_other_settings_are_not_averaged(tmp_path: Path) -> None:
     (row,) = table.rows
     plain, jpeg = "corruption_error (jpeg=false)", "corruption_error (jpeg=true)"
     assert (row.n, row.values("corruption_error")) == (4, {})
-    assert (row.values(plain), row.values(jpeg)) == ({0: 30.0, 1: 32.0}, {2: 60.0})
+    assert (row.values(plain), row.values(jpeg)) == ({(0,): 30.0, (1,): 32.0}, {(2,): 60.0})
     assert table.metrics[-2:] == [plain, jpeg]
     assert metric(jpeg).title == "corruption error % (jpeg=true)"
     assert metric(jpeg).sign == -1

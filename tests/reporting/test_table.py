@@ -56,6 +56,30 @@ def test_seeds_are_pooled_and_configurations_are_not(tmp_path: Path) -> None:
     assert longer.gain.mean == 40.0
 
 
+def test_folds_are_pooled_and_compared_fold_by_fold(tmp_path: Path) -> None:
+    """Seed and fold pair two rows. Other folds (dealt otherwise, or more of them) have no partner."""
+
+    def folds(tricks: list[str], top1s: list[float], count: int = 3, seed: int = 0) -> None:
+        for fold, top1 in enumerate(top1s):
+            own = config(data__folds=count, data__fold=fold)
+            make_run(tmp_path, tricks, seed, top1, config=own, fold={"fold": fold, "folds": count, "fold_seed": 0})
+
+    folds([], [50.0, 60.0, 70.0])
+    folds(["se"], [51.0, 62.0, 73.0])
+    folds(["se"], [99.0], seed=1)
+    folds(["sk"], [55.0, 65.0, 75.0], count=4)
+    (table,) = made(tmp_path)
+    plain, se, sk = sorted(table.rows, key=lambda row: row.tricks)
+    assert [row.n for row in (plain, se, sk)] == [3, 4, 3]
+    assert list(plain.values("top1")) == [(0, fold, 3, 0) for fold in range(3)]
+    assert table.baseline is plain
+    assert se.gain is not None
+    assert (se.gain.n, se.gain.mean) == (3, 2.0)
+    assert sk.gain is None
+    assert "over folds of one data set" in plain.notes[0]
+    assert "not independent" in plain.notes[0]
+
+
 def test_other_data_is_another_table(tmp_path: Path) -> None:
     make_run(tmp_path, (), 0, 50.0)
     make_run(tmp_path, (), 0, 60.0, config=config(data__name="imagefolder", data__root="/somewhere/flowers"))
@@ -199,7 +223,7 @@ def test_a_diverged_run_is_counted_and_told(tmp_path: Path) -> None:
     (table,) = made(tmp_path)
     (row,) = table.rows
     assert row.n == 2
-    assert row.values("top1") == {0: 50.0}
+    assert row.values("top1") == {(0,): 50.0}
     assert row.notes == ["1 of 2 runs ended without a finite top-1, and are not in the mean"]
 
 
