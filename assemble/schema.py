@@ -155,6 +155,8 @@ class DataConfig:
     """The folder that the data set lies in, or an archive (.tar, .zip) of it; the CSV file of data=list."""
     cache_dir: str | None = None
     """Folder for indices of archives that cannot be kept beside them. None: ~/.cache/assemble."""
+    classes: Any = None
+    """Only these classes, labelled in this order: a list of names, or a file with a name in each line. None: all."""
     download: bool = False
     """Download what data.root lacks, where torchvision knows from where."""
     preprocessing: Preprocessing = Preprocessing.torchvision

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tricks.base import Trick
 
 
+SHOWN = 3
+"""Data sets that a message names."""
+
+
 def check_used(cfg: DictConfig) -> None:
     """Refuse the user's own ``data`` keys which the chosen data set never reads: they would change nothing."""
     if cfg.data._target_ is None:  # whose keys only it knows
@@ -36,7 +40,10 @@ def check_data_keys(name: str, keys: Iterable[str]) -> None:
         group, _, field = key.partition(".")
         users = [other for other, keys in OWN_KEYS.items() if group == "data" and field in keys]
         if users and name not in users:
-            raise UserError(f"data={name} takes no {key}: leave it out, or add data={' or data='.join(users)}")
+            more = "" if len(users) <= SHOWN else ", or others (--help data)"
+            raise UserError(
+                f"data={name} takes no {key}: leave it out, or add data={' or data='.join(users[:SHOWN])}{more}"
+            )
 
 
 def selected_tricks(cfg: DictConfig) -> dict[str, Trick]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from assemble.atomic import alone
+from assemble.data.class_map import placed
 from assemble.data.image_files import ImageFiles
 from assemble.data.places import WHERE, Archive, Members
 from assemble.data.scan import EXTENSIONS
@@ -76,16 +77,10 @@ class Archived:
     def classes(self) -> list[str]:
         return list(self.table.classes)
 
-    def images(self, classes: list[str], name: str) -> ImageFiles:
-        for one in self.table.classes:
-            if one not in classes:
-                raise UserError(
-                    f"{self.path} has the class {one}, which is none of the training images: add it there, or remove it"
-                )
-        files, labels = self.table.files, self.table.labels
-        if classes != self.classes():
-            labels = np.array([classes.index(one) for one in self.table.classes])[labels]
-        places = Members(self.archives, files, self.table.where)
+    def images(self, classes: list[str], name: str, only: Collection[str] | None = None) -> ImageFiles:
+        kept, labels = placed(self.table.labels, self.table.classes, classes, only, str(self.path))
+        files = self.table.files[kept]
+        places = Members(self.archives, files, self.table.where[kept])
         return ImageFiles(self.path, files, labels, name=name, left_out=self.table.left_out, places=places)
 
 

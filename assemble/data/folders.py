@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assemble.data.class_map import check_known, chosen_classes
 from assemble.data.held_out import from_train, parted
 from assemble.data.ilsvrc import as_handed_out
 from assemble.data.image_files import ImageFiles
@@ -26,12 +27,16 @@ LAYOUT = (
 class ImageFolder(ImageFiles):
     """The images below ``folder/<class>/``, in torchvision's order. Labels are positions in ``classes``.
 
+    Of a folder of more classes, ``only`` those are looked at.
+
     Raises:
         UserError: a class is not among ``classes``, or has no images; a folder cannot be read.
     """
 
-    def __init__(self, folder: Path, classes: list[str], name: str = "") -> None:
-        names = class_folders(folder)
+    def __init__(
+        self, folder: Path, classes: Sequence[str], name: str = "", only: Collection[str] | None = None
+    ) -> None:
+        names = [one for one in class_folders(folder) if only is None or one in only]
         for one in names:
             if one not in classes:
                 raise UserError(f"{folder / one} is no class of the training images: add it to train/, or remove it")
@@ -69,8 +74,8 @@ class Folder:
     def classes(self) -> list[str]:
         return class_folders(self.path)
 
-    def images(self, classes: list[str], name: str) -> ImageFiles:
-        return ImageFolder(self.path, classes, name)
+    def images(self, classes: list[str], name: str, only: Collection[str] | None = None) -> ImageFiles:
+        return ImageFolder(self.path, classes, name, only)
 
 
 def cache_folder(cfg: DataConfig) -> Path:
@@ -114,10 +119,14 @@ def imagefolder(cfg: DataConfig) -> Source:
     folders alone is train/ then. Each may be an archive.
     """
     parts = parts_of(cfg)
-    classes = part_of(parts, "train", cfg).classes()
+    classes, chosen = part_of(parts, "train", cfg).classes(), chosen_classes(cfg)
+    if chosen:
+        check_known(chosen, classes)
+        classes = chosen
     if not from_train(cfg):
         part_of(parts, "val", cfg).classes()  # before the long scan of train/
-    return parted(classes, {name: part.images(classes, name).as_asked(cfg) for name, part in parts.items()}, cfg)
+    images = {name: part.images(classes, name, chosen).as_asked(cfg) for name, part in parts.items()}
+    return parted(classes, images, cfg)
 
 
 def part_of(parts: Mapping[str, Part], name: str, cfg: DataConfig) -> Part:

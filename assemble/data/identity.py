@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from assemble.data.class_map import chosen_classes
 from assemble.data.members import ARCHIVES
 from assemble.data.sources import open_whole
 from assemble.data.splits import Source
@@ -42,22 +43,23 @@ def data_digest(cfg: DataConfig) -> str | None:
 
     Kept by the times of its folders: the jobs of a sweep ask for it one after the other.
     """
-    key = (
-        cfg.name,
-        cfg._target_,
-        repr(cfg.args),
-        cfg.val_share,
-        cfg.val_share_seed,
-        cfg.folds,
-        cfg.on_bad_image,
-        cfg.white,
-        *_folder_times(cfg.root),
-    )
-    if key not in _KNOWN:
-        try:
+    try:
+        key = (
+            cfg.name,
+            cfg._target_,
+            repr(cfg.args),
+            cfg.val_share,
+            cfg.val_share_seed,
+            cfg.folds,
+            *(chosen_classes(cfg) or [None]),
+            cfg.on_bad_image,
+            cfg.white,
+            *_folder_times(cfg.root),
+        )
+        if key not in _KNOWN:
             _KNOWN[key] = DataIdentity.of(open_whole(cfg)).digest
-        except UserError:
-            return None
+    except UserError:
+        return None
     return _KNOWN[key]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from assemble.data.archive_index import Archived, Table, indexed
+from assemble.data.class_map import placed
 from assemble.data.image_files import ImageFiles
 from assemble.data.members import members, tar_within
 from assemble.data.parts import Part
@@ -125,18 +126,15 @@ class _FlatFolder:
     def classes(self) -> list[str]:
         return sorted({*_kit(self.root).truth()})
 
-    def images(self, classes: list[str], name: str) -> ImageFiles:
+    def images(self, classes: list[str], name: str, only: Collection[str] | None = None) -> ImageFiles:
         folder, own = self.root / "val", self.classes()
         there = [entry for entry in entries(folder) if entry.is_file() or kind(entry) == IMAGE]
         found, left_out = _labelled([entry.name for entry in there], _kit(self.root).truth(), folder)
-        if unknown := {*own} - {*classes}:
-            raise UserError(
-                f"{folder} has the class {min(unknown)}, which is none of the training images: add it there"
-            )
+        kept, labels = placed(np.array([label for _, label in found]), own, classes, only, str(folder))
         files = np.array([os.fsencode(file) for file, _ in found])
         names = np.array([os.fsencode(f"{own[label]}/{file}") for file, label in found])
-        labels = np.array([classes.index(one) for one in own], np.int64)[[label for _, label in found]]
-        return ImageFiles(folder, names, labels, name=name, left_out=left_out, places=FilesIn(folder, files))
+        places = FilesIn(folder, files[kept])
+        return ImageFiles(folder, names[kept], labels, name=name, left_out=left_out, places=places)
 
 
 # --- the development kit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -32,8 +32,8 @@ class Part(Protocol):
         """Return the names of its classes, in the order of their labels."""
         ...
 
-    def images(self, classes: list[str], name: str) -> ImageFiles:
-        """Return its images, with labels that are positions in ``classes``.
+    def images(self, classes: list[str], name: str, only: Collection[str] | None = None) -> ImageFiles:
+        """Return its images, with labels that are positions in ``classes``; of more classes, ``only`` those.
 
         Raises:
             UserError: it has others.

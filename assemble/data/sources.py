@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from assemble.data.class_map import positions_of, with_classes
+from assemble.data.class_map import chosen_classes, of_classes, positions_of, with_classes
 from assemble.data.crops import eval_crop
 from assemble.data.digits import digits
 from assemble.data.folders import check_imagenet, imagefolder, imagenet, part_of, parts_of
@@ -52,12 +52,13 @@ def open_scored(cfg: DataConfig, split: ScoredSplit, classes: list[str] | None =
     found = _scored_part(cfg, split)
     if found:
         name, part, named = found
-        if classes:
+        chosen = chosen_classes(cfg)
+        if classes and not chosen:
             positions_of(part.classes(), classes, "the network")  # refuses others
-        classes = classes or named.classes()
-        if cfg.name == "imagenet":
+        classes = classes or chosen or named.classes()
+        if cfg.name == "imagenet" and not chosen:
             check_imagenet(named, classes)
-        images = part.images(classes, name).as_asked(cfg)
+        images = part.images(classes, name, chosen).as_asked(cfg)
         return Scored(classes, images, eval_crop(cfg), _called(name, cfg), (images,))
     source = open_source(cfg)
     source = with_classes(source, classes, "the network") if classes else source
@@ -92,11 +93,11 @@ def _scored_part(cfg: DataConfig, split: ScoredSplit) -> tuple[str, Part, Part] 
     return found, parts[found], parts.get("train", parts[found])
 
 
-def cifar10(cfg: DataConfig) -> Source:
-    """Open CIFAR-10."""
-    from assemble.data.cifar import open_cifar10
+def small(cfg: DataConfig) -> Source:
+    """Open one of torchvision's data sets of small images."""
+    from assemble.data.small import open_small
 
-    return open_cifar10(cfg)
+    return open_small(cfg)
 
 
 def fgvc(cfg: DataConfig) -> Source:
@@ -106,14 +107,16 @@ def fgvc(cfg: DataConfig) -> Source:
     return open_fgvc(cfg)
 
 
+SMALL = ("cifar100", "svhn", "mnist", "fashion_mnist")
 FGVC = ("food101", "stanford_cars", "flowers102", "fgvc_aircraft", "oxford_pets")
 SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "digits": digits,
-    "cifar10": cifar10,
+    "cifar10": small,
     "imagefolder": imagefolder,
     "imagenet": imagenet,
     "imagenet21k": imagefolder,
     "list": listed,
+    **dict.fromkeys(SMALL, small),
     **dict.fromkeys(FGVC, fgvc),
 }
 FOLDERS = frozenset(
@@ -130,14 +133,16 @@ FOLDERS = frozenset(
     | {"exif_orientation", "white", "verify", "on_bad_image"}
 )
 KEPT = frozenset({"cache_dir"})
+ARRAYS = frozenset({"root", "download", "crop_pad"})
 HELD_OUT = frozenset({"val_share", "val_share_seed"})
 OWN_KEYS = {
     "digits": frozenset({"crop_pad"}),
-    "cifar10": frozenset({"root", "crop_pad"}),
+    "cifar10": ARRAYS,
     "imagefolder": FOLDERS | HELD_OUT | KEPT,
     "imagenet": FOLDERS | HELD_OUT | KEPT,
     "imagenet21k": FOLDERS | HELD_OUT | KEPT,
     "list": FOLDERS | HELD_OUT,
+    **dict.fromkeys(SMALL, ARRAYS),
     **dict.fromkeys(FGVC, FOLDERS | {"download"}),
 }
 """Keys of `DataConfig` that only some data sets read, by data set; the others are for all of them."""
@@ -149,11 +154,18 @@ def open_source(cfg: DataConfig) -> Source:
 
 
 def open_whole(cfg: DataConfig) -> Source:
-    """Open the data set that ``data._target_`` or ``data.name`` says: one of ours, or of the user's.
+    """Open the data set that ``data._target_`` or ``data.name`` says, with those classes that are chosen.
 
     Raises:
         UserError: there is none of that name, it lacks something, or the user's function fails or returns no `Source`.
     """
+    source = _opened(cfg)
+    chosen = chosen_classes(cfg)
+    return of_classes(source, chosen) if chosen else source
+
+
+def _opened(cfg: DataConfig) -> Source:
+    """Open one of our data sets, or of the user's."""
     others = provided("data")
     own = None if cfg._target_ else SOURCES.get(cfg.name)
     if own:

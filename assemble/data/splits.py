@@ -1,4 +1,4 @@
-"""The data sets: scikit-learn's digits, folders of images, and torchvision's (`assemble.data.fgvc`, `.cifar`).
+"""The data sets: scikit-learn's digits, folders of images, lists, and torchvision's (`assemble.data.fgvc`, `.small`).
 
 A new one is a function in `SOURCES`.
 
@@ -74,13 +74,14 @@ class Source:
 
 
 class Arrays:
-    """Images uint8 (N, H, W, 3) in memory, with labels (N,)."""
+    """Images uint8 (N, H, W, 3) in memory, with labels (N,); grey ones (N, H, W, 1) become three equal channels."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.images, self.labels = images, labels
 
     def load(self, index: int, crop: Crop) -> np.ndarray:
-        return crop(self.images[index])
+        image = self.images[index]
+        return crop(image if image.shape[2] == 3 else image.repeat(3, axis=2))
 
     def digest(self) -> str:
         return digest_of(self.images, self.labels)

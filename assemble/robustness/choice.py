@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from assemble.data.class_map import chosen_classes
 from assemble.data.sources import Scored
 from assemble.data.splits import EvalSet
 from assemble.errors import UserError
@@ -46,5 +47,5 @@ def open_set(cfg: RobustnessConfig, data: DataConfig, scored: Scored) -> Robustn
     if not root.is_dir():
         raise UserError(f"eval.corruptions_root={cfg.corruptions_root} is not a folder")
     if kind is Corruptions.imagenet_c:
-        return ImageNetC(root, scored.classes, size)
+        return ImageNetC(root, scored.classes, size, chosen_classes(data))
     return CifarC(root, len(scored.classes), size) if kind is Corruptions.cifar_c else ImageNetP(root, size)

@@ -76,12 +76,14 @@ def central(image: np.ndarray, size: int) -> np.ndarray:
 class ImageNetC:
     """Folders ``<corruption>/<severity>/<class>/*.JPEG``, in groups (noise/, blur/, ...) or not.
 
+    Of more classes than a network has, ``only`` those are scored.
+
     Raises:
         UserError: a corruption or a severity is missing; classes that the network has not.
     """
 
-    def __init__(self, root: Path, classes: list[str], size: int) -> None:
-        self.classes, self.size = classes, size
+    def __init__(self, root: Path, classes: list[str], size: int, only: Sequence[str] | None = None) -> None:
+        self.classes, self.size, self.only = classes, size, only
         self._folders = {name: folder for name in (*CORRUPTIONS, *EXTRA) if (folder := _folder_of(root, name))}
         complete = {
             name: all((folder / str(severity)).is_dir() for severity in SEVERITIES)
@@ -102,7 +104,7 @@ class ImageNetC:
         return len(self.labels)
 
     def images(self, name: str, severity: int) -> EvalSet:
-        found = ImageFolder(self._folders[name] / str(severity), self.classes)
+        found = ImageFolder(self._folders[name] / str(severity), self.classes, only=self.only)
         return EvalSet(found, self._crop)
 
     def _crop(self, image: ImageFile) -> np.ndarray:

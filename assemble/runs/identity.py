@@ -33,6 +33,7 @@ EXCLUDED = (
     "data.cache_dir",
     "data.verify",
     "data.on_bad_image",  # the digest of the data is of those images that stay
+    "data.classes",  # and of the classes
     "trainer.log_every_n_steps",
     "trainer.monitors",
     "trainer.progress_bar",
