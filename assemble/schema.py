@@ -63,6 +63,14 @@ class Interpolation(Enum):
     bicubic = "bicubic"
 
 
+class TrainInterpolation(Enum):
+    """How training crops are resized, antialiased: ``random`` draws one of the two for each image, as timm does."""
+
+    bilinear = "bilinear"
+    bicubic = "bicubic"
+    random = "random"
+
+
 class DecayRule(Enum):
     """Decays: ``official`` all but batch norm (FC bias too); ``weights`` all but biases and norms; ``all``."""
 
@@ -185,10 +193,14 @@ class DataConfig:
     """Seed by which the images are dealt."""
     flip: float = bounded(0.5, least=0, most=1)
     """Probability of a horizontal flip in training."""
+    vflip: float = bounded(0.0, least=0, most=1)
+    """Probability of a vertical flip in training, after it."""
     crop_scale: tuple[float, float] = bounded((0.08, 1.0), count=2, rising=True, above=0, most=1)
     """Least and largest share of the area that a random crop keeps (imagefolder)."""
     crop_ratio: tuple[float, float] = bounded((0.75, 1.3333333333333333), count=2, rising=True, above=0)
     """Least and largest ratio of a random crop's width to its height."""
+    train_interpolation: TrainInterpolation = TrainInterpolation.bilinear
+    """How training crops of torchvision's kind are resized: bilinear, bicubic, or random, as timm (imagefolder)."""
     crop_pad: int = bounded(4, least=0)
     """Random shift in pixels for images that are small already (digits)."""
     # Evaluation: the shorter side is resized to eval_size / eval_crop, or to eval_resize, then the centre is cropped.

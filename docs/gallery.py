@@ -16,6 +16,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from assemble.data.splits import augmented
 from tricks import load
 from tricks.base import BatchTrick, DataTrick, Trick
 from tricks.dropblock import DropBlockTrick, drop_block
@@ -54,8 +55,8 @@ def row_of(trick: Trick, images: np.ndarray, targets: Tensor) -> Row | None:
         return trick.name, _to_uint8(mixed), [_caption(row) for row in rows]
     if isinstance(trick, DataTrick):
         shown = images[:COLUMNS]
-        augmented = [trick.augment(p.copy(), np.random.default_rng([2, i])) for i, p in enumerate(shown)]
-        last = np.stack([a[-1] if a.ndim == 4 else a for a in augmented])  # the last of several views
+        made = [augmented(p.copy(), [trick], np.random.default_rng([2, i])) for i, p in enumerate(shown)]
+        last = np.stack([a[-1] if a.ndim == 4 else a for a in made])  # the last of several views
         last = _to_uint8(trick.on_device(_to_float(last), np.random.default_rng(3)))
         return None if np.array_equal(last, shown) else (trick.name, _on_white(last), ())
     return None

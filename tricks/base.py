@@ -6,8 +6,9 @@ that acts; ``@register`` makes it selectable under the file's name. A class may 
 | base            | hooks                                             | acts on                                        |
 |-----------------|---------------------------------------------------|------------------------------------------------|
 | `ModelTrick`    | `convert(spec)`, `update(network)`                | the frozen spec, before anything is built      |
-| `DataTrick`     | `augment`, `size`, `repeats`, `views`; `on_device`| one image in the loader's workers; the batch   |
+| `DataTrick`     | `augment`, `finish`, `size`, `repeats`, `views`   | one image in the loader's workers              |
 |                 | `drawn(labels, rng)`                              | which images an epoch draws, and when          |
+|                 | `on_device(images, rng)`                          | the batch, normalised, on the device           |
 |                 | `data_settings(data)`                             | the configuration's ``data``, before any use   |
 | `BatchTrick`    | `mix(images, targets, rng)`                       | one batch on the device, with dense targets    |
 | `LossTrick`     | `targets`, `loss`, `companion`, `term`, ...       | what the logits are compared with, and how     |
@@ -311,6 +312,10 @@ class DataTrick(Trick):
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change one image in a loader's worker, after crop and flip: uint8 (H, W, 3) -> the same, or (V, H, W, 3)."""
+        return image
+
+    def finish(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Change one image in a loader's worker, after `augment`: uint8 (H, W, 3) -> the same; several tricks may."""
         return image
 
     def on_device(self, images: Tensor, rng: np.random.Generator) -> Tensor:

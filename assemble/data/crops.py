@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from PIL import Image
-
 from assemble.data.splits import Crop, RandomCrop
 from assemble.data.tensorflow_crops import central_crop, distorted_crop, opencv
-from assemble.data.torchvision_crops import center_crop_resize, random_resized_crop, squeeze
+from assemble.data.torchvision_crops import PILLOW, center_crop_resize, random_resized_crop, squeeze
 from assemble.errors import require
-from assemble.schema import DataConfig, Interpolation, Preprocessing
+from assemble.schema import DataConfig, Interpolation, Preprocessing, TrainInterpolation
 
-TRAIN_CROPS = {Preprocessing.torchvision: random_resized_crop, Preprocessing.official: distorted_crop}
-"""Of folders of images."""
 EVAL_CROP = 0.875
 """Side of the evaluation crop over the shorter side of the resized image, where nothing else is said."""
 
@@ -38,8 +34,18 @@ def eval_size(cfg: DataConfig) -> tuple[int, int]:
 
 def crops(cfg: DataConfig) -> tuple[RandomCrop, Crop]:
     """Return the train and the eval crop of images of any size."""
-    train_crop = partial(TRAIN_CROPS[cfg.preprocessing], scale=cfg.crop_scale, ratio=cfg.crop_ratio, flip=cfg.flip)
-    return train_crop, eval_crop(cfg)
+    own = {"scale": cfg.crop_scale, "ratio": cfg.crop_ratio, "flip": cfg.flip}
+    how = cfg.train_interpolation
+    if cfg.preprocessing is Preprocessing.official:
+        require(
+            (
+                how is TrainInterpolation.bilinear,
+                f"data.preprocessing=official is bilinear: leave data.train_interpolation={how.value} out",
+            )
+        )
+        return partial(distorted_crop, **own), eval_crop(cfg)
+    drawn = how is TrainInterpolation.random
+    return partial(random_resized_crop, **own, how=None if drawn else Interpolation(how.value)), eval_crop(cfg)
 
 
 def eval_crop(cfg: DataConfig) -> Crop:
@@ -60,7 +66,7 @@ def eval_crop(cfg: DataConfig) -> Crop:
         require((not bicubic, "data.preprocessing=official is bilinear: leave data.eval_interpolation=bicubic out"))
         opencv()  # refuses a version that would not do, before anything is loaded
         return partial(central_crop, size=size, short=short)
-    how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
+    how = PILLOW[cfg.eval_interpolation]
     if cfg.eval_squeeze:
         return partial(squeeze, size=size, how=how)
     return partial(center_crop_resize, size=size, short=short, how=how)

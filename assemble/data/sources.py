@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from assemble.data.class_map import chosen_classes, of_classes, positions_of, with_classes
 from assemble.data.crops import eval_crop
@@ -13,6 +14,7 @@ from assemble.data.held_out import folded, from_train
 from assemble.data.listed import listed, listed_split
 from assemble.data.parts import Part
 from assemble.data.splits import Crop, OnDisk, Source, Split
+from assemble.data.torchvision_crops import also_upside_down
 from assemble.data.train_share import reduced
 from assemble.errors import UserError
 from assemble.plugins import imported, provided
@@ -125,6 +127,7 @@ FOLDERS = frozenset(
         "preprocessing",
         "crop_scale",
         "crop_ratio",
+        "train_interpolation",
         "eval_crop",
         "eval_resize",
         "eval_squeeze",
@@ -160,6 +163,8 @@ def open_whole(cfg: DataConfig) -> Source:
         UserError: there is none of that name, it lacks something, or the user's function fails or returns no `Source`.
     """
     source = _opened(cfg)
+    if cfg.vflip:
+        source = replace(source, train_crop=partial(also_upside_down, crop=source.train_crop, probability=cfg.vflip))
     chosen = chosen_classes(cfg)
     return of_classes(source, chosen) if chosen else source
 

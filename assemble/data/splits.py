@@ -134,9 +134,20 @@ class TrainSet:
         tricks = self.tricks_at(epoch)
         size = self._size(tricks)
         image = self.split.load(index, lambda whole: self.crop(whole, rng, size))
+        return augmented(image, tricks, rng), int(self.split.labels[index]), index
+
+
+def augmented(image: np.ndarray, tricks: Sequence[DataTrick], rng: np.random.Generator) -> np.ndarray:
+    """Return what tricks make of a cropped image, uint8 (H, W, 3): the same, or (V, H, W, 3) of V views."""
+    for trick in tricks:
+        image = trick.augment(image, rng)
+
+    def finished(view: np.ndarray) -> np.ndarray:
         for trick in tricks:
-            image = trick.augment(image, rng)
-        return image, int(self.split.labels[index]), index
+            view = trick.finish(view, rng)
+        return view
+
+    return finished(image) if image.ndim == 3 else np.stack([finished(view) for view in image])
 
 
 class EvalSet:

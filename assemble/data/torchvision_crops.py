@@ -8,12 +8,17 @@ since protocols differ in whether they do so before or after the resize (`tensor
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from assemble.data.decode import ImageFile
+from assemble.data.splits import RandomCrop
+from assemble.schema import Interpolation
+
+PILLOW = {Interpolation.bilinear: Image.Resampling.BILINEAR, Interpolation.bicubic: Image.Resampling.BICUBIC}
 
 
 def random_crop_box(
@@ -45,20 +50,28 @@ def random_resized_crop(
     scale: tuple[float, float],
     ratio: tuple[float, float],
     flip: float,
+    how: Interpolation | None = Interpolation.bilinear,
 ) -> np.ndarray:
     """Take a random crop, resized with antialiasing, mirrored with probability ``flip`` -> uint8 (size, size, 3).
+
+    ``how`` it is resized is drawn for each image where it is None, bilinear or bicubic, evenly, as timm does.
 
     A JPEG that is much larger than needed is decoded at 1/2 or less, which is several times as fast. The decoded crop
     keeps at least twice the final size, so that the last resize still does the antialiasing.
     """
     left, top, w, h = random_crop_box(image.width, image.height, scale, ratio, rng)
+    how = how or (Interpolation.bilinear, Interpolation.bicubic)[rng.integers(2)]
     least = math.ceil(2 * size * image.width / w), math.ceil(2 * size * image.height / h)
     pixels = image.decode(*least, rows=top + h)
     if pixels.shape[1] == image.width:
-        crop = resize(pixels[top : top + h, left : left + w], size)
+        whole = pixels[top : top + h, left : left + w]
+        # Of bicubic ones, only Pillow's are those of timm and torchvision: noise overshoots, and is cut off otherwise.
+        crop = (
+            resize(whole, size) if how is Interpolation.bilinear else resize_box(whole, (0, 0, w, h), size, PILLOW[how])
+        )
     else:
         f = round(8 * pixels.shape[1] / image.width) / 8  # the last row and column may lack a part
-        crop = resize_box(pixels, (left * f, top * f, (left + w) * f, (top + h) * f), size)
+        crop = resize_box(pixels, (left * f, top * f, (left + w) * f, (top + h) * f), size, PILLOW[how])
     return random_flip(crop, rng, probability=flip)
 
 
@@ -130,6 +143,14 @@ def pad_and_shift(
         shifted[rows != np.arange(height) + dy] = 0
         shifted[:, columns != np.arange(width) + dx] = 0
     return random_flip(resize(shifted, size), rng, probability=flip)
+
+
+def also_upside_down(
+    image: Any, rng: np.random.Generator, size: int, *, crop: RandomCrop, probability: float
+) -> np.ndarray:
+    """Make a training crop, and turn it upside down with this probability."""
+    cropped = crop(image, rng, size)
+    return cv2.flip(cropped, 0) if rng.random() < probability else cropped
 
 
 def random_flip(image: np.ndarray, rng: np.random.Generator, *, probability: float) -> np.ndarray:

@@ -175,6 +175,8 @@ ADDED = (
     "data.val_share_seed",
     "data.folds",
     "data.fold_seed",
+    "data.vflip",
+    "data.train_interpolation",
     "data.eval_squeeze",
     "data.exif_orientation",
     "data.white",

@@ -28,7 +28,7 @@ from assemble.data.torchvision_crops import (
     resize,
 )
 from assemble.errors import UserError
-from assemble.schema import DataConfig, Interpolation, Preprocessing, ScoredSplit
+from assemble.schema import DataConfig, Interpolation, Preprocessing, ScoredSplit, TrainInterpolation
 from lit_modules import datamodule
 from lit_modules.datamodule import ClassifierData, collate
 from tricks.base import DataTrick
@@ -116,6 +116,60 @@ def test_random_resized_crop_resizes_what_torchvision_resizes():
     assert ours.shape == (24, 24, 3)
     assert ours.dtype == np.uint8
     assert np.abs(ours.astype(int) - theirs).max() <= 1
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_bicubic_crops_are_torchvisions(noise):
+    """To the pixel, overshoots cut off: both are Pillow's."""
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.functional import resized_crop
+
+    image = smooth_image(120, 90)
+    if noise:
+        image = Image.fromarray(np.random.default_rng(1).integers(0, 2, (90, 120, 3), dtype=np.uint8) * 255)
+    cfg = DataConfig(name="imagefolder", flip=0.0, train_interpolation=TrainInterpolation.bicubic)
+    crop, _ = crops.crops(cfg)
+    for seed in range(5):
+        left, top, w, h = random_crop_box(120, 90, SCALE, RATIO, np.random.default_rng(seed))
+        theirs = resized_crop(image, top, left, h, w, [24, 24], InterpolationMode.BICUBIC)
+        assert np.array_equal(crop(png(image), np.random.default_rng(seed), 24), np.asarray(theirs))
+
+
+def test_random_interpolation_is_one_of_the_two_evenly():
+    """As timm's RandomResizedCropAndInterpolation; the box and the flip are drawn as ever."""
+    made = {
+        how: crops.crops(DataConfig(name="imagefolder", train_interpolation=how, flip=0.0))[0]
+        for how in TrainInterpolation
+    }
+    image, bicubic = png(smooth_image(60, 45)), 0
+    for seed in range(200):
+        found = {how: crop(image, np.random.default_rng(seed), 12) for how, crop in made.items()}
+        alike = [np.array_equal(found[TrainInterpolation.random], found[how]) for how in list(TrainInterpolation)[:2]]
+        assert any(alike)
+        bicubic += alike[1]
+    assert 72 < bicubic < 128  # 100 +- 4 standard deviations
+
+
+def test_large_jpegs_are_decoded_small_for_bicubic_crops_too():
+    file = io.BytesIO()
+    smooth_image(1203, 901).save(file, "JPEG", quality=95)
+    large = ImageFile(file.getvalue())
+    whole = png(Image.fromarray(large.decode()))
+    crop, _ = crops.crops(DataConfig(name="imagefolder", train_interpolation=TrainInterpolation.bicubic))
+    for seed in range(3):
+        quick, full = (crop(image, np.random.default_rng(seed), 32) for image in (large, whole))
+        assert np.abs(quick.astype(int) - full).mean() < 1.5
+
+
+def test_upside_down_where_it_is_asked_for():
+    plain, turned = sources.open_source(DataConfig()), sources.open_source(DataConfig(vflip=0.25))
+    count = 0
+    for seed in range(400):
+        image = plain.train.load(0, lambda i, s=seed: plain.train_crop(i, np.random.default_rng(s), 32))
+        found = turned.train.load(0, lambda i, s=seed: turned.train_crop(i, np.random.default_rng(s), 32))
+        assert np.array_equal(found, image) or np.array_equal(found, image[::-1])
+        count += not np.array_equal(found, image)
+    assert 65 < count < 135  # 100 +- 4 standard deviations
 
 
 @pytest.mark.parametrize("shape", [(500, 375), (100, 224), (17, 31), (225, 90), (1, 1), (3, 300), (96, 96)])
@@ -689,6 +743,10 @@ def test_bicubic_where_it_is_asked_for():
     assert np.abs(found.astype(int) - np.asarray(expected)).max() <= 1
     cfg.eval_interpolation = Interpolation.bilinear
     assert not np.array_equal(crops.eval_crop(cfg)(png(image)), found)
+    official = DataConfig(name="imagefolder", preprocessing=Preprocessing.official)
+    official.train_interpolation = TrainInterpolation.random
+    with pytest.raises(UserError, match=r"official is bilinear: leave data\.train_interpolation=random out"):
+        crops.crops(official)
     cfg.eval_interpolation, cfg.preprocessing = Interpolation.bicubic, Preprocessing.official
     with pytest.raises(UserError, match=r"official is bilinear: leave data\.eval_interpolation=bicubic out"):
         crops.eval_crop(cfg)

@@ -26,7 +26,9 @@ from tricks.distillation import Distillation, Form, distillation_loss, soften
 from tricks.label_smoothing import LabelSmoothing, smooth
 from tricks.mixup import Mixup, mixup
 from tricks.randaugment import randaugment
+from tricks.random_blur import RandomBlur, random_blur
 from tricks.random_erasing import RandomErasing, random_erasing
+from tricks.random_grey import RandomGrey, random_grey
 from tricks.sam import SAM, SAMTrick
 from tricks.trivialaugment import trivialaugment
 
@@ -45,6 +47,8 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (24, 20, 3), np.uint8)
         (random_erasing, RandomErasing),
         (augmix, AugMix),
         (color_jitter, ColorJitter),
+        (random_blur, RandomBlur),
+        (random_grey, RandomGrey),
         (binary_cross_entropy, BCE),
         (soften, Distillation),
         (distillation_loss, Distillation),

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from assemble import create_model
+from assemble.data.splits import augmented
 from assemble.errors import UserError
 from assemble.models.families import spec_of
 from assemble.planning.resolve import resolve
@@ -37,8 +38,7 @@ def load(tricks: list[DataTrick], n: int, size: int) -> torch.Tensor:
     for trick in tricks:
         size = trick.size(size)
     images = [rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for rng in rngs]
-    for trick in tricks:
-        images = [trick.augment(image, rng) for image, rng in zip(images, rngs, strict=True)]
+    images = [augmented(image, tricks, rng) for image, rng in zip(images, rngs, strict=True)]
     (batch,) = collate([(image,) for image in images])
     return batch
 

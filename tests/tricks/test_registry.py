@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 import tricks
 from assemble import create_model
 from assemble.config.register import register
+from assemble.data.splits import augmented
 from assemble.errors import UserError
 from assemble.models.families import spec_of
 from assemble.planning.plan import make_plan
@@ -65,6 +66,7 @@ OTHER: dict[str, dict[str, object]] = {
     "ema": {"decay": 0.1, "warmup": False, "every": 2, "validate": "raw"},
     "label_smoothing": {"smoothing": 0.3},
     "mixup": {"alpha": 1.0, "kind": "permutation", "share": 0.1},
+    "random_blur": {"probability": 1.0, "sigma": [3.0, 4.0], "kernel": 3},
     "precise_bn": {"batches": 1},
     "progressive": {"scale": 0.75, "multiple_of": 4},
     "randaugment": {
@@ -76,6 +78,7 @@ OTHER: dict[str, dict[str, object]] = {
     },
     "no_bias_decay": {},
     "random_erasing": {"probability": 1.0, "area": [0.1, 0.2], "aspect": [1.0, 1.0], "mode": "pixel"},
+    "random_grey": {"probability": 1.0},
     "repeated_augmentation": {"num_repeats": 4},
     "resnet_d": {"pool_stage1": False, "shortcut": False},
     "sam": {"rho": 0.5, "every": 2},
@@ -155,7 +158,7 @@ def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
         rng = np.random.default_rng(3)
         image = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
         numbers += [
-            torch.from_numpy(np.asarray(trick.augment(image, np.random.default_rng([4, i])))) for i in range(16)
+            torch.from_numpy(np.asarray(augmented(image, [trick], np.random.default_rng([4, i])))) for i in range(16)
         ]
         numbers += [trick.on_device(images(), rng), torch.tensor([trick.size(32), trick.repeats, trick.views])]
         numbers.append(torch.tensor(trick.data_settings(DataConfig()).image_size))
