@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+from assemble import file_locks
+
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | file_locks.NO_LINK | getattr(os, "O_BINARY", 0)
 """How a temporary file is opened: made by this call, and no link to a file elsewhere."""
 
 
@@ -53,5 +54,5 @@ def remove_torn(folder: Path) -> None:
 def alone(lock: Path) -> Iterator[None]:
     """Let in one process at a time: the ranks of a run and the jobs of a sweep begin together."""
     with lock.open("w") as handle:
-        fcntl.lockf(handle, fcntl.LOCK_EX)
+        file_locks.lock(handle)
         yield

@@ -6,7 +6,6 @@ from ``last.ckpt``, or says that ``result.json`` is there already.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sys
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from assemble import file_locks
 from assemble.atomic import remove_torn, write_whole
 from assemble.errors import UserError
 from assemble.printable import printable
@@ -149,24 +149,23 @@ def describe_result(run: Run) -> str:
 def lock(directory: Path) -> IO[str]:
     """Take a directory for this process. The system gives it back when the process ends, however it ends."""
     # No link: what it points to would be emptied.
-    file = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    file = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | file_locks.NO_LINK, 0o666)
     handle = os.fdopen(file, "r+", encoding="utf-8")
     try:
-        # A record lock, not flock: loader workers that outlive a killed run for a moment must not keep it.
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, TAKEN)
-    except OSError as error:
-        handle.seek(0)
+        taken = file_locks.try_lock(handle, TAKEN)
+    except OSError:  # a file system without locks
+        handle.close()
+        raise
+    if not taken:
         holder = handle.read().strip()
         handle.close()
-        if not isinstance(error, BlockingIOError | PermissionError):
-            raise  # a file system without locks, for one
         raise UserError(
             f"{directory} is being worked on by process {holder or 'unknown'} already: wait until it ends, or end it"
-        ) from None
+        )
     handle.truncate(0)
     handle.write(f"{os.getpid()}\n")
     handle.flush()
-    fcntl.lockf(handle, fcntl.LOCK_EX, 1, SEEN)
+    file_locks.lock(handle, SEEN)
     return handle
 
 
@@ -174,9 +173,7 @@ def trained_by(directory: Path) -> str | None:
     """Return the other process that trains a directory's run, None if nobody does; not for that process itself."""
     try:
         with (directory / ".lock").open("r", encoding="utf-8") as handle:
-            try:
-                fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, SEEN)
-            except (BlockingIOError, PermissionError):
+            if not file_locks.try_lock(handle, SEEN, shared=True):
                 return handle.read().strip() or "unknown"
     except OSError:
         pass  # no such run, or a file system without locks

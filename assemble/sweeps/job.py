@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from assemble.complaints import as_the_user_had_it
 from assemble.confidential import redacted
 from assemble.errors import UserError
+from assemble.file_locks import NO_LINK
 from assemble.interrupts import IN_SWEEP, STOPPED
 from assemble.paths import make_importable
 from assemble.runs.directory import trained_by
@@ -37,10 +38,11 @@ PROGRAM = ("-m", "assemble.programs.train")
 MISTAKE = 2
 """Exit code of a job that was refused with ``error: ...``."""
 
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # on Windows the latter ends a process at once
 INTERRUPTED = 130
 """Exit code of a job that Ctrl-C or SIGTERM has ended."""
 
-BUSY = os.EX_TEMPFAIL
+BUSY = 75  # sysexits.h: EX_TEMPFAIL
 """Noted for a job whose run is being trained by another process: by a second sweep, as a rule."""
 
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "PL_GLOBAL_SEED")
@@ -144,7 +146,7 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
     Another Ctrl-C goes on to the next, harsher way.
     """
     # Ctrl-C in a terminal has reached the child as well; a signal to this process alone has not.
-    ways = ((None, 5), (signal.SIGINT, 120), (signal.SIGTERM, 10), (signal.SIGKILL, None))
+    ways = ((None, 5), (signal.SIGINT, 120), (signal.SIGTERM, 10), (KILL, None))
     deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # in the background of a script: so is the child
     for way, patience in ways:
         if way is signal.SIGINT and deaf:
@@ -175,7 +177,7 @@ def terminated_as_interrupted() -> Iterator[None]:
 def _append(path: Path, line: str) -> None:
     """Add a line by a single write, so that jobs which end together do not mix their lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_LINK, 0o644)
     try:
         os.write(handle, line.encode())
     finally:
