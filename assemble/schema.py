@@ -375,6 +375,8 @@ class Config:
     """Packages of yours whose tricks, networks and data sets can be named."""
     seed: int = bounded(0, least=0, below=2**63)
     """Of weights, order and augmentations."""
+    tag: str | None = None
+    """A word of yours in the run's name, by which the report filters; runs that differ in it alone are two."""
     explain: bool = False
     """Print what would be built, and stop."""
     plot: str | None = None

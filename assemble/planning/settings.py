@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 from assemble.bounds import check_bounds
@@ -9,6 +10,9 @@ from assemble.errors import require
 from assemble.planning.network import initial_weights
 from assemble.robustness.choice import check_robustness
 from assemble.schema import Config, ModelConfig, OptimConfig, TrainerConfig
+
+SHARDED = ("fsdp", "deepspeed", "model_parallel")
+"""Strategies of Lightning's under which no device has the whole network."""
 
 
 def check_settings(cfg: Config, *, need_weights: bool) -> None:
@@ -26,7 +30,13 @@ def check_settings(cfg: Config, *, need_weights: bool) -> None:
     from lit_modules.trainer_arguments import check_arguments, own_callbacks
 
     check_bounds(cfg)
-    require((cfg.output_dir != "", "output_dir is empty: give a folder, . for this one"))
+    require(
+        (cfg.output_dir != "", "output_dir is empty: give a folder, . for this one"),
+        (
+            cfg.tag is None or re.fullmatch(r"[A-Za-z0-9_.]{1,32}", cfg.tag) is not None,
+            f"tag={cfg.tag} stands in names of directories: give up to 32 letters, digits, _ and .",
+        ),
+    )
     _check_optim(cfg.optim)
     check_optimizer(cfg.optim)
     _check_trainer(cfg.trainer)
@@ -56,6 +66,11 @@ def _check_trainer(cfg: TrainerConfig) -> None:
         (
             cfg.loss_scale is None or cfg.precision == "16-mixed",
             f"trainer.loss_scale is for trainer.precision=16-mixed, not for {cfg.precision}: set it to null",
+        ),
+        (
+            not cfg.strategy.startswith(SHARDED),
+            f"trainer.strategy={cfg.strategy} shards the network, and checkpoints, averaged weights, scores need the "
+            "whole of it on each device: take ddp, which every network of the catalogue fits",
         ),
         (
             isinstance(cfg.limit_train_batches, int) or cfg.limit_train_batches <= 1,

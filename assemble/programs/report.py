@@ -8,6 +8,7 @@ metric=       what gains are of: top1, top5, loss, ece, mce, throughput, ... (to
 baseline=     the row that gains are over: a label, recipe, run id or hash (the first row)
 recipe=       only runs of these recipes; patterns: 'recipe=[assemble_e0*,bag_*]'
 data=         only runs on these data sets; patterns
+tag=          only runs with these tags; patterns
 tricks=       only runs with all of these: tricks=[a,b]
 markdown=     put the table between markers of a file, made where missing
 csv=          a file with all columns in full precision
@@ -19,7 +20,7 @@ wandb=true    log the table to W&B, and make the workspace that compares the run
 
 The runs themselves; FOLDER is runs, or another output_dir:
 
-  python report.py FOLDER list                      which there are, finished or not (recipe=, data=, tricks= filter)
+  python report.py FOLDER list                      which there are (recipe=, data=, tag=, tricks= filter)
   python report.py FOLDER diff A B                  what sets two runs apart (by name, or a part that only one has)
   python report.py FOLDER remove A B 'tiny-*'       remove runs, after a question; yes=true skips it
 
@@ -44,6 +45,7 @@ class Options:
     baseline: str | None = None
     recipe: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
+    tag: list[str] = field(default_factory=list)
     tricks: list[str] = field(default_factory=list)
     markdown: str | None = None
     csv: str | None = None
@@ -66,7 +68,7 @@ def check_tricks(names: Sequence[str]) -> None:
             raise UserError(suggest("trick", name, trick_names()))
 
 
-TAKEN = {"list": ("recipe", "data", "tricks"), "diff": (), "remove": ("yes",)}
+TAKEN = {"list": ("recipe", "data", "tag", "tricks"), "diff": (), "remove": ("yes",)}
 """Options of what is done with the runs themselves."""
 COMMANDS = tuple(TAKEN)
 
@@ -89,10 +91,10 @@ def manage(command: str, folder: Path, names: Sequence[str], options: Options) -
 
     if command == "list":
         if names:
-            raise UserError(f"list takes no {names[0]}: filter by recipe=, data= or tricks=")
+            raise UserError(f"list takes no {names[0]}: filter by recipe=, data=, tag= or tricks=")
         from assemble.reporting.report import filters
 
-        return list_runs(folder, filters(options.recipe, options.tricks, options.data))
+        return list_runs(folder, filters(options.recipe, options.tricks, options.data, options.tag))
     return diff_runs(folder, names) if command == "diff" else remove_runs(folder, names, options.yes)
 
 
@@ -111,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_taken(options)
         from assemble.reporting.report import filters, make_report
 
-        keep = filters(options.recipe, options.tricks, options.data)
+        keep = filters(options.recipe, options.tricks, options.data, options.tag)
         report = make_report([Path(folder) for folder in folders or ["runs"]], options.metric, options.baseline, keep)
         from assemble.reporting.outputs import tell, write_files
 

@@ -136,7 +136,7 @@ def find(folders: Iterable[Path]) -> list[Path]:
 def read(directories: Iterable[Path]) -> Found:
     """Read the runs of these directories.
 
-    Two of one configuration, seed and fold are one: the first is kept.
+    Two of one configuration, tag, seed and fold are one: the first is kept.
     """
     found, taken = Found(), {}
     for directory in directories:
@@ -153,7 +153,7 @@ def read(directories: Iterable[Path]) -> Found:
         except ValueError as error:
             found.problems.append(f"{error}: passed over; the run's own command makes it again")
             continue
-        twin = taken.setdefault((run.config_hash, run.repetition), directory)
+        twin = taken.setdefault((run.config_hash, run.result.get("tag"), run.repetition), directory)
         if twin == directory:
             found.runs.append(run)
             if not run.config and (directory / "config.yaml").exists():

@@ -77,7 +77,9 @@ def of_runs(
     if not runs:
         where = place or "the sweep"
         if found.runs:
-            there = "; ".join(f"{key}: {', '.join(_names(found.runs, key))}" for key in ("recipe", "data", "tricks"))
+            there = "; ".join(
+                f"{key}: {', '.join(_names(found.runs, key))}" for key in ("recipe", "data", "tag", "tricks")
+            )
             raise UserError(f"the filters keep no finished run of the {len(found.runs)} in {where}. Found {there}")
         much = f" ({len(found.unfinished)} unfinished)" if found.unfinished else ""
         raise UserError(f"no finished run in {where}{much}: python train.py makes one")
@@ -95,15 +97,18 @@ def _names(runs: Sequence[Run], key: str) -> list[str]:
     return sorted(names) or ["none"]
 
 
-def filters(recipes: Sequence[str], tricks: Sequence[str], data: Sequence[str]) -> Callable[[Run], bool]:
-    """Keep runs of these recipes and data sets (patterns with * and ?), and with all of these tricks."""
+def filters(
+    recipes: Sequence[str], tricks: Sequence[str], data: Sequence[str], tags: Sequence[str] = ()
+) -> Callable[[Run], bool]:
+    """Keep runs of these recipes, data sets and tags (patterns with * and ?), and with all of these tricks."""
 
     def any_of(patterns: Sequence[str], name: object) -> bool:
         return not patterns or any(fnmatchcase(str(name), pattern) for pattern in patterns)
 
     def keep(run: Run) -> bool:
         result = run.result
-        same = any_of(recipes, result.get("recipe")) and any_of(data, result.get("data"))
+        wanted = ((recipes, "recipe"), (data, "data"), (tags, "tag"))
+        same = all(any_of(patterns, result.get(key)) for patterns, key in wanted)
         return same and set(tricks) <= set(result["tricks"])
 
     return keep

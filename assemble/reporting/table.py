@@ -45,6 +45,10 @@ class Row:
         return self.runs[0].result.get("recipe")
 
     @property
+    def tag(self) -> str | None:
+        return self.runs[0].result.get("tag")
+
+    @property
     def tricks(self) -> list[str]:
         return self.runs[0].result["tricks"]
 
@@ -148,11 +152,11 @@ def tables(
 
 
 def _pooled(runs: Sequence[Run]) -> list[Row]:
-    """Pool runs into a row for each configuration, with its seeds and folds in their order."""
-    by_hash: dict[str, list[Run]] = {}
+    """Pool runs into a row for each configuration and tag, with its seeds and folds in their order."""
+    alike: dict[tuple[str, str | None], list[Run]] = {}
     for run in runs:
-        by_hash.setdefault(run.config_hash, []).append(run)
-    return [Row(sorted(group, key=lambda run: run.repetition)) for group in by_hash.values()]
+        alike.setdefault((run.config_hash, run.result.get("tag")), []).append(run)
+    return [Row(sorted(group, key=lambda run: run.repetition)) for group in alike.values()]
 
 
 def compare(table: Table) -> None:
@@ -192,6 +196,7 @@ def describe(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> dict[str, Any
     short = short_keys(sorted({key for row in rows for key in row.changed if key not in common}))
     for row in rows:
         own = [f"{short[key]}={text(value)}" for key, value in row.changed.items() if key not in common]
+        own += [f"tag={row.tag}"] if row.tag and len({other.tag for other in rows}) > 1 else []
         row.label = ", ".join([row.label, *own])
     _take_planned_labels(rows, plans)
     return common

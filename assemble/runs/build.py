@@ -91,11 +91,10 @@ def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
     Raises:
         UserError: devices, precision or strategy that this machine has not.
     """
+    length = {"max_steps": cfg.max_steps or -1, "check_val_every_n_epoch": cfg.val_every_epochs}
     try:
         trainer = Trainer(
             max_epochs=cfg.max_epochs,
-            max_steps=-1 if cfg.max_steps is None else cfg.max_steps,
-            check_val_every_n_epoch=cfg.val_every_epochs,
             devices=cfg.devices,
             num_nodes=cfg.num_nodes,
             accelerator=cfg.accelerator,
@@ -108,7 +107,7 @@ def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
             num_sanity_val_steps=0,
             enable_model_summary=False,
             plugins=[WholeFiles(), *loss_scaling(cfg)],
-            **{**cfg.args, **more},
+            **{**length, **cfg.args, **more},
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
         if isinstance(error, TypeError) and not cfg.args:

@@ -172,6 +172,7 @@ def _result(
         "plugins": origin(run.config),
         "seed": plan.cfg.seed,
         "fold": _fold(plan.cfg.data),
+        "tag": plan.cfg.tag,
         "metrics": {name: float(scores[f"test/{name}"]) for name in ("top1", "top5", "loss", "ece")},
         "validation": history.best if best else history.scores[-1],
         "weights": plan.cfg.eval.weights.value,

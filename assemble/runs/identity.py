@@ -54,6 +54,7 @@ EXCLUDED = (
     # Stand in the run's name by themselves: repetitions with other seeds, and on other folds, share their hash.
     "seed",
     "data.fold",
+    "tag",
 )
 """Keys that are not in the hash. ``drop`` is applied before: a dropped trick is as good as one never listed."""
 RULE = 2
@@ -63,7 +64,7 @@ LONGEST = 48
 
 
 def run_id(cfg: DictConfig) -> str:
-    """Return the run's name: model, tricks, seed, and a hash of all that matters to the result."""
+    """Return the run's name: model, data, tricks, seed, tag, and a hash of all that matters to the result."""
     return locate(plain_config(cfg))[0].name
 
 
@@ -73,10 +74,13 @@ def run_directory(cfg: DictConfig) -> Path:
 
 
 def locate(config: dict[str, Any]) -> tuple[Path, str]:
-    """Return the directory of a configuration's run, and its hash: by today's rule, or an earlier one's."""
-    folder, digest, earlier = Path(config["output_dir"]).expanduser(), config_hash(config), first_hash(config)
-    directory, before = (folder / run_name(config, d) for d in (digest, earlier))
-    return (before, earlier) if before.is_dir() and not directory.is_dir() else (directory, digest)
+    """Return the directory of a configuration's run, and its hash: as of today, or as an earlier version had them."""
+    folder, digest = Path(config["output_dir"]).expanduser(), config_hash(config)
+    directory = folder / run_name(config, digest)
+    if config.get("tag") or directory.is_dir():
+        return directory, digest
+    earlier = ((folder / former_name(config, before), before) for before in (digest, first_hash(config)))
+    return next((found for found in earlier if found[0].is_dir()), (directory, digest))
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
@@ -231,13 +235,32 @@ def _content(path: Any) -> Any:
 
 
 def run_name(config: dict[str, Any], digest: str) -> str:
+    """Return the name of a run's directory, whose last part is the hash."""
+    tag = [config["tag"]] if config.get("tag") else []
+    parts = [
+        called(config["model"]),
+        called(config["data"]),
+        _tricks_in_name(config),
+        repetition(config),
+        *tag,
+        digest,
+    ]
+    return "-".join(parts)
+
+
+def former_name(config: dict[str, Any], digest: str) -> str:
+    """Return the name as it was before it had the data's in it."""
+    return f"{called(config['model'])}-{_tricks_in_name(config)}-{repetition(config)}-{digest}"
+
+
+def _tricks_in_name(config: dict[str, Any]) -> str:
     names = sorted(config["tricks"])
     tricks = "-".join(names)
     if len(tricks) > LONGEST:
         tricks = "-".join("".join(w[0] for w in n.split("_")) if "_" in n else n[:3] for n in names)
     if len(tricks) > LONGEST:
         tricks = f"{len(names)}tricks"
-    return f"{called(config['model'])}-{tricks or 'plain'}-{repetition(config)}-{digest}"
+    return tricks or "plain"
 
 
 def repetition(config: Mapping[str, Any]) -> str:

@@ -39,7 +39,7 @@ EVALUATION: Mapping[str, Kind] = {"metrics": _all_scores, "count": is_whole}
 """What every evaluation.json has."""
 OPTIONAL: Mapping[str, Kind] = {
     **dict.fromkeys(("recipe", "model", "data", "data_digest", "scored_split", "weights"), is_text),
-    **dict.fromkeys(("git_commit", "command"), is_text),
+    **dict.fromkeys(("git_commit", "command", "tag"), is_text),
     **dict.fromkeys(("params", "macs", "epochs", "train_seconds", "step_seconds", "throughput"), is_number),
     **dict.fromkeys(("hardware", "versions"), is_mapping),
     "classes": is_texts,

@@ -127,7 +127,7 @@ def test_without_a_classifier_of_timms_there_is_no_place_before_it():
 
 def test_a_run_of_it_is_named_by_it_and_can_be_rebuilt():
     cfg = compose(["model._target_=mine.nets.Net", "model.args.width=8", "+tricks=[se]", "tricks.se.reduction=2"])
-    assert run_id(cfg).startswith("Net-se-s0-")
+    assert run_id(cfg).startswith("Net-digits-se-s0-")
     other = compose(["model._target_=mine.nets.Net", "model.args={width:6}", "+tricks=[se]", "tricks.se.reduction=2"])
     assert run_id(cfg) != run_id(other)
     network = rebuild(plain_config(cfg), 10)
@@ -233,4 +233,4 @@ def test_keywords_are_in_the_runs_hash():
         run_id(compose(["model=timm", "model.name=resnet10t", *more])) for more in ([], ["model.args.act_layer=gelu"])
     }
     assert len(names) == 2
-    assert all(Path(name).name.startswith("resnet10t-plain") for name in names)
+    assert all(Path(name).name.startswith("resnet10t-digits-plain") for name in names)

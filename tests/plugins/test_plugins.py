@@ -116,7 +116,7 @@ def test_a_run_is_named_and_hashed_by_what_it_has(template):
     assert with_plugins["plugins"] == ["my_tricks"]
     assert config_hash(plain) == config_hash(with_plugins)
     arguments = [PACKAGE, "+tricks=[brightness]", "model=PatchMLP", "data=stripes"]
-    assert run_id(compose(arguments)).startswith("PatchMLP-brightness-s0-")
+    assert run_id(compose(arguments)).startswith("PatchMLP-stripes-brightness-s0-")
     one, two = (config_hash(plain_config(compose([*arguments, *more]))) for more in ([], ["model.args.width=16"]))
     assert one != two
     assert plugins.origin(plain_config(compose(arguments))) == {"my_tricks": None}
@@ -247,7 +247,7 @@ def test_the_template_installed_trains_sweeps_reports_and_exports(tmp_path):
     assert "  brightness  " in program("train", "--help")
     chosen = ["+tricks=[brightness]", "model=PatchMLP", "data=stripes", "trainer.max_epochs=1", "trainer=cpu"]
     program("train", "-m", "hydra/sweeper=ablation", *chosen, "trainer.progress_bar=false")
-    (directory,) = (tmp_path / "runs").glob("PatchMLP-brightness-s0-*")
+    (directory,) = (tmp_path / "runs").glob("PatchMLP-stripes-brightness-s0-*")
     result: Any = read_result(directory)
     assert result["plugins"] == {"my_tricks": "0.1.0"}
     assert (result["model"], result["data"], result["tricks"]) == ("PatchMLP", "stripes", ["brightness"])
@@ -266,6 +266,6 @@ def test_the_template_installed_trains_sweeps_reports_and_exports(tmp_path):
 def test_the_template_on_the_path_trains(tmp_path):
     arguments = ["--config-dir", TEMPLATE / "conf", "recipe=my_recipe", "trainer.max_epochs=1", "trainer=cpu"]
     run(sys.executable, "-m", "assemble.programs.train", *arguments, path=TEMPLATE, cwd=tmp_path)
-    (file,) = tmp_path.glob("runs/PatchMLP-brightness-*/result.json")
+    (file,) = tmp_path.glob("runs/PatchMLP-stripes-brightness-*/result.json")
     assert json.loads(file.read_text())["plugins"] == {"my_tricks": None}
     assert OmegaConf.load(file.with_name("config.yaml")).plugins == ["my_tricks"]

@@ -30,7 +30,7 @@ def test_everything_at_once(runs: Path, tmp_path: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr()
     assert "50.50 ± 0.71" in said.out
     assert f"{torn} is damaged" in said.err
-    assert "1 unfinished: tiny-ema-s0-" in said.err
+    assert "1 unfinished: tiny-digits-ema-s0-" in said.err
     assert all(path.stat().st_size > 100 for path in files.values())
     assert sorted(path.name for path in (out / "plots").iterdir()) == ["curves.png", "gains.png", "score.png"]
     assert said.out.count("wrote ") == 8

@@ -50,12 +50,12 @@ def test_list(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, "runs", "list")
     cells = [line.split() for line in lines[1:-1]]
     assert {row[0]: row[1:5] for row in cells} == {
-        only(runs, "tiny-plain-s0").name: ["finished", "-", "digits", "50.00"],
-        only(runs, "tiny-plain-s1").name: ["finished", "-", "digits", "51.00"],
-        only(runs, "tiny-sk").name: ["finished", "mine", "digits", "51.50"],
-        only(runs, "tiny-ema").name: ["stopped", "-", "digits", "-"],
-        only(runs, "tiny-se-").name: ["begun", "-", "digits", "-"],
-        only(runs, "tiny-sam").name: ["damaged", "-", "digits", "-"],
+        only(runs, "tiny-digits-plain-s0").name: ["finished", "-", "digits", "50.00"],
+        only(runs, "tiny-digits-plain-s1").name: ["finished", "-", "digits", "51.00"],
+        only(runs, "tiny-digits-sk").name: ["finished", "mine", "digits", "51.50"],
+        only(runs, "tiny-digits-ema").name: ["stopped", "-", "digits", "-"],
+        only(runs, "tiny-digits-se-").name: ["begun", "-", "digits", "-"],
+        only(runs, "tiny-digits-sam").name: ["damaged", "-", "digits", "-"],
     }
     assert lines[-1].startswith("6 runs in runs, ")
     assert len(said(capsys, "runs", "list", "tricks=[sk]")) == 3
@@ -63,7 +63,7 @@ def test_list(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_diff_of_two_configurations(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = said(capsys, "runs", "diff", "plain-s1", only(runs, "tiny-sk").name)
+    lines = said(capsys, "runs", "diff", "plain-s1", only(runs, "tiny-digits-sk").name)
     rows = {row[0]: row[1:] for line in lines[1:] if len(row := line.split()) > 1 and line.startswith("  ")}
     assert rows == {
         "optim.lr": ["0.1", "0.2"],
@@ -78,21 +78,21 @@ def test_diff_of_two_configurations(runs: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_diff_of_repetitions(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = said(capsys, "runs", "diff", "plain-s0", str(only(runs, "tiny-plain-s1")))
+    lines = said(capsys, "runs", "diff", "plain-s0", str(only(runs, "tiny-digits-plain-s1")))
     assert lines[0] == "the same settings: these are repetitions of one configuration"
     assert "settings" not in lines
     assert ["seed", "0", "1"] in [line.split() for line in lines]
-    stopped = said(capsys, "runs", "diff", "tiny-ema", "tiny-plain-s0")
+    stopped = said(capsys, "runs", "diff", "tiny-digits-ema", "tiny-digits-plain-s0")
     assert ["tricks.ema", "selected", "-"] in [line.split() for line in stopped]
 
 
 def test_remove(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    chosen = only(runs, "tiny-sk")
+    chosen = only(runs, "tiny-digits-sk")
     lines = said(capsys, "runs", "remove", chosen.name, "yes=true")
     assert lines[0] == f"removed runs/{chosen.name}"
     assert lines[-1].startswith("1 run, ")
     assert not chosen.exists()
-    assert len(said(capsys, "runs", "remove", "tiny-plain-*", "tiny-plain-s0*", "--yes")) == 3
+    assert len(said(capsys, "runs", "remove", "tiny-digits-plain-*", "tiny-digits-plain-s0*", "--yes")) == 3
     assert len(list(runs.iterdir())) == 4, "mlartifacts and three others stay"
 
 
@@ -100,7 +100,7 @@ def test_remove(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_remove_asks(
     answer: str, gone: bool, runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen, asked = only(runs, "tiny-sk"), list[str]()
+    chosen, asked = only(runs, "tiny-digits-sk"), list[str]()
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or answer)
     lines = said(capsys, "runs", "remove", chosen.name)
@@ -111,7 +111,7 @@ def test_remove_asks(
 
 
 def test_a_run_that_is_trained_is_not_removed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    chosen = only(runs, "tiny-ema")
+    chosen = only(runs, "tiny-digits-ema")
     code = (
         "import sys\nfrom pathlib import Path\nfrom assemble.runs.directory import lock\n"
         "held = lock(Path(sys.argv[1]))\nprint('held', flush=True)\nsys.stdin.read()"
@@ -138,8 +138,14 @@ def test_a_run_that_is_trained_is_not_removed(runs: Path, capsys: pytest.Capture
         (["runs", "list", "html=x.html"], "html=.. is not for list"),
         (["runs", "yes=true"], "yes=.. is not for the table"),
         (["runs", "diff", "tiny-sk"], "diff compares two runs: write runs diff A B"),
-        (["runs", "diff", "tiny-plain", "tiny-sk"], "'tiny-plain' may be any of tiny-plain-s0-"),
-        (["runs", "diff", "tiny-skk", "tiny-sk"], "unknown run of runs 'tiny-skk'. Available: tiny-ema-s0-"),
+        (
+            ["runs", "diff", "tiny-digits-plain", "tiny-digits-sk"],
+            "'tiny-digits-plain' may be any of tiny-digits-plain-s0-",
+        ),
+        (
+            ["runs", "diff", "tiny-digits-skk", "tiny-digits-sk"],
+            "unknown run of runs 'tiny-digits-skk'. Did you mean 'tiny-digits-sk-s0-",
+        ),
         (["runs", "remove"], "which? Write runs remove NAME.."),
         (["runs", "remove", "tiny", "yes=true"], "unknown run of runs 'tiny'"),
         (["runs", "remove", "runs", "yes=true"], "unknown run of runs 'runs'"),
@@ -158,7 +164,16 @@ def test_mistakes(arguments: list[str], message: str, runs: Path, capsys: pytest
 
 @pytest.mark.process
 def test_as_a_program_without_torch(runs: Path) -> None:
-    command = [sys.executable, "-X", "importtime", str(ROOT / "report.py"), "runs", "diff", "plain-s0", "tiny-sk"]
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        str(ROOT / "report.py"),
+        "runs",
+        "diff",
+        "plain-s0",
+        "tiny-digits-sk",
+    ]
     done = subprocess.run(command, cwd=runs.parent, env=dict(os.environ), capture_output=True, text=True, check=True)
     assert "optim.lr" in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -12,7 +12,7 @@ from assemble.reporting.report import filters, make_report
 from assemble.runs.result import read_result
 from assemble.runs.sweep_folder import of_records, read_sweep, sweeps_below
 from assemble.sweeps.summary import jobs_of
-from tests.helpers.synthetic_runs import make_run
+from tests.helpers.synthetic_runs import default_config, make_run
 
 
 def test_a_damaged_result_is_named_and_nothing_else_is_lost(tmp_path: Path) -> None:
@@ -145,6 +145,16 @@ def test_filters_pass_over_unfinished_runs_too(tmp_path: Path) -> None:
     assert make_report([tmp_path], keep=filters([], ["sk"], ["digits"])).found.unfinished == [stopped]
 
 
+def test_runs_of_other_tags_are_other_rows(tmp_path: Path) -> None:
+    for tag, seeds in (("first", (0, 1)), ("again", (0, 1, 2))):
+        for seed in seeds:
+            make_run(tmp_path, ("sk",), seed, config={**default_config(), "tag": tag}, tag=tag)
+    (table,) = make_report([tmp_path]).tables
+    assert {(row.label, row.n) for row in table.rows} == {("sk, tag=first", 2), ("sk, tag=again", 3)}
+    (only,) = make_report([tmp_path], keep=filters([], [], [], ["ag*"])).tables
+    assert [(row.label, row.n) for row in only.rows] == [("sk", 3)]
+
+
 def test_filters(tmp_path: Path) -> None:
     make_run(tmp_path, ("sk",), 0, recipe="assemble_e01")
     make_run(tmp_path, ("sk", "ema"), 0, recipe="assemble_e02")
@@ -152,7 +162,7 @@ def test_filters(tmp_path: Path) -> None:
     assert len(make_report([tmp_path], keep=filters([], ["sk", "ema"], [])).runs) == 1
     with pytest.raises(
         UserError,
-        match=r"keep no finished run of the 2 .*recipe: assemble_e01, assemble_e02; data: digits; tricks: ema, sk",
+        match=r"no finished run of the 2 .*recipe: assemble_e01, assemble_e02; data: digits; tag: none; tricks: ema",
     ):
         make_report([tmp_path], keep=filters(["assemble_e05"], [], []))
 

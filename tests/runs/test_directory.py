@@ -17,8 +17,9 @@ from PIL import Image
 import tricks
 from assemble.errors import UserError
 from assemble.paths import ROOT
+from assemble.planning.settings import check_settings
 from assemble.runs.directory import describe_result, lock, open_run, trained_by, write_result
-from assemble.runs.identity import EXCLUDED, config_hash, first_hash, plain_config, run_id, run_name
+from assemble.runs.identity import EXCLUDED, config_hash, first_hash, former_name, plain_config, run_id, run_name
 from assemble.schema import Config
 from tests.helpers.synthetic_runs import OF_RUN
 
@@ -44,7 +45,7 @@ def config(output_dir: Path | str = "runs", chosen: tuple[str, ...] = (), **chan
 
 def test_run_id_can_be_read() -> None:
     name, digest = run_id(config(chosen=("sk", "resnet_d"), model__name="resnet50", seed=7)).rsplit("-", 1)
-    assert name == "resnet50-resnet_d-sk-s7"
+    assert name == "resnet50-digits-resnet_d-sk-s7"
     assert len(digest) == 8
     assert int(digest, 16) >= 0
     assert "-plain-s0-" in run_id(config())
@@ -135,7 +136,7 @@ def test_of_a_file_that_a_trick_reads_the_content_is_in_the_name(tmp_path: Path)
     assert len(set(names)) == 2
 
 
-@pytest.mark.parametrize("key", [key for key in EXCLUDED if key not in ("seed", "data.fold")])
+@pytest.mark.parametrize("key", [key for key in EXCLUDED if key not in ("seed", "data.fold", "tag")])
 def test_what_does_not_matter_is_not(key: str) -> None:
     cfg = config()
     value = OmegaConf.select(cfg, key)
@@ -368,9 +369,32 @@ def test_a_new_key_at_its_default_changes_no_name(monkeypatch: pytest.MonkeyPatc
     assert config_hash(whole) == config_hash(less)
 
 
+def test_a_tag_is_another_run_of_the_same_configuration(tmp_path: Path) -> None:
+    with open_run(config(tmp_path, tag="again")) as tagged, open_run(config(tmp_path)) as plain:
+        assert tagged.config_hash == plain.config_hash
+        assert tagged.run_id == f"tiny-digits-plain-s0-again-{plain.config_hash}"
+        assert tagged.directory != plain.directory
+
+
+@pytest.mark.parametrize("tag", ["a/b", "a b", "-", "", "a" * 33])
+def test_a_tag_that_is_no_part_of_a_name(tag: str) -> None:
+    with pytest.raises(UserError, match="stands in names of directories"):
+        check_settings(Config(tag=tag), need_weights=True)
+
+
+def test_a_run_whose_name_has_not_the_datas_is_found(tmp_path: Path) -> None:
+    plain = plain_config(config(tmp_path))
+    old = tmp_path / f"tiny-plain-s0-{config_hash(plain)}"
+    old.mkdir(parents=True)
+    assert run_id(config(tmp_path)) == old.name
+    assert run_id(config(tmp_path, tag="again")) != old.name
+    (tmp_path / run_name(plain, config_hash(plain))).mkdir()
+    assert run_id(config(tmp_path)) != old.name
+
+
 def test_a_run_of_the_first_rule_is_found(tmp_path: Path) -> None:
     plain = plain_config(config(tmp_path, seed=3))
-    old = tmp_path / run_name(plain, first_hash(plain))
+    old = tmp_path / former_name(plain, first_hash(plain))
     old.mkdir(parents=True)
     (old / "result.json").write_text(json.dumps(RESULT))
     assert first_hash(plain) != config_hash(plain)

@@ -208,6 +208,14 @@ def test_weights_of_16_bits_are_refused_on_a_cpu() -> None:
         build_trainer(cfg, logger=False)
 
 
+@pytest.mark.parametrize("strategy", ["fsdp", "deepspeed_stage_2"])
+def test_sharded_networks_are_refused_before_anything_is_built(strategy: str) -> None:
+    cfg = config()
+    cfg.trainer.strategy = strategy
+    with pytest.raises(UserError, match=f"strategy={strategy} shards the network"):
+        make_plan(cfg, [], need_data=False)
+
+
 def test_a_precision_whose_package_is_missing() -> None:
     cfg = Config().trainer
     cfg.accelerator, cfg.precision = "cpu", "transformer-engine"
