@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import make_dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -19,14 +20,20 @@ PACKAGES = {
 _SUBMITIT = {"timeout_min": 3 * 24 * 60, "name": "assemble"}
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    # Two jobs, not one for each core. Dealt out one by one: a finished one returns at once, which would make joblib
-    # believe that jobs are short.
-    "joblib": {"n_jobs": 2, "pre_dispatch": "n_jobs", "batch_size": "1"},
-    "submitit_local": _SUBMITIT,
+    # 0 jobs: as many as this machine has GPUs for, two where it has none. Dealt out one by one: a finished one returns
+    # at once, which would make joblib believe that jobs are short.
+    "joblib": {
+        "_target_": "hydra_plugins.assemble.JoblibLauncher",
+        "n_jobs": 0,
+        "pre_dispatch": "n_jobs",
+        "batch_size": "1",
+        "per_device": 1,
+    },
+    "submitit_local": {**_SUBMITIT, "_target_": "hydra_plugins.assemble.LocalLauncher", "per_device": 1},
     "submitit_slurm": {**_SUBMITIT, "max_num_timeout": 100},
     "ray": {"ray": {"init": {"include_dashboard": False}}},
 }
-"""What differs from the launchers' own defaults."""
+"""What differs from the launchers' own defaults; ``per_device``, jobs that share a GPU, is ours."""
 
 
 def check_launcher(name: str) -> None:
@@ -55,5 +62,9 @@ def register_launchers() -> None:
     for name, ours in DEFAULTS.items():
         if f"{name}.yaml" in known:
             theirs = store.load(f"hydra/launcher/{name}.yaml")
-            node = OmegaConf.merge(theirs.node, ours)
+            node = theirs.node
+            if "per_device" in ours and "per_device" not in node:
+                kind: Any = OmegaConf.get_type(node)
+                node = OmegaConf.structured(make_dataclass("Launcher", [("per_device", int, 1)], bases=(kind,)))
+            node = OmegaConf.merge(node, ours)
             store.store(group="hydra/launcher", name=name, node=node, provider=theirs.provider)

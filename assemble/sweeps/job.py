@@ -30,6 +30,7 @@ from assemble.runs.directory import trained_by
 from assemble.runs.identity import plain_config, run_directory
 from assemble.runs.result import has_asked_scores, read_result
 from assemble.runs.sweep_folder import RECORDS
+from assemble.sweeps.devices import POOL, leased, pooled
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -79,7 +80,8 @@ def run_job(cfg: DictConfig) -> float:
         if finished or process:
             code = BUSY if process else 0
         else:
-            code = _run([sys.executable, *PROGRAM, *_flags(hydra), *overrides], hydra.runtime.cwd)
+            with _devices(cfg, hydra.launcher) as environment:
+                code = _run([sys.executable, *PROGRAM, *_flags(hydra), *overrides], hydra.runtime.cwd, environment)
             if code == MISTAKE and directory and trained_by(directory):
                 code = BUSY  # the other began in the meantime
     finally:
@@ -110,8 +112,20 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
     as_the_user_had_it(kept)
     make_importable(kept)
+    kept.pop(POOL, None)
     kept[IN_SWEEP] = "1"
     return kept
+
+
+@contextmanager
+def _devices(cfg: DictConfig, launcher: DictConfig) -> Iterator[dict[str, str]]:
+    """Hold the devices of a job while it runs, where its launcher lends some, and give what shows it these alone."""
+    pool, count = pooled(), cfg.trainer.devices
+    if len(pool) < count or cfg.trainer.accelerator == "cpu" or cfg.trainer.num_nodes > 1:
+        yield {}
+        return
+    with leased(pool, count, launcher.get("per_device", 1)) as devices:
+        yield {"CUDA_VISIBLE_DEVICES": ",".join(devices)}
 
 
 def _flags(hydra: Any) -> list[str]:
@@ -123,14 +137,14 @@ def _flags(hydra: Any) -> list[str]:
     return flags
 
 
-def _run(command: Sequence[str], cwd: str) -> int:
+def _run(command: Sequence[str], cwd: str, more: Mapping[str, str]) -> int:
     """Run the command to its end, or stop it where this process is stopped.
 
     Raises:
         SystemExit: this process was interrupted, and the job, which was too, has said so.
     """
     with terminated_as_interrupted():
-        child = subprocess.Popen(command, cwd=cwd, env=child_environment(os.environ))
+        child = subprocess.Popen(command, cwd=cwd, env={**child_environment(os.environ), **more})
         try:
             return child.wait()
         except BaseException as reason:
