@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 
 from assemble.command_line.one_line_errors import one_line_errors
 from assemble.errors import UserError, require
+from assemble.threads import wait_asleep
 
 if TYPE_CHECKING:
     import torch
@@ -278,10 +279,12 @@ def table(rows: Sequence[Measurement], options: Options) -> Table:
     from rich.table import Table
 
     from assemble.paired import conditions, spread
+    from assemble.processor import SLOW, emulates_bfloat16
 
     what = "a training step" if options.training else "inference"
     table = Table(title=f"{what}, batch {options.batch_size}, {options.dtype.value}", title_justify="left")
-    table.caption = f"median (smallest-largest, n = rounds); {conditions()}"
+    slow = options.dtype is Dtype.bfloat16 and _device(options.device).type == "cpu" and emulates_bfloat16()
+    table.caption = f"median (smallest-largest, n = rounds); {conditions()}" + (f"; {SLOW}" if slow else "")
     for column in (
         "network",
         "size",
@@ -301,7 +304,7 @@ def table(rows: Sequence[Measurement], options: Options) -> Table:
             spread(row.throughputs, 1),
             f"{row.latency_ms:.1f}",
             spread(row.ratios),
-            _number(row.published_ratio, 1, 3),
+            _number(None if slow else row.published_ratio, 1, 3),
             _number(row.params, 1e6, 2),
             _number(row.macs, 1e9, 2),
             _number(row.peak_memory, 2**20, 0),
@@ -334,6 +337,7 @@ def write(rows: Sequence[Measurement], path: Path) -> None:
 
 def main() -> None:
     """Run the command line."""
+    wait_asleep()
     with one_line_errors():
         from assemble.command_line.options import read_options
 
