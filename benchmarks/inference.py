@@ -54,9 +54,10 @@ def against_timm(options: Options) -> None:
 
 
 def what_it_brings(rounds: int, batch_size: int) -> None:
-    """E11 as it was trained, folded, and as `for_inference` makes it, in both precisions."""
+    """E11 as it was trained, folded, and as `for_inference` makes it, in each precision that the processor has."""
     from assemble.models.fold import Inference, fold, for_inference
     from assemble.models.throughput import timed
+    from assemble.processor import emulates_bfloat16
 
     build = networks(["recipe=assemble_e11"], [], None)[0].build
     assert build
@@ -64,7 +65,7 @@ def what_it_brings(rounds: int, batch_size: int) -> None:
     network = build().eval()
     images = torch.randn(batch_size, 3, 256, 256).to(memory_format=torch.channels_last)
     clocks = {}
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in (torch.float32,) if emulates_bfloat16() else (torch.float32, torch.bfloat16):
         forms = {
             "unfolded": Inference(copy.deepcopy(network), dtype),
             "folded": Inference(fold(network), dtype),

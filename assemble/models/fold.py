@@ -8,6 +8,7 @@ fold as ours do.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from assemble.models.mobilenet import StridedConv3x3
 from assemble.models.onednn import can_pack, pack
+from assemble.processor import SLOW, emulates_bfloat16
 
 
 class _Uses(TorchDispatchMode):
@@ -130,10 +132,13 @@ def for_inference(network: nn.Module, dtype: torch.dtype = torch.float32, image_
 
     Args:
         network: as for `fold`; it is left as it is.
-        dtype: of weights and activations; bfloat16 is about twice as fast on a CPU that has it.
+        dtype: of weights and activations; bfloat16 is about twice as fast on a CPU that has it, and of one that has it
+            not, where it is slower than float32, is warned.
         image_size: side of the images that it will see; others are taken as well.
     """
     fast = Inference(fold(network, image_size), dtype)
+    if dtype is torch.bfloat16 and next(fast.network.parameters()).device.type == "cpu" and emulates_bfloat16():
+        warnings.warn(f"{SLOW}: take torch.float32", stacklevel=2)
     if can_pack(fast.network):
         pack(fast.network)
     return fast

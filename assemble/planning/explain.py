@@ -11,11 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from assemble.data.verify import left_out
+from assemble.devices import device_beside
+from assemble.errors import UserError
 from assemble.models.cost import Cost, cost_of
 from assemble.planning.network import initial_weights
 from assemble.planning.plan import Plan
 from assemble.plugins import called
-from assemble.schema import ModelConfig
+from assemble.processor import SLOW, emulates_bfloat16
+from assemble.schema import ModelConfig, TrainerConfig
 from assemble.wording import count
 from lit_modules.optim import optimizer_arguments
 from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, OptimTrick, Trick
@@ -138,7 +141,8 @@ def summary(plan: Plan) -> Table:
         f"{optim.warmup_epochs:g} warm-up epoch{'s' * (optim.warmup_epochs != 1)}, then {optim.schedule}",
         "length": length(plan),
         "precision": cfg.trainer.precision
-        + (f", loss scale {cfg.trainer.loss_scale:g}" if cfg.trainer.loss_scale else ""),
+        + (f", loss scale {cfg.trainer.loss_scale:g}" if cfg.trainer.loss_scale else "")
+        + (f" ({SLOW})" if slow_precision(cfg.trainer) else ""),
     }
     for key, value in rows.items():
         table.add_row(f"[bold]{key}[/bold]", value)
@@ -153,6 +157,16 @@ def length(plan: Plan) -> str:
     if trainer.max_steps is not None:
         return count(trainer.max_steps, "step") + (f", {trainer.max_steps / steps:.3g} epochs" if steps else "")
     return count(trainer.max_epochs, "epoch") + (f" x {count(steps, 'step')}" if steps else "")
+
+
+def slow_precision(cfg: TrainerConfig) -> bool:
+    """Return True where the training will be in bfloat16 on a CPU that has it not."""
+    if not cfg.precision.startswith("bf16") or not emulates_bfloat16():
+        return False
+    try:
+        return device_beside(cfg.accelerator).type == "cpu"
+    except UserError:  # it is trained elsewhere
+        return False
 
 
 def beginning(cfg: ModelConfig) -> str:
