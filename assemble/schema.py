@@ -160,9 +160,12 @@ class DataConfig:
     args: dict[str, Any] = field(default_factory=dict)
     """Keywords of ``_target_``, or of a plug-in's data set."""
     root: str | None = None
-    """The folder that the data set lies in, or an archive (.tar, .zip) of it; the CSV file of data=list."""
+    """The folder that the data set lies in, an archive (.tar, .zip) of it, or s3://bucket/path; the CSV file of data=list."""
     cache_dir: str | None = None
-    """Folder for indices of archives that cannot be kept beside them. None: ~/.cache/assemble."""
+    """Folder for what is fetched from stores, and for indices of archives where none can be beside them. None:
+    ~/.cache/assemble."""
+    cache_limit: float | None = bounded(None, above=0)
+    """Most gigabytes of fetched files that cache_dir may have, of all data sets. None: what the disk has."""
     classes: Any = None
     """Only these classes, labelled in this order: a list of names, or a file with a name in each line. None: all."""
     download: bool = False

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from assemble.data.class_map import check_known, chosen_classes
 from assemble.data.held_out import from_train, parted
-from assemble.data.ilsvrc import as_handed_out
+from assemble.data.ilsvrc import KIT, as_handed_out
 from assemble.data.image_files import ImageFiles
-from assemble.data.parts import SPLITS, Part, archived_part, parts_within
+from assemble.data.members import ARCHIVES
+from assemble.data.parts import CLASSES, SPLITS, Part, archived_part, parts_within
+from assemble.data.remote import cache_folder, root_of
 from assemble.data.scan import EXTENSIONS, FOLDER, entries, kind, scan
 from assemble.data.splits import Source
 from assemble.errors import UserError
-from assemble.paths import user_cache
 from assemble.schema import DataConfig
 
 LAYOUT = (
@@ -78,9 +79,9 @@ class Folder:
         return ImageFolder(self.path, classes, name, only)
 
 
-def cache_folder(cfg: DataConfig) -> Path:
-    """Return the folder that keeps indices of archives, and what was fetched."""
-    return Path(cfg.cache_dir).expanduser() if cfg.cache_dir else user_cache()
+def _kept(name: str) -> bool:
+    """Return True for files of a store that `parts_of` reads."""
+    return name.endswith((*ARCHIVES, f"/{CLASSES}", f"/{KIT}.tar.gz"))
 
 
 def parts_of(cfg: DataConfig) -> dict[str, Part]:
@@ -91,7 +92,7 @@ def parts_of(cfg: DataConfig) -> dict[str, Part]:
     """
     if not cfg.root:
         raise UserError(f"data={cfg.name} needs data.root=DIR: {LAYOUT}")
-    root, cache = Path(cfg.root).expanduser(), cache_folder(cfg)
+    root, cache = root_of(cfg, _kept), cache_folder(cfg)
     if root.is_file():
         parts = parts_within(root, cache)
     elif root.is_dir():

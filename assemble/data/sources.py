@@ -135,7 +135,7 @@ FOLDERS = frozenset(
     }
     | {"exif_orientation", "white", "verify", "on_bad_image"}
 )
-KEPT = frozenset({"cache_dir"})
+KEPT = frozenset({"cache_dir", "cache_limit"})
 ARRAYS = frozenset({"root", "download", "crop_pad"})
 HELD_OUT = frozenset({"val_share", "val_share_seed"})
 OWN_KEYS = {

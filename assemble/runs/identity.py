@@ -31,6 +31,7 @@ EXCLUDED = (
     "data.num_workers",
     "data.download",
     "data.cache_dir",
+    "data.cache_limit",
     "data.verify",
     "data.on_bad_image",  # the digest of the data is of those images that stay
     "data.classes",  # and of the classes

@@ -45,7 +45,7 @@ from assemble.scoring.trained import Trained, open_trained
 RESULT = "evaluation.json"
 BATCH = 256
 """Images of a batch, at most, where nobody said how many."""
-UNSEEN = {"num_workers", "batch_size", "download", "cache_dir", "verify", "on_bad_image"}
+UNSEEN = {"num_workers", "batch_size", "download", "cache_dir", "cache_limit", "verify", "on_bad_image"}
 """Keys of ``data`` that change no image."""
 LATER = (("exif_orientation", False), ("white", None))
 """Keys of ``data`` that an evaluation of an earlier version had not, with what it did."""
