@@ -160,7 +160,7 @@ class DataConfig:
     args: dict[str, Any] = field(default_factory=dict)
     """Keywords of ``_target_``, or of a plug-in's data set."""
     root: str | None = None
-    """The folder that the data set lies in, an archive (.tar, .zip) of it, or s3://bucket/path; the CSV file of data=list."""
+    """Where the data set lies: a folder, an archive (.tar, .zip), or s3://bucket/path; the CSV file of data=list."""
     cache_dir: str | None = None
     """Folder for what is fetched from stores, and for indices of archives where none can be beside them. None:
     ~/.cache/assemble."""

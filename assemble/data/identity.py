@@ -67,6 +67,6 @@ def _folder_times(root: str | None) -> list[object]:
     if root is None:
         return []
     folder = Path(root).expanduser().resolve()
-    patterns = ("*/", "*/*/", *(f"{below}*{end}" for end in ARCHIVES for below in ("", "*/")))
+    patterns = ("*/", "*/*/", *(f"{below}*{end}" for end in (*ARCHIVES, ".parquet") for below in ("", "*/")))
     found = [folder, *(path for pattern in patterns for path in folder.glob(pattern))]
     return [folder, *(path.stat().st_mtime_ns for path in found if path.exists())]

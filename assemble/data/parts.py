@@ -174,10 +174,10 @@ def shard_table(shards: Sequence[Path], named: Path | None) -> Table:
             samples.append((_label(archive, key, sample), pictured[0].name, (number, *pictured[0].where)))
     if not samples:
         raise UserError(f"{shards[0].parent} has no images in its shards ({', '.join(EXTENSIONS)})")
-    classes = given or _classes({label for label, *_ in samples})
+    classes = given or class_names({label for label, *_ in samples})
     place = {name: position for position, name in enumerate(classes)}
     numbers = [_position(label, place, given, shards[0]) for label, *_ in samples]
-    names = [_name(classes[n], name) for n, (_, name, _) in zip(numbers, samples, strict=True)]
+    names = [name_in_class(classes[n], name) for n, (_, name, _) in zip(numbers, samples, strict=True)]
     if len({*names}) < len(names):  # keys are those of their shard alone
         names = [
             f"{classes[n]}/{shards[where[0]].stem}/{name}" for n, (_, name, where) in zip(numbers, samples, strict=True)
@@ -185,7 +185,7 @@ def shard_table(shards: Sequence[Path], named: Path | None) -> Table:
     return Table.of(classes, [(n, name, w) for n, name, (*_, w) in zip(numbers, names, samples, strict=True)], left_out)
 
 
-def _name(of: str, name: str) -> str:
+def name_in_class(of: str, name: str) -> str:
     """Return what an image is called in folders of classes."""
     return name if name.startswith(f"{of}/") else f"{of}/{name}"
 
@@ -215,7 +215,7 @@ def _label(archive: Archive, key: str, sample: dict[str, Entry]) -> str:
     return text
 
 
-def _classes(labels: set[str]) -> list[str]:
+def class_names(labels: set[str]) -> list[str]:
     """Return the classes that are not named: numbers up to the largest, or all names."""
     if all(label.isdecimal() for label in labels):
         return [str(number) for number in range(1 + max(map(int, labels)))]

@@ -109,6 +109,13 @@ def fgvc(cfg: DataConfig) -> Source:
     return open_fgvc(cfg)
 
 
+def hf(cfg: DataConfig) -> Source:
+    """Open a data set in the form of Hugging Face's library."""
+    from assemble.data.hugging_face import open_hf
+
+    return open_hf(cfg)
+
+
 SMALL = ("cifar100", "svhn", "mnist", "fashion_mnist")
 FGVC = ("food101", "stanford_cars", "flowers102", "fgvc_aircraft", "oxford_pets")
 SOURCES: dict[str, Callable[[DataConfig], Source]] = {
@@ -119,6 +126,7 @@ SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "imagenet21k": imagefolder,
     "list": listed,
     **dict.fromkeys(SMALL, small),
+    "hf": hf,
     **dict.fromkeys(FGVC, fgvc),
 }
 FOLDERS = frozenset(
@@ -146,6 +154,7 @@ OWN_KEYS = {
     "imagenet21k": FOLDERS | HELD_OUT | KEPT,
     "list": FOLDERS | HELD_OUT,
     **dict.fromkeys(SMALL, ARRAYS),
+    "hf": FOLDERS | HELD_OUT | KEPT,
     **dict.fromkeys(FGVC, FOLDERS | {"download"}),
 }
 """Keys of `DataConfig` that only some data sets read, by data set; the others are for all of them."""
