@@ -114,7 +114,7 @@ def _asked(root: str, wanted: Callable[[str], bool]) -> tuple[Any, list[Remote],
     files = [
         Remote(name, name.rpartition("/")[2] if single else name[len(path) :].lstrip("/"), int(one["size"]), _tag(one))
         for name, one in sorted(found.items())
-        if wanted(name) and one.get("size") is not None
+        if wanted(name) and one.get("size") is not None and ".." not in name.split("/")
     ]
     if not files:
         raise UserError(

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from assemble.data.identity import DataIdentity
-from assemble.data.ilsvrc import KIT, SYNSETS, TRAIN, TRUTH, VAL
+from assemble.data.ilsvrc import KIT, SYNSETS, TRAIN, TRUTH, VAL, _kit
 from assemble.data.sources import open_scored, open_source
 from assemble.errors import UserError
 from assemble.schema import DataConfig, ScoredSplit
@@ -94,6 +94,15 @@ def assert_same(root: Path, originals: Path) -> None:
 
 def test_the_three_files(originals):
     assert_same(originals, originals)
+
+
+def test_the_development_kit_is_read_as_torchvision_reads_it(tmp_path, originals, monkeypatch):
+    from torchvision.datasets import imagenet
+
+    shutil.copy(originals / f"{KIT}.tar.gz", tmp_path)
+    monkeypatch.setattr(imagenet, "_verify_archive", lambda *_: None)  # its checksum is of the real one
+    imagenet.parse_devkit_archive(str(tmp_path))
+    assert imagenet.load_meta_file(str(tmp_path))[1] == _kit(tmp_path).truth()
 
 
 def test_half_unpacked(tmp_path, originals):
