@@ -98,7 +98,9 @@ def parts_of(cfg: DataConfig) -> dict[str, Part]:
     elif root.is_dir():
         found: dict[str, Part | None] = {name: _folder(root / name) for name in SPLITS}
         own = as_handed_out(root, cache, {n for n, part in found.items() if part}) if cfg.name == "imagenet" else {}
-        found = {n: part or own.get(n) or archived_part(root, n, cache) for n, part in found.items()}
+        # Beside folders that are a whole data set, archives are what somebody has made of them, or something else.
+        if not found["train"] or not (found["val"] or cfg.val_share is not None):
+            found = {n: part or own.get(n) or archived_part(root, n, cache) for n, part in found.items()}
         parts = {name: part or Folder(root / name) for name, part in found.items() if part or (root / name).is_dir()}
     else:
         raise UserError(f"data.root={cfg.root} is not a folder, and no archive: {LAYOUT}")

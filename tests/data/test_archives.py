@@ -88,6 +88,16 @@ def test_folders_beside_archives_and_without_test(tmp_path, folders):
     assert source.scored_split == "val"
 
 
+def test_beside_folders_that_are_whole_no_archive_is_looked_at(folders):
+    """What was read before archives could be is read as before."""
+    shutil.rmtree(folders / "test")
+    expected = data_digest(config(folders))
+    for name in ("test.tar", "train.tar", "test-000000.tar"):
+        (folders / name).write_bytes(b"something else")
+    assert DataIdentity.of(open_source(config(folders))).digest == expected
+    assert len(open_source(config(folders, val_share=0.5)).val.labels) == 12
+
+
 def test_shards_in_folders_with_numbers_alone(tmp_path, folders):
     """Their classes are called by their numbers; keys that come twice are told apart by their shards."""
     for split in ("train", "val"):
