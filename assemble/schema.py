@@ -43,10 +43,18 @@ class Init(Enum):
 
 
 class Preprocessing(Enum):
-    """Crops of folders of images: ``torchvision``'s, or ``official`` as the TensorFlow code of Assemble-ResNet."""
+    """Crops of folders: ``torchvision``'s, ``official`` as Assemble-ResNet's code, ``small`` as CIFAR's."""
 
     torchvision = "torchvision"
     official = "official"
+    small = "small"
+
+
+class Cache(Enum):
+    """Where decoded images stay: in memory that a machine's processes share, or the training images on the device."""
+
+    ram = "ram"
+    device = "device"
 
 
 class OnBadImage(Enum):
@@ -162,8 +170,7 @@ class DataConfig:
     root: str | None = None
     """Where the data set lies: a folder, an archive (.tar, .zip), or s3://bucket/path; the CSV file of data=list."""
     cache_dir: str | None = None
-    """Folder for what is fetched from stores, and for indices of archives where none can be beside them. None:
-    ~/.cache/assemble."""
+    """Folder of what is kept between runs: what stores gave, decoded images, indices. None: ~/.cache/assemble."""
     cache_limit: float | None = bounded(None, above=0)
     """Most gigabytes of fetched files that cache_dir may have, of all data sets. None: what the disk has."""
     classes: Any = None
@@ -171,7 +178,7 @@ class DataConfig:
     download: bool = False
     """Download what data.root lacks, where torchvision knows from where."""
     preprocessing: Preprocessing = Preprocessing.torchvision
-    """Whose crops: torchvision's, or official, as TensorFlow 1 makes them."""
+    """Whose crops: torchvision's, official, as TensorFlow 1 makes them, or small, as CIFAR's (imagefolder)."""
     image_size: int = bounded(32, least=1)
     """Side of the training images, and where nothing else is said of the evaluated ones."""
     eval_size: int | None = bounded(None, least=1)
@@ -180,6 +187,8 @@ class DataConfig:
     """Images of one optimizer step, over all devices and accumulation steps."""
     num_workers: int = bounded(0, least=0)
     """Processes that load images, for each device; 0: the training process does."""
+    cache: Cache | None = None
+    """Decode once: into memory that all processes share (ram), or padded and cropped ones onto the device (device)."""
     train_share: float = bounded(1.0, above=0, most=1)
     """Share of each class that is trained on, at least one image; scored are all."""
     train_share_seed: int = bounded(0, least=0)
@@ -205,7 +214,7 @@ class DataConfig:
     train_interpolation: TrainInterpolation = TrainInterpolation.bilinear
     """How training crops of torchvision's kind are resized: bilinear, bicubic, or random, as timm (imagefolder)."""
     crop_pad: int = bounded(4, least=0)
-    """Random shift in pixels for images that are small already (digits)."""
+    """Random shift in pixels for images that are small already (digits, or preprocessing=small)."""
     # Evaluation: the shorter side is resized to eval_size / eval_crop, or to eval_resize, then the centre is cropped.
     eval_crop: float | None = bounded(None, above=0, most=1)
     """Side of the evaluation crop over the shorter side before it. None: 0.875, where there is no eval_resize."""

@@ -32,7 +32,8 @@ from assemble.data.train_share import reduced
 from assemble.data.verify import check_headers
 from assemble.devices import cores
 from assemble.errors import UserError
-from assemble.schema import DataConfig, Interpolation
+from assemble.schema import Cache, DataConfig, Interpolation
+from lit_modules.device_cache import DeviceCache, Draws, check_cached
 from tricks.base import hooks_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ def collate(items: Sequence[tuple[Any, ...]]) -> tuple[Tensor, ...]:
     return torch.from_numpy(np.stack(images)).movedim(-1, -3), *map(torch.tensor, numbers)
 
 
+def collate_draws(items: Sequence[tuple[Any, ...]]) -> tuple[Tensor, ...]:
+    """Stack draws (N, 4), labels (N,) and positions (N,)."""
+    return tuple(map(torch.tensor, zip(*items, strict=True)))
+
+
 class TrainLoader(DataLoader[Any]):
     """A loader that goes on in mid-epoch where a checkpoint was written (Lightning saves and restores its state)."""
 
@@ -53,6 +59,11 @@ class TrainLoader(DataLoader[Any]):
     resume = (-1, 0)  # epoch and batch of a checkpoint to go on from
     delivered = 0  # batches of this epoch so far
 
+    @staticmethod
+    def finish(batches: Iterator[Any]) -> Iterator[Any]:
+        """Return what becomes of the batches that the workers bring; another function may stand here."""
+        return batches
+
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         # A generator, so that workers start at the first ``next``. When a run is resumed, Lightning calls ``iter``
         # before ``set_epoch``, and workers would already be loading images of epoch 0.
@@ -60,7 +71,7 @@ class TrainLoader(DataLoader[Any]):
         self.resume = (-1, 0)
         self.delivered = batch if epoch == self.sampler.epoch else 0
         self.sampler.start = self.delivered * self.batch_size
-        for item in super().__iter__():
+        for item in self.finish(super().__iter__()):
             self.delivered += 1
             yield item
 
@@ -126,6 +137,9 @@ class ClassifierData(LightningDataModule):
         self.train_set = TrainSet(
             self.source.train, self.source.train_crop, cfg.image_size, tricks=tricks, epochs=epochs, seed=seed
         )
+        self._cache: DeviceCache | None = None
+        if cfg.cache is Cache.device:
+            check_cached(self.train_set)
         self.classes = self.source.classes
         self.num_classes = len(self.classes)
         self.train_size = len(self.train_set)
@@ -162,7 +176,19 @@ class ClassifierData(LightningDataModule):
             same=self.same_epochs,
         )
         batch = self.images_per_target * self.micro_batch
+        if self.cfg.cache is Cache.device:
+            cache = self._device_cache(self.trainer.strategy.root_device if self.trainer else torch.device("cpu"))
+            loading: dict[str, Any] = {**self._loading(), "collate_fn": collate_draws}
+            draws = Draws(self.train_set, cache.crop)
+            loader = TrainLoader(draws, batch_size=batch, sampler=sampler, drop_last=True, **loading)  # type: ignore[arg-type]
+            loader.finish = cache.batches
+            return loader
         return TrainLoader(self.train_set, batch_size=batch, sampler=sampler, drop_last=True, **self._loading())  # type: ignore[arg-type]
+
+    def _device_cache(self, device: torch.device) -> DeviceCache:
+        if self._cache is None or self._cache.images.device != device:
+            self._cache = DeviceCache(self.train_set, device)
+        return self._cache
 
     def val_dataloader(self) -> DataLoader[Any]:
         return self._eval_loader("val", self.source.val)

@@ -6,8 +6,15 @@ from functools import partial
 
 from assemble.data.splits import Crop, RandomCrop
 from assemble.data.tensorflow_crops import central_crop, distorted_crop, opencv
-from assemble.data.torchvision_crops import PILLOW, center_crop_resize, random_resized_crop, squeeze
-from assemble.errors import require
+from assemble.data.torchvision_crops import (
+    PILLOW,
+    center_crop_resize,
+    fit,
+    pad_and_shift,
+    random_resized_crop,
+    squeeze,
+)
+from assemble.errors import UserError, require
 from assemble.schema import DataConfig, Interpolation, Preprocessing, TrainInterpolation
 
 EVAL_CROP = 0.875
@@ -34,6 +41,12 @@ def eval_size(cfg: DataConfig) -> tuple[int, int]:
 
 def crops(cfg: DataConfig) -> tuple[RandomCrop, Crop]:
     """Return the train and the eval crop of images of any size."""
+    if cfg.preprocessing is Preprocessing.small:
+        usual = DataConfig()
+        for key in ("crop_scale", "crop_ratio", "train_interpolation"):
+            if getattr(cfg, key) != getattr(usual, key):
+                raise UserError(f"data.preprocessing=small pads and crops by data.crop_pad: leave data.{key} out")
+        return partial(pad_and_shift, pad=cfg.crop_pad, flip=cfg.flip, zeros=True), eval_crop(cfg)
     own = {"scale": cfg.crop_scale, "ratio": cfg.crop_ratio, "flip": cfg.flip}
     how = cfg.train_interpolation
     if cfg.preprocessing is Preprocessing.official:
@@ -51,6 +64,16 @@ def crops(cfg: DataConfig) -> tuple[RandomCrop, Crop]:
 def eval_crop(cfg: DataConfig) -> Crop:
     """Return the crop on which an image of any size is scored."""
     size, short = eval_size(cfg)
+    if cfg.preprocessing is Preprocessing.small:
+        plain = (cfg.eval_crop, cfg.eval_resize, cfg.eval_squeeze, cfg.eval_interpolation)
+        require(
+            (
+                plain == (None, None, False, Interpolation.bilinear),
+                "data.preprocessing=small scores whole images: leave data.eval_crop, eval_resize, eval_squeeze and "
+                "eval_interpolation out",
+            )
+        )
+        return partial(fit, size=size)
     official = cfg.preprocessing is Preprocessing.official
     whole = cfg.eval_crop is None and cfg.eval_resize is None
     require(

@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assemble.data.cache_folder import cache_folder
 from assemble.data.class_map import check_known, chosen_classes
 from assemble.data.held_out import from_train, parted
 from assemble.data.ilsvrc import KIT, as_handed_out
 from assemble.data.image_files import ImageFiles
 from assemble.data.members import ARCHIVES
 from assemble.data.parts import CLASSES, SPLITS, Part, archived_part, parts_within
-from assemble.data.remote import cache_folder, root_of
+from assemble.data.remote import root_of
 from assemble.data.scan import EXTENSIONS, FOLDER, entries, kind, scan
 from assemble.data.splits import Source
 from assemble.errors import UserError

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from assemble.data.archive_index import Table
+from assemble.data.cache_folder import cache_folder
 from assemble.data.held_out import from_train, parted
 from assemble.data.image_files import ImageFiles
 from assemble.data.parts import class_names, name_in_class
 from assemble.data.places import HEADER, TAIL, File
-from assemble.data.remote import cache_folder, is_remote, root_of
+from assemble.data.remote import is_remote, root_of
 from assemble.data.splits import Source
 from assemble.errors import UserError
 from assemble.schema import DataConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assemble.data.class_map import chosen_classes
@@ -57,7 +57,7 @@ def data_digest(cfg: DataConfig) -> str | None:
             *_folder_times(cfg.root),
         )
         if key not in _KNOWN:
-            _KNOWN[key] = DataIdentity.of(open_whole(cfg)).digest
+            _KNOWN[key] = DataIdentity.of(open_whole(replace(cfg, cache=None))).digest
     except UserError:
         return None
     return _KNOWN[key]

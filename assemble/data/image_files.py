@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
+from assemble.data.cache_folder import cache_folder
 from assemble.data.decode import AS_IT_LIES, BadImageError, ImageFile, Reading
-from assemble.data.places import File, FilesIn, Place, Places
+from assemble.data.pixel_cache import PixelCache, pixel_cache
+from assemble.data.places import File, FilesIn, Place, Places, cannot_read
 from assemble.data.splits import Crop, digest_of
 from assemble.data.verify import damaged, decode_small, read_ends, remembered
 from assemble.errors import UserError
-from assemble.schema import DataConfig, OnBadImage
+from assemble.schema import Cache, DataConfig, OnBadImage
 
 COUNTED = 100_000
 """Images of a split up to which the sizes of all are in its digest: on a network disk a million takes minutes."""
@@ -52,12 +54,16 @@ class ImageFiles:
         self.places = places or FilesIn(folder, self.files)
         self.reading = AS_IT_LIES
         self.bad: Mapping[str, str] = {}
+        self.cached: PixelCache | None = None
 
     def path(self, index: int) -> str:
         return str(self.places[index])
 
     def load(self, index: int, crop: Crop) -> np.ndarray:
-        return load(self.places[index], crop, self.reading)
+        place, cached = self.places[index], self.cached
+        if cached is None:
+            return load(place, crop, self.reading)
+        return _cropped(lambda: cached.image(index, place, self.reading), crop, place)
 
     def digest(self) -> str:
         """Return hex digits of names, labels and sizes: to read the images themselves would take an epoch's time."""
@@ -74,6 +80,8 @@ class ImageFiles:
         self.reading = Reading.of(cfg)
         if cfg.on_bad_image is OnBadImage.skip:
             self._leave_out(remembered(self._find_damaged, self.files, self.places.stats(), self.reading))
+        if cfg.cache is Cache.ram:
+            self.cached = pixel_cache(self.places, self.files, self.reading, cache_folder(cfg), self.name)
         return self
 
     def _find_damaged(self) -> dict[str, str]:
@@ -105,19 +113,17 @@ def load(place: Place | str | Path, crop: Crop, reading: Reading = AS_IT_LIES) -
         UserError: it cannot be read, decoded, or cropped; names the file.
     """
     place = File(str(place)) if isinstance(place, str | Path) else place
+    return _cropped(lambda: ImageFile(place.read(), reading), crop, place)
+
+
+def _cropped(opened: Callable[[], Any], crop: Crop, place: Place) -> np.ndarray:
     try:
-        image = ImageFile(place.read(), reading)
+        image = opened()  # what is wrong then names the place itself
     except BadImageError as error:
-        raise _cannot_read(place, error) from None
+        raise cannot_read(place, error) from None
     try:
         return crop(image)
     except BadImageError as error:
-        raise _cannot_read(place, error) from None
+        raise cannot_read(place, error) from None
     except UserError as error:
         raise UserError(f"{place}: {error}") from None
-
-
-def _cannot_read(place: Place, error: BadImageError) -> UserError:
-    return UserError(
-        f"cannot read the image {place} ({error}): replace it, or remove it (data.on_bad_image=skip leaves it out)"
-    )

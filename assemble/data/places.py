@@ -39,6 +39,13 @@ class Place(Protocol):
         ...
 
 
+def cannot_read(place: Place, error: BadImageError) -> UserError:
+    """Return what is said of an image that is none, or damaged."""
+    return UserError(
+        f"cannot read the image {place} ({error}): replace it, or remove it (data.on_bad_image=skip leaves it out)"
+    )
+
+
 class Places(Protocol):
     """Where the bytes of each image of a split are."""
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from assemble.atomic import alone, write_whole
+from assemble.data.cache_folder import cache_folder
 from assemble.errors import UserError
-from assemble.paths import user_cache
 from assemble.progress_bar import bar
 from assemble.schema import DataConfig
 
@@ -40,11 +40,6 @@ class Remote:
     name: str
     size: int
     tag: str
-
-
-def cache_folder(cfg: DataConfig) -> Path:
-    """Return the folder that keeps indices of archives, and what was fetched."""
-    return Path(cfg.cache_dir).expanduser() if cfg.cache_dir else user_cache()
 
 
 def root_of(cfg: DataConfig, wanted: Callable[[str], bool]) -> Path:

@@ -132,6 +132,7 @@ SOURCES: dict[str, Callable[[DataConfig], Source]] = {
 FOLDERS = frozenset(
     {
         "root",
+        "crop_pad",
         "preprocessing",
         "crop_scale",
         "crop_ratio",
@@ -152,10 +153,10 @@ OWN_KEYS = {
     "imagefolder": FOLDERS | HELD_OUT | KEPT,
     "imagenet": FOLDERS | HELD_OUT | KEPT,
     "imagenet21k": FOLDERS | HELD_OUT | KEPT,
-    "list": FOLDERS | HELD_OUT,
+    "list": FOLDERS | HELD_OUT | KEPT,
     **dict.fromkeys(SMALL, ARRAYS),
     "hf": FOLDERS | HELD_OUT | KEPT,
-    **dict.fromkeys(FGVC, FOLDERS | {"download"}),
+    **dict.fromkeys(FGVC, FOLDERS | KEPT | {"download"}),
 }
 """Keys of `DataConfig` that only some data sets read, by data set; the others are for all of them."""
 

@@ -127,15 +127,16 @@ def squeeze(image: ImageFile, *, size: int, how: Image.Resampling = Image.Resamp
 
 
 def pad_and_shift(
-    image: np.ndarray, rng: np.random.Generator, size: int, *, pad: int, flip: float, zeros: bool = False
+    image: np.ndarray | ImageFile, rng: np.random.Generator, size: int, *, pad: int, flip: float, zeros: bool = False
 ) -> np.ndarray:
-    """Move uint8 (H, W, 3) by up to ``pad`` pixels each way, mirror it with probability ``flip``, resize it.
+    """Move an image by up to ``pad`` pixels each way, mirror it with probability ``flip``, resize it.
 
-    What comes in repeats the border, or is black with ``zeros``: the usual pad-and-crop of small images (He et al.
-    2015, section 4.2).
+    It is a file, or uint8 (H, W, 3). What comes in repeats the border, or is black with ``zeros``: the usual
+    pad-and-crop of small images (He et al. 2015, section 4.2).
     """
+    image = image if isinstance(image, np.ndarray) else image.decode()
     height, width = image.shape[:2]
-    dy, dx = rng.integers(-pad, pad + 1, size=2)
+    dy, dx = draw_shift(rng, pad)
     rows = np.clip(np.arange(height) + dy, 0, height - 1)
     columns = np.clip(np.arange(width) + dx, 0, width - 1)
     shifted = image.take(rows, axis=0).take(columns, axis=1)
@@ -143,6 +144,17 @@ def pad_and_shift(
         shifted[rows != np.arange(height) + dy] = 0
         shifted[:, columns != np.arange(width) + dx] = 0
     return random_flip(resize(shifted, size), rng, probability=flip)
+
+
+def draw_shift(rng: np.random.Generator, pad: int) -> tuple[int, int]:
+    """Draw how far an image is moved down and to the right, each up to ``pad`` pixels either way."""
+    down, right = rng.integers(-pad, pad + 1, size=2).tolist()
+    return down, right
+
+
+def fit(image: ImageFile, *, size: int) -> np.ndarray:
+    """Resize a whole image file, as `resize` does -> uint8 (size, size, 3)."""
+    return resize(image.decode(), size)
 
 
 def also_upside_down(

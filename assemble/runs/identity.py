@@ -30,6 +30,7 @@ EXCLUDED = (
     "plugins",  # what is chosen from them is there by itself
     "data.num_workers",
     "data.download",
+    "data.cache",
     "data.cache_dir",
     "data.cache_limit",
     "data.verify",

@@ -471,7 +471,7 @@ def test_a_parameter_added_to_a_trick() -> None:
     [
         (["data.root=/x"], "data=digits takes no data.root: leave it out, or add data=cifar10 or data=imagefolder"),
         (["data.crop_scale=[0.5,1]"], "data=digits takes no data.crop_scale"),
-        (["data=imagefolder", "data.root=/x", "data.crop_pad=2"], "data=imagefolder takes no data.crop_pad"),
+        (["data=cifar10", "data.root=/x", "data.eval_crop=0.9"], "data=cifar10 takes no data.eval_crop"),
         (["data=imagefolder", "data.download=true"], "data=imagefolder takes no data.download: leave it out, or add"),
         (["data=food101", "data.root=/x", "data.download=true", "data.crop_scale=[0.5,1]"], None),
         (["data.name=digit"], "unknown data set 'digit'. Did you mean 'digits'?"),

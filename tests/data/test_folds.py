@@ -72,8 +72,8 @@ def test_folds_are_of_one_data_set_and_have_names_of_their_own(tmp_path):
     assert hashes[0] == hashes[1]
     assert len(set(hashes)) == 3
     names = [run_name(config, digest) for config, digest in zip(configs, hashes, strict=True)]
-    assert names[:2] == [f"tiny-plain-s0f{fold}-{hashes[0]}" for fold in (0, 1)]
-    assert names[3] == f"tiny-plain-s0-{hashes[3]}"
+    assert names[:2] == [f"tiny-digits-plain-s0f{fold}-{hashes[0]}" for fold in (0, 1)]
+    assert names[3] == f"tiny-digits-plain-s0-{hashes[3]}"
 
 
 def test_explained():

@@ -153,6 +153,7 @@ def test_what_does_not_matter_is_not(key: str) -> None:
         "eval.corruptions": "on_the_fly",
         "eval.corruptions_preset": "tiny",
         "data.on_bad_image": "skip",
+        "data.cache": "ram",
         "data.classes": list("0123456789"),  # all of them
         "data.cache_limit": 5.0,
         "plugins": ["json"],  # any package that there is
