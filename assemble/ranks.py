@@ -42,6 +42,11 @@ def secondary_rank() -> bool:
     return any(rank not in {"", "0"} for rank in ranks)
 
 
+def one_of_several() -> bool:
+    """Return True where a launcher has started several processes of this job at once, as torchrun and srun do."""
+    return any(os.environ.get(name, "1") not in {"", "0", "1"} for name in ("WORLD_SIZE", "SLURM_NTASKS"))
+
+
 def first_rank_ends() -> bool:
     """Wait for the first rank to end as well (or be ended by it, or by torchrun); return False if it does not.
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from assemble.data.cache_folder import cache_folder
 from assemble.data.class_map import check_known, chosen_classes
 from assemble.data.held_out import from_train, parted
 from assemble.data.ilsvrc import KIT, as_handed_out
 from assemble.data.image_files import ImageFiles
+from assemble.data.list_index import FileList, kept_list
 from assemble.data.members import ARCHIVES
 from assemble.data.parts import CLASSES, SPLITS, Part, archived_part, parts_within
 from assemble.data.remote import root_of
 from assemble.data.scan import EXTENSIONS, FOLDER, entries, kind, scan
 from assemble.data.splits import Source
 from assemble.errors import UserError
+from assemble.paths import user_cache
 from assemble.schema import DataConfig
 
 LAYOUT = (
@@ -29,29 +32,39 @@ LAYOUT = (
 class ImageFolder(ImageFiles):
     """The images below ``folder/<class>/``, in torchvision's order. Labels are positions in ``classes``.
 
-    Of a folder of more classes, ``only`` those are looked at.
+    Of a folder of more classes, ``only`` those are looked at. The list of a large one is kept in the folder ``cache``.
 
     Raises:
         UserError: a class is not among ``classes``, or has no images; a folder cannot be read.
     """
 
     def __init__(
-        self, folder: Path, classes: Sequence[str], name: str = "", only: Collection[str] | None = None
+        self,
+        folder: Path,
+        classes: Sequence[str],
+        name: str = "",
+        only: Collection[str] | None = None,
+        cache: Path | None = None,
     ) -> None:
         names = [one for one in class_folders(folder) if only is None or one in only]
+        places = {one: place for place, one in enumerate(classes)}
         for one in names:
-            if one not in classes:
+            if one not in places:
                 raise UserError(f"{folder / one} is no class of the training images: add it to train/, or remove it")
-        found = scan(folder, names)
-        files, labels = [], []
-        for one, images in found.images.items():
-            if not images:
-                raise UserError(
-                    f"{folder / one} has no images ({', '.join(EXTENSIONS)}): add some, or remove the folder"
-                )
-            files += [os.fsencode(file) for file in images]
-            labels += [classes.index(one)] * len(images)
-        super().__init__(folder, files, labels, name=name, left_out=found.left_out)
+
+        def find() -> FileList:
+            found = scan(folder, names)
+            for one, images in found.images.items():
+                if not len(images):
+                    raise UserError(
+                        f"{folder / one} has no images ({', '.join(EXTENSIONS)}): add some, or remove the folder"
+                    )
+            files = np.concatenate(list(found.images.values()))
+            labels = np.repeat([places[one] for one in found.images], [len(images) for images in found.images.values()])
+            return FileList(files, labels, found.left_out, found.stamps)
+
+        found = kept_list(folder, names, classes, cache or user_cache(), find)
+        super().__init__(folder, found.files, found.labels, name=name, left_out=found.left_out)
 
 
 def class_folders(folder: Path) -> list[str]:
@@ -69,6 +82,7 @@ class Folder:
     """A folder of class folders (`assemble.data.parts.Part`)."""
 
     path: Path
+    cache: Path
 
     def __str__(self) -> str:
         return str(self.path)
@@ -77,7 +91,7 @@ class Folder:
         return class_folders(self.path)
 
     def images(self, classes: list[str], name: str, only: Collection[str] | None = None) -> ImageFiles:
-        return ImageFolder(self.path, classes, name, only)
+        return ImageFolder(self.path, classes, name, only, self.cache)
 
 
 def _kept(name: str) -> bool:
@@ -97,23 +111,24 @@ def parts_of(cfg: DataConfig) -> dict[str, Part]:
     if root.is_file():
         parts = parts_within(root, cache)
     elif root.is_dir():
-        found: dict[str, Part | None] = {name: _folder(root / name) for name in SPLITS}
+        found: dict[str, Part | None] = {name: _folder(root / name, cache) for name in SPLITS}
         own = as_handed_out(root, cache, {n for n, part in found.items() if part}) if cfg.name == "imagenet" else {}
         # Beside folders that are a whole data set, archives are what somebody has made of them, or something else.
-        if not found["train"] or not (found["val"] or cfg.val_share is not None):
+        if not found["train"] or not (found["val"] or from_train(cfg)):
             found = {n: part or own.get(n) or archived_part(root, n, cache) for n, part in found.items()}
-        parts = {name: part or Folder(root / name) for name, part in found.items() if part or (root / name).is_dir()}
+        there = {name: part for name, part in found.items() if part or (root / name).is_dir()}
+        parts = {name: part or Folder(root / name, cache) for name, part in there.items()}
     else:
         raise UserError(f"data.root={cfg.root} is not a folder, and no archive: {LAYOUT}")
     if from_train(cfg) and parts.keys() <= {""}:
-        parts = {"train": parts.get("") or Folder(root)}
+        parts = {"train": parts.get("") or Folder(root, cache)}
     return parts
 
 
-def _folder(path: Path) -> Folder | None:
+def _folder(path: Path, cache: Path) -> Folder | None:
     """Return a folder that has others in it: without any, it may be one of shards."""
     there = path.is_dir() and any(kind(entry) == FOLDER for entry in entries(path))
-    return Folder(path) if there else None
+    return Folder(path, cache) if there else None
 
 
 def imagefolder(cfg: DataConfig) -> Source:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from PIL import features
 
 from assemble.errors import UserError
@@ -31,6 +32,8 @@ SHOWN = 5
 
 Identity = tuple[int, int]
 """Device and inode of a folder."""
+Stamp = tuple[int, int, int, int]
+"""The same, with the times at which it was changed, in nanoseconds: of its entries, and of anything about it."""
 
 
 def entries(folder: Path | str) -> list[os.DirEntry[str]]:
@@ -85,9 +88,16 @@ def kind_by_name(name: str) -> str:
 class Scan:
     """The images below the class folders of a folder, and what was left out."""
 
-    images: dict[str, list[str]]
-    """Class -> images as paths in the folder: torchvision's, in its order."""
+    images: dict[str, np.ndarray]
+    """Class -> images as paths in the folder (N,), as bytes (`os.fsencode`): torchvision's, in its order."""
     left_out: Counter[str] = field(default_factory=Counter)
+    stamps: dict[str, Stamp] = field(default_factory=dict)
+    """Folder -> what it was like before it was read."""
+
+    def read(self, folder: str) -> Identity:
+        """Note what a folder is like that is about to be read; return which one it is."""
+        self.stamps[folder] = stamp_of(folder)
+        return self.stamps[folder][:2]
 
 
 def scan(folder: Path, classes: Sequence[str]) -> Scan:
@@ -99,40 +109,48 @@ def scan(folder: Path, classes: Sequence[str]) -> Scan:
     Raises:
         UserError: a folder cannot be read; two classes are the same folder.
     """
-    found: dict[str, list[tuple[str, str]]] = {name: [] for name in classes}
-    result = Scan({})
-    seen = {_identity(parent) for parent in (folder.resolve(), *folder.resolve().parents)}
+    result = Scan(dict.fromkeys(classes, np.empty(0, "S1")))
+    start = len(str(folder)) + 1
+    result.stamps[str(folder)] = stamp_of(folder)
+    seen = {stamp_of(parent)[:2] for parent in (folder.resolve(), *folder.resolve().parents)}
     own: dict[Identity, str] = {}
     for name in classes:
-        if (other := own.setdefault(_identity(folder / name), name)) != name:
+        if (other := own.setdefault(result.read(f"{folder}/{name}"), name)) != name:
             raise UserError(f"{folder / name} and {folder / other} are the same folder: an image has one class")
     seen |= own.keys()
+    linked_from: dict[str, list[tuple[str, str]]] = {}  # images of the classes that links bring more to
     waiting = deque((name, f"{folder}/{name}", False) for name in classes)
     while waiting:  # links last: what they lead to may come without them
         name, path, linked = waiting.popleft()
         if linked:
-            if (identity := _identity(path)) in seen:
+            if (identity := result.read(path)) in seen:
                 result.left_out[AGAIN] += 1
                 continue
             seen.add(identity)
-        links = []
-        for parent, entry, what in _below(path, seen, result.left_out):
+        links, found = [], linked_from.get(name, [])
+        for parent, entry, what in _below(path, seen, result):
             if what == IMAGE:
-                found[name].append((parent, entry.name))
+                found.append((parent, entry.name))
             else:
                 links.append(f"{parent}/{entry.name}")
         waiting.extend((name, link, True) for link in sorted(links))
+        if linked or links:
+            linked_from[name] = found
+        else:
+            result.images[name] = _packed(found, start)  # at once: millions of strings take gigabytes
     for entry in entries(folder):
         if (what := kind(entry)) != FOLDER:
             result.left_out[what + BESIDE_CLASSES] += 1
-    start = len(str(folder)) + 1
-    result.images = {
-        name: [f"{parent[start:]}/{file}" for parent, file in sorted(pairs)] for name, pairs in found.items()
-    }
+    result.images |= {name: _packed(found, start) for name, found in linked_from.items()}
     return result
 
 
-def _below(path: str, seen: set[Identity], left_out: Counter[str]) -> Iterator[tuple[str, os.DirEntry[str], str]]:
+def _packed(found: Sequence[tuple[str, str]], start: int) -> np.ndarray:
+    """Return paths from (folder, file), sorted by folder and file, without their first ``start`` characters."""
+    return np.array([os.fsencode(f"{parent[start:]}/{file}") for parent, file in sorted(found)] or np.empty(0, "S1"))
+
+
+def _below(path: str, seen: set[Identity], result: Scan) -> Iterator[tuple[str, os.DirEntry[str], str]]:
     """Yield (folder, entry, `IMAGE` or `FOLDER`) of the images and the linked folders below a folder."""
     folders = [path]
     while folders:
@@ -142,20 +160,25 @@ def _below(path: str, seen: set[Identity], left_out: Counter[str]) -> Iterator[t
             if what == IMAGE or (what == FOLDER and entry.is_symlink()):
                 yield parent, entry, what
             elif what != FOLDER:
-                left_out[what] += 1
-            elif (identity := _identity(entry.path)) not in seen:
+                result.left_out[what] += 1
+            elif (identity := result.read(entry.path)) not in seen:
                 seen.add(identity)
                 folders.append(entry.path)
             else:
-                left_out[AGAIN] += 1
+                result.left_out[AGAIN] += 1
 
 
-def _identity(folder: Path | str) -> Identity:
+def stamp_of(folder: Path | str) -> Stamp:
+    """Return what tells whether a folder is the same, with the same entries.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
         about = os.stat(folder)  # noqa: PTH116
     except OSError as error:
         raise _unreadable(folder, error) from error
-    return about.st_dev, about.st_ino
+    return about.st_dev, about.st_ino, about.st_mtime_ns, about.st_ctime_ns
 
 
 def in_words(left_out: Mapping[str, int]) -> str:
