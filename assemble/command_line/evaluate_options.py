@@ -13,7 +13,16 @@ from assemble.schema import EvaluateConfig
 from assemble.scoring.configuration import configure
 from assemble.suggest import suggest
 
-TRAINING = ("train_share", "train_share_seed", "flip", "vflip", "crop_scale", "crop_ratio", "crop_pad")
+TRAINING = (
+    "train_share",
+    "train_share_seed",
+    "flip",
+    "vflip",
+    "crop_scale",
+    "crop_ratio",
+    "crop_pad",
+    "train_interpolation",
+)
 """Keys of ``data`` that no score depends on."""
 
 
