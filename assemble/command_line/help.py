@@ -24,6 +24,7 @@ Train an image classifier composed of training tricks.
   python train.py -m hydra/sweeper=ablation recipe=NAME
                                                       the recipe's tricks, added one at a time
   python train.py recipe=NAME explain=true            what would be built, without training
+  python train.py recipe=NAME debug=one_batch         one step of everything: does it run through?
   python train.py recipe=NAME prepare=true            what training needs computed first, without training
   python train.py --help NAME                         all about a trick, recipe, network, sweeper or group
   python train.py --cfg job [...]                     the whole configuration that would be run
