@@ -57,6 +57,14 @@ class Cache(Enum):
     device = "device"
 
 
+class Border(Enum):
+    """What comes in where an image is moved: its border repeated, black, or the image mirrored at its border."""
+
+    edge = "edge"
+    zeros = "zeros"
+    reflect = "reflect"
+
+
 class OnBadImage(Enum):
     """What is done about an image file that cannot be decoded: the run ends, or it is left out from the start."""
 
@@ -193,7 +201,7 @@ class DataConfig:
     """Share of each class that is trained on, at least one image; scored are all."""
     train_share_seed: int = bounded(0, least=0)
     """Seed by which the share is drawn."""
-    val_share: float | None = bounded(None, above=0, below=1)
+    val_share: float | None = bounded(None, least=0, below=1)
     """Validate on this share of each class of train/, so that what is scored is not chosen on (imagefolder, list)."""
     val_share_seed: int = bounded(0, least=0)
     """Seed by which that share is drawn."""
@@ -215,6 +223,8 @@ class DataConfig:
     """How training crops of torchvision's kind are resized: bilinear, bicubic, or random, as timm (imagefolder)."""
     crop_pad: int = bounded(4, least=0)
     """Random shift in pixels for images that are small already (digits, or preprocessing=small)."""
+    border: Border | None = None
+    """What a random shift brings in: edge, zeros or reflect. None: edge for digits, zeros for the others."""
     # Evaluation: the shorter side is resized to eval_size / eval_crop, or to eval_resize, then the centre is cropped.
     eval_crop: float | None = bounded(None, above=0, most=1)
     """Side of the evaluation crop over the shorter side before it. None: 0.875, where there is no eval_resize."""
@@ -414,6 +424,8 @@ class ScoreConfig(RobustnessConfig):
     """Score the average of the weights; false: the raw ones; None: those that the run scores."""
     flip: bool = False
     """The mean of the logits of each image and its mirror image."""
+    translate: int = bounded(0, least=0)
+    """Half of the logits are of the image moved by so many pixels, up and left, or down and right; 0: none."""
     baseline: str | None = None
     """The evaluation.json of another network, to whose robustness this one's is compared."""
     predict: list[str] = field(default_factory=list)

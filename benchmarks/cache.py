@@ -29,7 +29,7 @@ from assemble.data import sources
 from assemble.data.splits import Arrays, Source
 from assemble.data.torchvision_crops import pad_and_shift, resize
 from assemble.paired import conditions, interleave, ratios, spread
-from assemble.schema import Cache, DataConfig, Preprocessing
+from assemble.schema import Border, Cache, DataConfig, Preprocessing
 from lit_modules.datamodule import ClassifierData, TrainLoader
 from lit_modules.device_cache import DeviceCache
 
@@ -43,7 +43,7 @@ def drawn(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def arrays(cfg: DataConfig, count: int) -> Source:
     images = Arrays(*drawn(count))
-    crop = partial(pad_and_shift, pad=4, flip=cfg.flip, zeros=True)
+    crop = partial(pad_and_shift, pad=4, flip=cfg.flip, border=Border.zeros)
     return Source([str(i) for i in range(CLASSES)], images, images, images, crop, partial(resize, size=SIDE))
 
 

@@ -6,7 +6,7 @@ The draws are those of the host, so the images are too, to the bit. Workers draw
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from assemble.data.sampler import Draw, rng_of
 from assemble.data.splits import RandomCrop, Split, TrainSet
 from assemble.data.torchvision_crops import also_upside_down, draw_shift, pad_and_shift
 from assemble.errors import UserError, require
+from assemble.schema import Border
 from tricks.base import DataTrick
 
 
@@ -28,7 +29,7 @@ class PadCrop:
 
     pad: int
     flip: float
-    zeros: bool = False
+    border: Border = Border.edge
     vflip: float = 0.0
 
     @classmethod
@@ -57,21 +58,22 @@ class PadCrop:
         """Crop uint8 (N, H, W, 3) by draws (N, 4) -> (N, 3, H, W), channels last in memory."""
         height, width = images.shape[1:3]
         # Where each row and column of the result comes from: shifted, then mirrored.
-        rows, row_in = _sources(height, draws[:, 0], draws[:, 3])
-        columns, column_in = _sources(width, draws[:, 1], draws[:, 2])
+        reflected = self.border is Border.reflect
+        rows, row_in = _sources(height, draws[:, 0], draws[:, 3], reflected)
+        columns, column_in = _sources(width, draws[:, 1], draws[:, 2], reflected)
         first = torch.arange(len(images), device=images.device)[:, None, None]
         cropped = images[first, rows[:, :, None], columns[:, None, :]]
-        if self.zeros:
+        if self.border is Border.zeros:
             cropped *= (row_in[:, :, None] & column_in[:, None, :])[..., None]
         return cropped.permute(0, 3, 1, 2)
 
 
-def _sources(length: int, shift: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
+def _sources(length: int, shift: Tensor, mirrored: Tensor, reflected: bool) -> tuple[Tensor, Tensor]:
     """Return where positions come from (N, length), and whether that is in the image."""
     places = torch.arange(length, device=shift.device)
     places = torch.where(mirrored[:, None].bool(), places.flip(0), places)
     asked = places + shift[:, None]
-    inside = asked.clamp(0, length - 1)
+    inside = length - 1 - (length - 1 - asked.abs()).abs() if reflected else asked.clamp(0, length - 1)
     return inside, asked == inside
 
 
@@ -79,13 +81,15 @@ class Draws:
     """What is drawn for the images of a `TrainSet`: (down, right, mirrored, turned), with label and index."""
 
     def __init__(self, images: TrainSet, crop: PadCrop) -> None:
-        self.labels, self.seed, self.crop = images.split.labels, images.seed, crop
+        self.labels, self.seed, self.crop, self.flip_at = images.split.labels, images.seed, crop, images.flip_at
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, draw: Draw) -> tuple[tuple[int, int, int, int], int, int]:
-        return self.crop.draw(rng_of(self.seed, *draw)), int(self.labels[draw[2]]), draw[2]
+        flip = self.flip_at(draw[0], draw[2])
+        crop = self.crop if flip is None else replace(self.crop, flip=flip)
+        return crop.draw(rng_of(self.seed, *draw)), int(self.labels[draw[2]]), draw[2]
 
 
 class DeviceCache:

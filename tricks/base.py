@@ -8,6 +8,7 @@ that acts; ``@register`` makes it selectable under the file's name. A class may 
 | `ModelTrick`    | `convert(spec)`, `update(network)`                | the frozen spec, before anything is built      |
 | `DataTrick`     | `augment`, `finish`, `size`, `repeats`, `views`   | one image in the loader's workers              |
 |                 | `drawn(labels, rng)`                              | which images an epoch draws, and when          |
+|                 | `mirrored(epoch, index, seed)`                    | which images are mirrored                      |
 |                 | `on_device(images, rng)`                          | the batch, normalised, on the device           |
 |                 | `data_settings(data)`                             | the configuration's ``data``, before any use   |
 | `BatchTrick`    | `mix(images, targets, rng)`                       | one batch on the device, with dense targets    |
@@ -310,6 +311,10 @@ class DataTrick(Trick):
         """
         return rng.permutation(len(labels))
 
+    def mirrored(self, epoch: int, index: int, seed: int) -> bool:
+        """Return whether an image, by its position, is mirrored in an epoch, in the place of ``data.flip``."""
+        raise NotImplementedError
+
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change one image in a loader's worker, after crop and flip: uint8 (H, W, 3) -> the same, or (V, H, W, 3)."""
         return image
@@ -431,7 +436,7 @@ class CallbackTrick(Trick):
 
 
 EXCLUSIVE: dict[type[Trick], tuple[str, ...]] = {
-    DataTrick: ("data_settings", "repeats", "drawn", "views", "size", "augment"),
+    DataTrick: ("data_settings", "repeats", "drawn", "views", "size", "mirrored", "augment"),
     LossTrick: ("loss",),
     OptimTrick: ("settings",),
 }

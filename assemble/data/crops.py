@@ -15,7 +15,7 @@ from assemble.data.torchvision_crops import (
     squeeze,
 )
 from assemble.errors import UserError, require
-from assemble.schema import DataConfig, Interpolation, Preprocessing, TrainInterpolation
+from assemble.schema import Border, DataConfig, Interpolation, Preprocessing, TrainInterpolation
 
 EVAL_CROP = 0.875
 """Side of the evaluation crop over the shorter side of the resized image, where nothing else is said."""
@@ -46,7 +46,12 @@ def crops(cfg: DataConfig) -> tuple[RandomCrop, Crop]:
         for key in ("crop_scale", "crop_ratio", "train_interpolation"):
             if getattr(cfg, key) != getattr(usual, key):
                 raise UserError(f"data.preprocessing=small pads and crops by data.crop_pad: leave data.{key} out")
-        return partial(pad_and_shift, pad=cfg.crop_pad, flip=cfg.flip, zeros=True), eval_crop(cfg)
+        border = cfg.border or Border.zeros
+        return partial(pad_and_shift, pad=cfg.crop_pad, flip=cfg.flip, border=border), eval_crop(cfg)
+    if cfg.border is not None:
+        raise UserError(
+            f"data.border={cfg.border.value} is for data.preprocessing=small, which moves images: leave it out"
+        )
     own = {"scale": cfg.crop_scale, "ratio": cfg.crop_ratio, "flip": cfg.flip}
     how = cfg.train_interpolation
     if cfg.preprocessing is Preprocessing.official:

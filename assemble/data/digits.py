@@ -12,7 +12,7 @@ from PIL import Image
 
 from assemble.data.splits import Crop, Source, digest_of
 from assemble.data.torchvision_crops import pad_and_shift, resize
-from assemble.schema import DataConfig
+from assemble.schema import Border, DataConfig
 
 
 class Digits:
@@ -71,6 +71,6 @@ def digits(cfg: DataConfig) -> Source:
         train=images["train"],
         val=images["val"],
         test=images["test"],
-        train_crop=partial(pad_and_shift, pad=cfg.crop_pad, flip=cfg.flip),
+        train_crop=partial(pad_and_shift, pad=cfg.crop_pad, flip=cfg.flip, border=cfg.border or Border.edge),
         eval_crop=partial(resize, size=cfg.scored_size),
     )

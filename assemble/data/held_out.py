@@ -26,7 +26,8 @@ def from_train(cfg: DataConfig) -> bool:
             cfg.val_share is None or cfg.folds is None,
             f"data.val_share={cfg.val_share} and data.folds={cfg.folds} both say which images are validated on: "
             "set one of them to null",
-        )
+        ),
+        (cfg.val_share != 0, "data.val_share=0 leaves no images to validate on: choose a share, or leave it out"),
     )
     return cfg.val_share is not None or cfg.folds is not None
 

@@ -16,8 +16,9 @@ import numpy as np
 from assemble.atomic import alone
 from assemble.data.splits import Arrays, Source
 from assemble.data.torchvision_crops import pad_and_shift, resize
+from assemble.data.train_share import share_of_each_class
 from assemble.errors import UserError
-from assemble.schema import DataConfig
+from assemble.schema import Border, DataConfig
 
 DIGITS = tuple("0123456789")
 
@@ -46,7 +47,8 @@ SETS = {
 def open_small(cfg: DataConfig) -> Source:
     """Open the data set ``cfg.name`` in ``cfg.root``; a tenth of the training images, always the same, is to validate.
 
-    ``cfg.download`` fetches what is not there.
+    With ``data.val_share=0`` none is held out, and the test images are validated on. ``cfg.download`` fetches what is
+    not there.
 
     Raises:
         UserError: it is not there, not whole, or cannot be downloaded.
@@ -64,16 +66,27 @@ def open_small(cfg: DataConfig) -> Source:
             f"data.root={cfg.root} has no whole {chosen.place}: remove what is there of it, and data.download=true "
             "fetches it"
         ) from error
-    (images, labels), order = _arrays(train), np.random.default_rng(0).permutation(len(train))
-    val, rest = np.split(order, [len(order) // 10])
+    images, labels = _arrays(train)
+    scored = Arrays(*_arrays(test))
+    val, rest = _held_out(labels, cfg)
     return Source(
         classes=list(chosen.classes or train.classes),
         train=Arrays(images[rest], labels[rest]),
-        val=Arrays(images[val], labels[val]),
-        test=Arrays(*_arrays(test)),
-        train_crop=partial(pad_and_shift, pad=cfg.crop_pad, flip=cfg.flip, zeros=True),
+        val=Arrays(images[val], labels[val]) if len(val) else Arrays(scored.images, scored.labels),
+        test=scored,
+        train_crop=partial(pad_and_shift, pad=cfg.crop_pad, flip=cfg.flip, border=cfg.border or Border.zeros),
         eval_crop=partial(resize, size=cfg.scored_size),
     )
+
+
+def _held_out(labels: np.ndarray, cfg: DataConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Return which images are to validate and which to train: a tenth, or what ``data.val_share`` asks for."""
+    if cfg.val_share is None:
+        order = np.random.default_rng(0).permutation(len(labels))
+        val, rest = np.split(order, [len(order) // 10])
+        return val, rest
+    val = share_of_each_class(labels, cfg.val_share, cfg.val_share_seed) if cfg.val_share else np.array([], np.int64)
+    return val, np.setdiff1d(np.arange(len(labels)), val)
 
 
 def _part(chosen: Small, root: Path, train: bool, **more: Any) -> Any:

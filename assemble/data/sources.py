@@ -133,6 +133,7 @@ FOLDERS = frozenset(
     {
         "root",
         "crop_pad",
+        "border",
         "preprocessing",
         "crop_scale",
         "crop_ratio",
@@ -145,10 +146,10 @@ FOLDERS = frozenset(
     | {"exif_orientation", "white", "verify", "on_bad_image"}
 )
 KEPT = frozenset({"cache_dir", "cache_limit"})
-ARRAYS = frozenset({"root", "download", "crop_pad"})
 HELD_OUT = frozenset({"val_share", "val_share_seed"})
+ARRAYS = frozenset({"root", "download", "crop_pad", "border"}) | HELD_OUT
 OWN_KEYS = {
-    "digits": frozenset({"crop_pad"}),
+    "digits": frozenset({"crop_pad", "border"}),
     "cifar10": ARRAYS,
     "imagefolder": FOLDERS | HELD_OUT | KEPT,
     "imagenet": FOLDERS | HELD_OUT | KEPT,

@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from assemble.data.sampler import Draw, rng_of
+from assemble.errors import UserError
 
 if TYPE_CHECKING:
     from tricks.base import DataTrick
@@ -110,6 +112,9 @@ class TrainSet:
         self.tricks = tuple(tricks)
         self.epochs = epochs
         self.seed = seed
+        self._flipping = next((trick for trick in tricks if type(trick).mirrored is not _drawn_flips()), None)
+        if self._flipping:
+            with_flip(crop, 0.0)  # refuses others
 
     def __len__(self) -> int:
         return len(self.split.labels)
@@ -117,6 +122,10 @@ class TrainSet:
     def tricks_at(self, epoch: int) -> list[DataTrick]:
         """Return the tricks as they are in an epoch."""
         return [trick.at(epoch / self.epochs) for trick in self.tricks]
+
+    def flip_at(self, epoch: int, index: int) -> float | None:
+        """Return 1 or 0 where a trick says whether an image is mirrored; None: the crop draws it."""
+        return float(self._flipping.mirrored(epoch, index, self.seed)) if self._flipping else None
 
     def size_at(self, epoch: int) -> int:
         """Return the side of an epoch's images in pixels."""
@@ -133,8 +142,31 @@ class TrainSet:
         rng = rng_of(self.seed, *draw)
         tricks = self.tricks_at(epoch)
         size = self._size(tricks)
-        image = self.split.load(index, lambda whole: self.crop(whole, rng, size))
+        flip = self.flip_at(epoch, index)
+        crop = self.crop if flip is None else with_flip(self.crop, flip)
+        image = self.split.load(index, lambda whole: crop(whole, rng, size))
         return augmented(image, tricks, rng), int(self.split.labels[index]), index
+
+
+def _drawn_flips() -> Callable[..., bool]:
+    from tricks.base import DataTrick
+
+    return DataTrick.mirrored
+
+
+def with_flip(crop: RandomCrop, flip: float) -> RandomCrop:
+    """Return a training crop with another probability of being mirrored, that draws as much.
+
+    Raises:
+        UserError: it has none.
+    """
+    if isinstance(crop, partial) and "flip" in crop.keywords:
+        return partial(crop.func, *crop.args, **{**crop.keywords, "flip": flip})
+    if isinstance(crop, partial) and "crop" in crop.keywords:  # one around another
+        return partial(crop.func, *crop.args, **{**crop.keywords, "crop": with_flip(crop.keywords["crop"], flip)})
+    raise UserError(
+        "a trick says which images are mirrored, and the crop of this data set mirrors none: drop the trick"
+    )
 
 
 def augmented(image: np.ndarray, tricks: Sequence[DataTrick], rng: np.random.Generator) -> np.ndarray:

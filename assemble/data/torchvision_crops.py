@@ -16,7 +16,7 @@ from PIL import Image
 
 from assemble.data.decode import ImageFile
 from assemble.data.splits import RandomCrop
-from assemble.schema import Interpolation
+from assemble.schema import Border, Interpolation
 
 PILLOW = {Interpolation.bilinear: Image.Resampling.BILINEAR, Interpolation.bicubic: Image.Resampling.BICUBIC}
 
@@ -127,23 +127,35 @@ def squeeze(image: ImageFile, *, size: int, how: Image.Resampling = Image.Resamp
 
 
 def pad_and_shift(
-    image: np.ndarray | ImageFile, rng: np.random.Generator, size: int, *, pad: int, flip: float, zeros: bool = False
+    image: np.ndarray | ImageFile,
+    rng: np.random.Generator,
+    size: int,
+    *,
+    pad: int,
+    flip: float,
+    border: Border = Border.edge,
 ) -> np.ndarray:
     """Move an image by up to ``pad`` pixels each way, mirror it with probability ``flip``, resize it.
 
-    It is a file, or uint8 (H, W, 3). What comes in repeats the border, or is black with ``zeros``: the usual
-    pad-and-crop of small images (He et al. 2015, section 4.2).
+    It is a file, or uint8 (H, W, 3). What comes in repeats the border (``edge``), is black (``zeros``: the usual
+    pad-and-crop of small images, He et al. 2015, section 4.2), or is the image mirrored at its border (``reflect``).
     """
     image = image if isinstance(image, np.ndarray) else image.decode()
     height, width = image.shape[:2]
     dy, dx = draw_shift(rng, pad)
-    rows = np.clip(np.arange(height) + dy, 0, height - 1)
-    columns = np.clip(np.arange(width) + dx, 0, width - 1)
+    rows, columns = (_inside(np.arange(n) + by, n, border) for n, by in ((height, dy), (width, dx)))
     shifted = image.take(rows, axis=0).take(columns, axis=1)
-    if zeros:
+    if border is Border.zeros:
         shifted[rows != np.arange(height) + dy] = 0
         shifted[:, columns != np.arange(width) + dx] = 0
     return random_flip(resize(shifted, size), rng, probability=flip)
+
+
+def _inside(asked: np.ndarray, length: int, border: Border) -> np.ndarray:
+    """Return which row or column stands for each that was asked for, some of them beyond the image."""
+    if border is Border.reflect:
+        return length - 1 - np.abs(length - 1 - np.abs(asked))
+    return np.clip(asked, 0, length - 1)
 
 
 def draw_shift(rng: np.random.Generator, pad: int) -> tuple[int, int]:

@@ -73,7 +73,9 @@ def evaluate(values: Mapping[str, Any]) -> None:
     )
     trained = trained.shown(cfg.data.scored_size, cfg.data.mean, cfg.data.std)
     device = device_of(cfg.trainer.accelerator)
-    predict = Predictor(trained, device, precision=cfg.trainer.precision, flip=cfg.eval.flip)
+    predict = Predictor(
+        trained, device, precision=cfg.trainer.precision, flip=cfg.eval.flip, translate=cfg.eval.translate
+    )
     if cfg.eval.predict:
         _predict(cfg, predict, source)
         return
@@ -162,6 +164,7 @@ def _score(cfg: EvaluateConfig, plain: dict[str, Any], predict: Predictor, loadi
         "split": plain["eval"]["split"],
         "scored_split": scored.split,
         "flip": cfg.eval.flip,
+        **({"translate": cfg.eval.translate} if cfg.eval.translate else {}),
         "precision": cfg.trainer.precision,
     }
     folder = _folder(cfg, f"{_label(source)}-{called(vars(cfg.data))}-{_digest(about)}")

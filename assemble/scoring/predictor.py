@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -29,19 +30,27 @@ class Predictor:
         precision: 32-true, bf16-mixed or 16-mixed.
         flip: the mean of the logits of each image and its mirror image. Published code (FFCV's rn50 recipes) adds
             them, which gives the same classes; the mean leaves loss and calibration on their scale.
+        translate: pixels; half of the logits are then those of the image itself, and a quarter each of it moved up and
+            left and moved down and right, with what comes in mirrored (airbench's test-time augmentation, of 1 pixel).
 
     Raises:
         UserError: an unknown precision, or one that the device has not.
     """
 
     def __init__(
-        self, trained: Trained, device: torch.device, *, precision: str = "32-true", flip: bool = False
+        self,
+        trained: Trained,
+        device: torch.device,
+        *,
+        precision: str = "32-true",
+        flip: bool = False,
+        translate: int = 0,
     ) -> None:
         if precision not in AUTOCAST:
             raise UserError(suggest("trainer.precision", precision, AUTOCAST))
         if precision == "16-mixed" and device.type == "cpu":
             raise UserError("trainer.precision=16-mixed needs a GPU: on a CPU take bf16-mixed or 32-true")
-        self.trained, self.device, self.flip = trained, device, flip
+        self.trained, self.device, self.flip, self.translate = trained, device, flip, translate
         kind = AUTOCAST[precision]
         self._context: Callable[[], Any] = (
             nullcontext if kind is None else lambda: torch.autocast(device.type, dtype=kind)
@@ -50,8 +59,22 @@ class Predictor:
     def __call__(self, images: Tensor) -> Tensor:
         images = images.to(self.device, non_blocking=True)
         with torch.inference_mode(), self._context():
-            logits = self.trained(images)
-            return (logits + self.trained(images.flip(3))) / 2 if self.flip else logits
+            logits = self._mirrored(images)
+            if not self.translate:
+                return logits
+            moved = [self._mirrored(view) for view in translated(images, self.translate)]
+            return logits / 2 + sum(moved) / 4
+
+    def _mirrored(self, images: Tensor) -> Tensor:
+        logits = self.trained(images)
+        return (logits + self.trained(images.flip(3))) / 2 if self.flip else logits
+
+
+def translated(images: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
+    """Return images (N, 3, H, W) moved down and right, and up and left; what comes in is mirrored at the border."""
+    height, width = images.shape[2:]
+    padded = F.pad(images.float(), (pixels,) * 4, mode="reflect")
+    return padded[..., :height, :width], padded[..., 2 * pixels :, 2 * pixels :]
 
 
 class Items(Protocol):

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import pickle
 import struct
 import threading
 from functools import partial
@@ -18,33 +17,14 @@ from assemble.data.small import SETS
 from assemble.data.sources import open_source
 from assemble.data.torchvision_crops import pad_and_shift
 from assemble.errors import UserError
-from assemble.schema import DataConfig
+from assemble.schema import Border, DataConfig
+from tests.helpers.small_sets import cifar
 
 RNG = np.random.default_rng(0)
 
 
 def config(root: object, name: str = "cifar10", **changes) -> DataConfig:
     return DataConfig(name=name, root=str(root), **{"image_size": 32, **changes})
-
-
-def cifar(root: Path, monkeypatch, kind: type[CIFAR10], key: str, each: int, classes: list[str]) -> None:
-    """Batches of ``each`` images."""
-    folder = root / kind.base_folder
-    folder.mkdir()
-
-    def write(name: str, content: dict) -> str:
-        data = pickle.dumps(content)
-        (folder / name).write_bytes(data)
-        return hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-    def batch() -> dict:
-        pixels = RNG.integers(0, 256, (each, 3072), dtype=np.uint8)
-        return {"data": pixels, key: RNG.integers(0, len(classes), each).tolist()}
-
-    for part in ("train_list", "test_list"):
-        monkeypatch.setattr(kind, part, [[name, write(name, batch())] for name, _ in getattr(kind, part)])
-    names = {kind.meta["key"]: classes}
-    monkeypatch.setattr(kind, "meta", {**kind.meta, "md5": write(kind.meta["filename"], names)})
 
 
 def svhn(root: Path, monkeypatch) -> np.ndarray:
@@ -185,7 +165,7 @@ def test_what_is_missing_is_downloaded(tmp_path, monkeypatch):
 
 def test_what_comes_in_is_black():
     image = np.full((8, 8, 3), 255, np.uint8)
-    moved = [pad_and_shift(image, np.random.default_rng(i), 8, pad=2, flip=0.0, zeros=True) for i in range(40)]
+    moved = [pad_and_shift(image, np.random.default_rng(i), 8, pad=2, flip=0.0, border=Border.zeros) for i in range(40)]
     black = [((m == 0).all(2).all(1).sum(), (m == 0).all(2).all(0).sum()) for m in moved]  # rows, columns
     assert {rows for rows, _ in black} == {columns for _, columns in black} == {0, 1, 2}
     for m, (rows, columns) in zip(moved, black, strict=True):

@@ -254,7 +254,7 @@ def test_tensorboard_has_it_all(tracked: Tracked) -> None:
 def test_wandb_has_it_all(tracked: Tracked) -> None:
     records = offline_records(tracked.directory)
     (told,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
-    assert (told.run_id, told.run_group) == (tracked.directory.name, f"tiny-mixup-{tracked.hash}")
+    assert (told.run_id, told.run_group) == (tracked.directory.name, f"tiny-digits-mixup-{tracked.hash}")
     given = {item.key: json.loads(item.value_json) for item in told.config.update}
     expected = as_params(tracked)
     assert {k: str(v) for k, v in flat({k: v for k, v in given.items() if k != "_wandb"}).items()} == expected

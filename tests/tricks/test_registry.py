@@ -31,6 +31,7 @@ from lit_modules.schedule import Schedule
 from lit_modules.turns import turn
 from tests.helpers import teachers
 from tests.helpers.loops import named
+from tests.helpers.small_run import small_config, small_plan, train
 from tricks import create, load, trick_names
 from tricks.base import TRICKS, BatchTrick, CallbackTrick, DataTrick, LossTrick, ModelTrick, OptimTrick, hooks_of
 
@@ -65,8 +66,10 @@ OTHER: dict[str, dict[str, object]] = {
     "dropout": {"rate": 0.6},
     "ema": {"decay": 0.1, "warmup": False, "every": 2, "validate": "raw"},
     "label_smoothing": {"smoothing": 0.3},
+    "lookahead": {"every": 3, "decay": 0.3, "power": 1.0},
     "mixup": {"alpha": 1.0, "kind": "permutation", "share": 0.1},
     "random_blur": {"probability": 1.0, "sigma": [3.0, 4.0], "kernel": 3},
+    "norm_bias_lr": {"scale": 2.0},
     "precise_bn": {"batches": 1},
     "progressive": {"scale": 0.75, "multiple_of": 4},
     "randaugment": {
@@ -87,6 +90,7 @@ OTHER: dict[str, dict[str, object]] = {
     "stochastic_depth": {"rate": 0.5},
     "swa": {"start": 0.5, "lr": 0.1, "low": 0.1, "every": 2},
     "trivialaugment": {"interpolation": "bilinear"},
+    "whitening": {"images": 20, "eps": 0.1, "bias_epochs": 0},
 }
 ROWS = [(trick, parameter, value) for trick, row in OTHER.items() for parameter, value in row.items()]
 BESIDE = {
@@ -164,7 +168,9 @@ def fingerprint(name: str, parameters: dict) -> list[torch.Tensor]:
         numbers.append(torch.tensor(trick.data_settings(DataConfig()).image_size))
     if isinstance(trick, OptimTrick):
         numbers += few_steps(trick)
-    if isinstance(trick, CallbackTrick):
+    if name == "whitening":
+        numbers += whitened_run(parameters)
+    elif isinstance(trick, CallbackTrick):
         numbers += tiny_run(trick)
     return numbers
 
@@ -210,6 +216,15 @@ def tiny_run(trick: CallbackTrick) -> list[torch.Tensor]:
         enable_model_summary=False,
     ).fit(module, TinyData())
     return list(network.state_dict().values())
+
+
+def whitened_run(parameters: dict) -> list[torch.Tensor]:
+    """The first layer that the trick is for, at the end of a short run."""
+    cfg = small_config(epochs=1)
+    cfg.model.name, cfg.model._target_ = "speednet", "assemble.models.speednet.SpeedNet"
+    cfg.model.width, cfg.model.args, cfg.data.image_size = None, {"widths": [8, 8, 8]}, 32
+    _, module = train(small_plan({"whitening": parameters}, cfg))
+    return list(module.model.first.state_dict().values())  # type: ignore[union-attr,operator]
 
 
 def equal(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
