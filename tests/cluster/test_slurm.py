@@ -153,3 +153,27 @@ def test_a_sweep_by_submitit(slurm: Slurm, whole: Any, tmp_path: Path) -> None:
     )
     assert_same(outcome(tmp_path, 0), whole)
     outcome(tmp_path, 1)
+
+
+def test_the_script_of_the_docs_is_requeued_at_its_time_limit(slurm: Slurm, tmp_path: Path) -> None:
+    """SLURM may send the signal up to a minute early, so each turn lasts between 20 s and 80 s here."""
+    longer = 40
+    programs = tmp_path / "bin"
+    for folder in (programs, tmp_path / "whole"):
+        folder.mkdir()
+    (programs / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    (programs / "python").chmod(0o755)
+    (tmp_path / "train.py").symlink_to(ROOT / "train.py")
+    ours = [word for word in ARGUMENTS if not word.startswith("trainer.devices")]
+    said_to = ("--output", str(tmp_path / "said"), "--chdir", str(tmp_path))
+    fewer = ("--nodes=1", "--ntasks-per-node=2", "--cpus-per-task=1", "--gpus-per-node=0", "--signal=SIGUSR1@100")
+    script = str(ROOT / "docs" / "clusters" / "sbatch.sh")
+    environment = {**slurm.environment, "PATH": f"{programs}:{slurm.environment['PATH']}"}
+    command_line = ["sbatch", "--parsable", *said_to, *fewer, "--time=2", script, *ours, f"trainer.max_epochs={longer}"]
+    done = subprocess.run(command_line, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    job = done.stdout.strip()
+    assert slurm.end_of(job, 600)["ExitCode"] == "0:0", said(tmp_path)
+    assert int(slurm.state(job)["Restarts"]) == said(tmp_path).count(f"job {job} is requeued") > 0
+    assert_same(outcome(tmp_path), without_slurm(tmp_path / "whole", longer))
+    assert "Traceback" not in said(tmp_path)
