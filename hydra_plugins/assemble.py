@@ -6,6 +6,7 @@ Read at every start, so nothing heavy is imported. Their options are in `assembl
 
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from assemble.sweeps import ablation, compound, nas, policy
@@ -66,4 +67,21 @@ with suppress(ImportError):
             assert self.config is not None
             jobs = lend_devices(self.config, job_overrides, self.per_device)
             share_cores(min(jobs or len(job_overrides), len(job_overrides)))
+            return super().launch(job_overrides, initial_job_idx)
+
+
+with suppress(ImportError):
+    ray_launcher: Any = import_module("hydra_plugins.hydra_ray_launcher.ray_launcher")
+
+    class RayLauncher(ray_launcher.RayLauncher):
+        """``hydra/launcher=ray``, which can also take a cluster that is there."""
+
+        def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Any:
+            from omegaconf import OmegaConf
+
+            from assemble.sweeps.launching import start_ray
+
+            if not import_module("ray").is_initialized():
+                options: Any = OmegaConf.to_container(self.ray_cfg.init, resolve=True)
+                start_ray(options)
             return super().launch(job_overrides, initial_job_idx)

@@ -31,7 +31,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "submitit_local": {**_SUBMITIT, "_target_": "hydra_plugins.assemble.LocalLauncher", "per_device": 1},
     "submitit_slurm": {**_SUBMITIT, "max_num_timeout": 100},
-    "ray": {"ray": {"init": {"include_dashboard": False}}},
+    "ray": {"_target_": "hydra_plugins.assemble.RayLauncher", "ray": {"init": {"include_dashboard": False}}},
 }
 """What differs from the launchers' own defaults; ``per_device``, jobs that share a GPU, is ours."""
 
