@@ -20,7 +20,10 @@ from importlib.metadata import entry_points, packages_distributions, version
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
+
 from assemble.errors import UserError
+from assemble.yaml_files import read_yaml
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -88,6 +91,25 @@ class Provided:
             what = f"plug-in {self.package}: {KINDS[self.kind]} {self.name}"
             raise UserError(f"{what} ({self.file.name}) has no docstring: write one, whose first line --help shows")
         return text.partition("\n")[0]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the package's ``conf/data/NAME.yaml`` sets for its data set NAME, nothing where there is no such file.
+
+        Raises:
+            UserError: it holds no keys and values.
+        """
+        start = _file_of(self.package)
+        file = start.parent / "conf" / self.kind / f"{self.name}.yaml" if start else None
+        if start is None or start.name != "__init__.py" or file is None or not file.is_file():
+            return {}
+        try:
+            content = read_yaml(file) or {}
+        except (yaml.YAMLError, OSError) as error:
+            raise UserError(f"plug-in {self.package}: {file} cannot be read ({error}): mend it") from error
+        if not isinstance(content, dict):
+            raise UserError(f"plug-in {self.package}: {file} holds no keys and values: write KEY: VALUE")
+        return content
 
     def load(self) -> Any:
         """Import its module, and return the attribute, or the module itself.

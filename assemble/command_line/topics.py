@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from assemble.command_line.layout import paragraph, table
-from assemble.config.groups import config_dir_files, group_names, recipe_names
+from assemble.config.groups import config_dir_files, group_names, recipe_file, recipe_names
 from assemble.config.parameters import Parameter, parameters
 from assemble.config.recipes import flatten
 from assemble.dotted import flat
@@ -81,7 +81,8 @@ def of_trick(name: str) -> str:
 
 def of_recipe(name: str) -> str:
     """Return the comment at the top of a recipe, its tricks, and every key that it sets."""
-    lines = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    file = recipe_file(name) or RECIPES / f"{name}.yaml"
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if "@package" not in line]
     comment = "\n".join(line[1:].removeprefix(" ") for line in takewhile(lambda line: line.startswith("#"), lines))
     whole = flatten(name)
     rows = [(key.removeprefix("override ").lstrip("/"), option) for key, option in whole.others.items()]
@@ -91,16 +92,23 @@ def of_recipe(name: str) -> str:
         [
             _prose(comment),
             f"What it sets, with all that it inherits\n{table(rows)}",
-            _commands(f"python train.py recipe={name} explain=true"),
+            _commands(f"python train.py{'' if file.parent == RECIPES else _where(file)} recipe={name} explain=true"),
         ]
     )
 
 
 def of_file(file: Path) -> str:
-    """Return what a file of ``--config-dir`` says: Hydra composes it as it is."""
+    """Return what a file of ``--config-dir`` says: Hydra composes it as it is. Of a recipe, all that it sets."""
     group, name = file.parent.name, file.stem
-    command = f"python train.py --config-dir={file.parent.parent} {group}={name}"
+    if group == "recipe":
+        return of_recipe(name)
+    command = f"python train.py{_where(file)} {group}={name}"
     return "\n\n".join([f"{file}\n\n{file.read_text('utf-8', 'replace').strip()}", _commands(command)])
+
+
+def _where(file: Path) -> str:
+    """Return the option by which Hydra finds a file of the user's."""
+    return f" --config-dir={file.parent.parent}"
 
 
 def of_sweeper(name: str) -> str:

@@ -33,9 +33,11 @@ def in_order(name: str) -> list[tuple[str, int]]:
     return [(word, int(number or 0)) for word, number in re.findall(r"(\D+)(\d*)", name)]
 
 
-def has_recipe(name: str) -> bool:
-    """Return True where there is such a file, be it a parent alone."""
-    return (RECIPES / f"{name}.yaml").is_file()
+def recipe_file(name: str) -> Path | None:
+    """Return a recipe's file, be it a parent alone; one of ``--config-dir`` wins, as in Hydra. None: there is none."""
+    own = [file for file in config_dir_files() if (file.parent.name, file.stem) == ("recipe", name)]
+    file = own[0] if own else RECIPES / f"{name}.yaml"
+    return file if file.is_file() else None
 
 
 def model_names() -> dict[str, str]:
@@ -100,7 +102,11 @@ def use_plugins(overrides: Iterable[Override]) -> None:
                 plugins.use(map(str, element) if isinstance(element, list) else [str(element)])
 
 
-@cache
 def recipe_content(name: str) -> Any:
     """Read the YAML of a recipe, which should be a dict. Not to be changed: recipes share their parents'."""
-    return read_yaml(RECIPES / f"{name}.yaml") or {}
+    return _content(recipe_file(name) or RECIPES / f"{name}.yaml")
+
+
+@cache
+def _content(file: Path) -> Any:
+    return read_yaml(file) or {}

@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from assemble.config.groups import has_recipe, recipe_content, recipe_names
+from assemble.config.groups import recipe_content, recipe_file, recipe_names
 from assemble.errors import UserError
+from assemble.paths import RECIPES
 from assemble.plugins import use
 from assemble.suggest import suggest
 from tricks import trick_names
@@ -53,10 +54,11 @@ def flatten(name: str, below: tuple[str, ...] = ()) -> FlatRecipe:
     Raises:
         UserError: there is no such recipe, or its file is not one; the message names the file.
     """
-    if name not in recipe_names() and not has_recipe(name):
+    if name not in recipe_names() and not recipe_file(name):
         where = f"recipes/{below[-1]}.yaml: " if below else ""
         raise UserError(where + suggest("recipe", name, recipe_names(), group="recipe"))
-    file = f"recipes/{name}.yaml"
+    place = recipe_file(name)
+    file = str(place) if place and place.parent != RECIPES else f"recipes/{name}.yaml"
     if name in below:
         raise UserError(f"{file} inherits from itself: {' -> '.join([*below[below.index(name) :], name])}")
     try:
@@ -74,6 +76,8 @@ def flatten(name: str, below: tuple[str, ...] = ()) -> FlatRecipe:
         raise UserError(f"{file}: defaults must be a list, one '- NAME' or '- /tricks/NAME' a line")
     whole = FlatRecipe()
     for entry in defaults if "_self_" in defaults else [*defaults, "_self_"]:
+        if isinstance(entry, dict) and "override /tricks" in entry:  # of --config-dir: takes the place of those above
+            whole.tricks.clear()
         whole.add(own if entry == "_self_" else _default(entry, (*below, name)))
     _check_tricks(file, whole)
     return whole

@@ -77,8 +77,9 @@ def register_plugins(arguments: Sequence[str] | None) -> None:
 
     for name in provided("models"):
         _store_model(name)
-    for name in provided("data"):
-        ConfigStore.instance().store(group="data", name=name, node={"name": name}, provider="plugins")
+    for name, item in provided("data").items():
+        node = {**item.settings, "name": name}
+        ConfigStore.instance().store(group="data", name=name, node=node, provider="plugins")
     line = None if arguments is None else " ".join(arguments)
     everything = line is None or "glob(" in line or not provided("tricks")
     known = "" if everything else " ".join(trick for name in meant(arguments or ()) for trick in _tricks_of(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
@@ -96,12 +97,50 @@ def test_typos_are_answered_by_name(template):
 def test_help_shows_them(template, capsys):
     for names, parts in (
         ([], ["  brightness  ", "  PatchMLP  ", "  stripes  ", "  my_recipe"]),
-        (["brightness", "PatchMLP", "stripes", "my_recipe"], ["tricks.brightness.amount=0.4", "plugins: [my_tricks]"]),
+        (
+            ["brightness", "PatchMLP", "stripes", "my_recipe"],
+            ["tricks.brightness.amount=0.4", "plugins             ['my_tricks']"],
+        ),
     ):
         with pytest.raises(SystemExit):
             check_arguments(["--config-dir", str(TEMPLATE / "conf"), "--help", *names])
         shown = capsys.readouterr().out
         assert [part for part in parts if part not in shown] == []
+
+
+def test_of_a_recipe_of_a_config_dir_what_it_inherits_is_shown(tmp_path, capsys):
+    (tmp_path / "recipe").mkdir()
+    text = """# @package _global_
+# Mine
+defaults: [/recipe/assemble_e06, {override /tricks: [sk]}]
+data: {batch_size: 96}
+"""
+    (tmp_path / "recipe" / "mine.yaml").write_text(text)
+    with pytest.raises(SystemExit):
+        check_arguments(["--config-dir", str(tmp_path), "--help", "mine"])
+    shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert {"Mine", "tricks sk", "data.batch_size 96", "trainer.max_epochs 270", "data imagenet"} <= set(shown)
+    assert f"python train.py --config-dir={tmp_path} recipe=mine explain=true" in shown
+
+
+def test_a_data_set_brings_its_defaults(template, tmp_path):
+    chosen = compose([PACKAGE, "data=stripes"]).data
+    assert (chosen.name, chosen.image_size, chosen.batch_size, chosen.crop_pad) == ("stripes", 24, 32, 2)
+    assert compose([PACKAGE, "data=stripes", "data.batch_size=8"]).data.batch_size == 8
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "stripes.yaml").write_text("# Mine\nname: stripes\nbatch_size: 48\n")
+    arguments = ["--config-dir", tmp_path, "plugins=[my_tricks]", "data=stripes", "--cfg=job", "--package=data"]
+    shown = run(sys.executable, "-m", "assemble.programs.train", *arguments, path=TEMPLATE, cwd=tmp_path)
+    assert "batch_size: 48" in shown
+    assert "name: stripes" in shown
+
+
+@pytest.mark.parametrize(("text", "said"), [("a: [", "cannot be read"), ("- a", "holds no keys and values")])
+def test_defaults_of_a_data_set_that_are_none(text, said, tmp_path):
+    copy = shutil.copytree(TEMPLATE, tmp_path / "copy")
+    (copy / "my_tricks" / "conf" / "data" / "stripes.yaml").write_text(text)
+    with fresh(copy), pytest.raises(UserError, match=f"plug-in my_tricks: .*stripes.yaml {said}"):
+        compose([PACKAGE, "data=stripes"])
 
 
 def test_the_recipe_of_a_config_dir_brings_its_plugins(template):
@@ -223,8 +262,6 @@ def run(*command: Any, path: Path, cwd: Path) -> str:
 @pytest.mark.slow
 def test_the_template_installed_trains_sweeps_reports_and_exports(tmp_path):
     """Built by pip into a folder, with its entry points: nothing names the package any more."""
-    import shutil
-
     copy = shutil.copytree(TEMPLATE, tmp_path / "copy")
     pip = [
         sys.executable,
