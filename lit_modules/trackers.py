@@ -188,6 +188,8 @@ class Wandb(_ToldOnce, WandbLogger):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._wandb_init.pop("anonymous", None)  # which W&B no longer knows, and warns of
+        if "WANDB_SWEEP_ID" in os.environ:  # an agent of W&B's started this: it has said which run of which project
+            self._wandb_init.update(project=None, entity=None, id=None)
 
     @rank_zero_only
     def log_result(self, result: Mapping[str, Any], files: Sequence[Path]) -> None:
