@@ -30,8 +30,12 @@ lint:
     .venv/bin/pyright
 
 # the tables of docs/tricks.md and docs/recipes.md, from the files
-docs:
+tables:
     .venv/bin/python -m docs.tables
+
+# the documentation as a site, in site/ (python -m http.server -d site shows it, with its search)
+docs:
+    NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
 
 # what the framework costs: start-up, help and typos, a training step (minutes; the rest is in benchmarks/README.md)
 bench:
