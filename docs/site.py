@@ -6,17 +6,15 @@ leads, on the site, to that file's text. Links remain as GitHub wants them in th
 
 from __future__ import annotations
 
-import ast
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 
-from docs import cards
+from docs import cards, interface
 from docs.card_figures import grid
 from docs.tables import DOCS
-from tricks import FOLDER, create, trick_names
+from tricks import create, trick_names
 
 ROOT = DOCS.parent
 EXTRA = ("README.md", "CONTRIBUTING.md", "LOG.md")
@@ -34,7 +32,7 @@ def pages() -> Pages:
     waiting = [*EXTRA, *(path for path in inside if not _hidden(path))]
     written = {
         "docs/cards/index.md": cards.index(),
-        "docs/cards/python.md": interface(),
+        "docs/cards/python.md": interface.page(),
         "docs/notebook.md": notebook(DOCS / "notebook.ipynb"),
         **{f"docs/cards/{name}.md": cards.card(name) for name in trick_names()},
     }
@@ -135,23 +133,3 @@ def notebook(file: Path) -> str:
         text = "".join(cell["source"])
         shown.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
     return "\n\n".join([shown[0], "[The notebook itself](notebook.ipynb) is executed by a test.", *shown[1:]]) + "\n"
-
-
-def interface() -> str:
-    """Return the page of what Python code calls, for mkdocstrings: `assemble`, the tricks' functions and modules."""
-    parts = ["# Interface", "What [From Python](../python.md) walks through, from the docstrings."]
-    parts += ["## assemble", *(f"::: assemble.{name}" for name in ("compose", "build", "train", "create_model"))]
-    for name in trick_names():
-        own = list(public(FOLDER / f"{name}.py"))
-        if own:
-            parts += [f"## {name}", f"[Its card]({name}.md).", *(f"::: tricks.{name}.{member}" for member in own)]
-    return "\n\n".join(parts) + "\n"
-
-
-def public(file: Path) -> Iterator[str]:
-    """Yield the functions and modules of a trick's file that can be used alone."""
-    for node in ast.parse(file.read_bytes()).body:
-        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
-            continue
-        if isinstance(node, ast.FunctionDef) or {"nn.Module", "OptimizerWrapper"} & {*map(ast.unparse, node.bases)}:
-            yield node.name
