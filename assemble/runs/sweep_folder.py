@@ -33,6 +33,8 @@ class SweepFolder:
     """Rows that cannot be trained, with the reason."""
     lines: dict[str, Sequence[str]] = field(default_factory=dict)
     """Labels of rows that belong on one line of a plot, in order, by the line's name."""
+    dry_run: bool = False
+    """Was it only planned?"""
 
     def position(self, run_id: str) -> int | None:
         """Return the place of a run in the sweep."""
@@ -62,6 +64,7 @@ def read_sweep(folder: Path) -> SweepFolder | None:
             plan.orders,
             [f"{row['row']}: {row['reason']}" for row in plan.skipped],
             dict(plan.lines),
+            plan.dry_run,
         )
     records = read_records(folder)
     return of_records(folder, records) if records is not None else None
@@ -93,7 +96,10 @@ def of_records(folder: Path, records: Sequence[dict[str, Any]]) -> SweepFolder:
 
 
 def sweeps_below(folder: Path) -> tuple[list[SweepFolder], list[str]]:
-    """Return the planned ablations of a folder of runs, newest first, and lines about the damaged ones."""
+    """Return the planned ablations of a folder of runs, newest first, and lines about the damaged ones.
+
+    Those that were dry runs are passed over.
+    """
     plans, problems = [], []
     for path in sorted((folder / "sweeps").glob("*/plan.json"), reverse=True):
         try:
@@ -101,7 +107,7 @@ def sweeps_below(folder: Path) -> tuple[list[SweepFolder], list[str]]:
         except ValueError as error:
             problems.append(f"{error}: it orders no rows")
             continue
-        if plan:
+        if plan and not plan.dry_run:
             plans.append(plan)
     return plans, problems
 

@@ -106,6 +106,7 @@ KINDS = {
     "orders": lambda value: isinstance(value, list) and all(map(is_texts, value)),
     "skipped": lambda value: isinstance(value, list) and all(map(_left_out, value)),
     "lines": lambda value: is_mapping(value) and all(map(is_texts, value.values())),
+    "dry_run": lambda value: isinstance(value, bool),
 }
 """What a plan.json may hold."""
 
@@ -126,6 +127,8 @@ class SweepPlan:
     """Rows that cannot be trained: ``row``, ``tricks``, ``reason``."""
     lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Rows that a plot of the score over multiply-adds joins by a line, by the line's name."""
+    dry_run: bool = False
+    """Was it only to be shown? Then it orders and names no rows of a report on all runs."""
 
     def write(self, directory: Path) -> Path:
         """Write ``plan.json``."""
@@ -151,7 +154,8 @@ class SweepPlan:
         except ValueError as error:
             raise ValueError(f"{path} is damaged ({error})") from error
         orders, skipped, lines = (content.get(key) for key in ("orders", "skipped", "lines"))
-        return cls(content.get("mode") or "", jobs, orders or (), skipped or (), lines or {})
+        dry_run = bool(content.get("dry_run"))
+        return cls(content.get("mode") or "", jobs, orders or (), skipped or (), lines or {}, dry_run)
 
     def show(self) -> None:
         """Print the plan."""

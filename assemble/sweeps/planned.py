@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ class PlannedSweeper(Sweeper):
         """
         if self.max_batch_size is not None and self.max_batch_size < 1:
             raise UserError(f"hydra.sweeper.max_batch_size={self.max_batch_size} must be at least 1, or null")
-        path = plan.write(Path(self.whole.hydra.sweep.dir))
+        path = replace(plan, dry_run=self.dry_run).write(Path(self.whole.hydra.sweep.dir))
         if not self.launched:
             print(f"{'plan':9} {path}", flush=True)
         if self.dry_run:

@@ -97,6 +97,14 @@ def test_a_planned_sweep(tmp_path: Path) -> None:
     assert [p.folder for p in sweeps_below(tmp_path)[0]] == [sweep]
 
 
+def test_a_dry_run_names_and_orders_no_row_of_all_runs(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, tricks, 0) for tricks in ((), ("sk",))]
+    jobs = [{"run_id": run.name, "row": row} for run, row in zip(reversed(runs), ("+ sk", "nothing"), strict=True)]
+    sweep = plan(tmp_path, {"mode": "cumulative", "jobs": jobs, "dry_run": True})
+    assert [row.label for row in make_report([tmp_path]).tables[0].rows] == ["no tricks", "sk"]
+    assert [row.label for row in make_report([sweep]).tables[0].rows] == ["+ sk", "nothing"]  # which was asked for
+
+
 @pytest.mark.parametrize(("mode", "labels"), [("nas", ["candidate 0", "candidate 1"]), ("grid", ["no tricks", "sk"])])
 def test_a_search_names_its_candidates_and_a_grid_says_what_differs(
     tmp_path: Path, mode: str, labels: list[str]
@@ -231,6 +239,7 @@ PLANS = (
     '{"skipped": [{}]}',
     '{"lines": {"a": 1}}',
     '{"mode": []}',
+    '{"dry_run": 1}',
 )
 
 

@@ -178,6 +178,7 @@ def test_dry_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         sweep(tmp_path, dry_run="true")
     assert end.value.code == 0
+    assert json.loads((tmp_path / "sweep" / "plan.json").read_text())["dry_run"]
     said = capsys.readouterr().out
     # (13 + 12) / (1 + 12) of the 3x3 convolutions, roughly: stem and shortcuts are not doubled
     assert re.search(
