@@ -10,10 +10,11 @@ from assemble.reporting.statistics import Gain
 from assemble.reporting.table import Row, Table
 
 METHOD = (
-    "Mean ± standard deviation (n - 1) over n seeds. Gains: positive is better; mean of the differences paired by seed,"
-    " with its 95 % interval by Student's t. ≈: the interval contains zero, the two are not told apart. p: that of the"
-    " gain, two-sided, corrected for the number of rows by Holm's method. No interval: fewer than two common seeds, or"
-    " differences that are all equal. Published numbers: in brackets the measured mean less it."
+    "Mean ± standard deviation (n - 1) over n seeds. Gain: over the baseline, positive is better; mean of the"
+    " differences paired by seed, with its 95 % interval by Student's t. (seeds ..): those that both rows have, where"
+    " one has others too. ≈: the interval contains zero, the two are not told apart. No interval: fewer than two common"
+    " seeds, or differences that are all equal. p: that of the gain, two-sided, corrected for the number of rows by"
+    " Holm's method. Published numbers: in brackets the measured mean less it."
 )
 
 
@@ -38,17 +39,17 @@ def _p(gain: Gain | None) -> str:
     return "< 0.001" if gain.holm < 0.001 else f"{gain.holm:.3f}" if gain.holm < 0.1 else f"{gain.holm:.2f}"
 
 
-def columns(table: Table, in_order: bool = True) -> list[Column]:
+def columns(table: Table, with_tricks: bool = True) -> list[Column]:
     """Return the columns that have something to say.
 
     Args:
-        in_order: the rows stay in their order, so that tricks may be told by what a row adds to the one above.
+        with_tricks: have a column of the tricks that labels do not tell.
     """
     chosen = table.metric
     others = [key for key in table.metrics if key != chosen.key]
     every = [
         Column("configuration", lambda row: row.label, lambda row: row.label, numeric=False),
-        *([] if table.names_tricks else [_tricks(table, in_order)]),
+        *([_tricks(table)] if with_tricks else []),
         Column(
             "n",
             lambda row: str(row.n),
@@ -69,17 +70,19 @@ def columns(table: Table, in_order: bool = True) -> list[Column]:
     return [column for column in every if any(column.cell(row) for row in table.rows)]
 
 
-def _tricks(table: Table, in_order: bool) -> Column:
+def _tricks(table: Table) -> Column:
     def cell(row: Row) -> str:
+        if row.names_tricks or table.is_step(row):
+            return ""
         whole, place = ", ".join(row.tricks), table.rows.index(row)
         above = table.rows[place - 1].tricks if place else []
         added = [f"+ {trick}" for trick in row.tricks if trick not in above]
         dropped = [f"- {trick}" for trick in above if trick not in row.tricks]
         step = " ".join(["…", *added, *dropped])
-        return step if in_order and place and len(step) < len(whole) else whole
+        return step if place and len(step) < len(whole) else whole
 
-    title = "tricks (…: those above)" if in_order and len(table.rows) > 1 else "tricks"
-    return Column(title, cell, lambda row: len(row.tricks), numeric=False)
+    above = any(cell(row).startswith("…") for row in table.rows)
+    return Column("tricks (…: those above)" if above else "tricks", cell, lambda row: len(row.tricks), numeric=False)
 
 
 def _metric(key: str) -> Column:

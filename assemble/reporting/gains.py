@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 from assemble.reporting.differences import flat
 from assemble.reporting.metrics import Metric
 from assemble.reporting.read import Repetition
-from assemble.reporting.statistics import Gain, crossed, gain
+from assemble.reporting.statistics import Gain, crossed, gain, largest, over
 from assemble.reporting.table import Row
 from assemble.runs.sweep_folder import SweepFolder
 
@@ -68,7 +68,10 @@ def main_effects(rows: Sequence[Row], metric: Metric) -> list[TrickGain]:
         seeds = reduce(set.intersection, (set(differences) for differences in by_seed))
         if seeds:
             means = [float(np.mean([differences[seed] for differences in by_seed])) for seed in sorted(seeds)]
-            gains.append(TrickGain(trick, gain(means), _company([without for without, _ in found])))
+            scores = [row.values(metric.key) for pair in found for row in pair]
+            told = gain(means, largest(scores))
+            told = replace(told, over=over(sorted(seeds), set().union(*scores)))
+            gains.append(TrickGain(trick, told, _company([without for without, _ in found])))
     return gains
 
 

@@ -39,13 +39,17 @@ class Metric:
         return self.number(spread.mean) + sd
 
     def gain(self, gain: Gain | None) -> str:
-        """Format a gain: ``+0.41 [-1.21, +2.03]``; with a mark in front where the interval contains zero."""
+        """Format a gain: ``+0.41 [-1.21, +2.03] (seeds 1-3)``.
+
+        There is a mark in front where the interval contains zero; seeds are named where one of the rows has others.
+        """
         if gain is None:
             return ""
+        over = f" ({gain.over})" if gain.over else ""
         if gain.interval is None:
-            return self.difference(gain.mean)
+            return self.difference(gain.mean) + over
         low, high = map(self.difference, gain.interval)
-        return f"{'' if gain.told_apart else UNDECIDED}{self.difference(gain.mean)} [{low}, {high}]"
+        return f"{'' if gain.told_apart else UNDECIDED}{self.difference(gain.mean)} [{low}, {high}]{over}"
 
 
 UNDECIDED = "≈ "

@@ -82,9 +82,9 @@ def summary(report: Report) -> str:
 
 
 def verdict(table: Table) -> tuple[str, str] | None:
-    """Return the best row, and what can be said of its gain."""
+    """Return the row with the best mean over seeds, and what can be said of its gain; None where no row has two."""
     key, sign = table.metric.key, table.metric.sign
-    scored = [(sign * mean, row) for row in table.rows if (mean := row.mean(key)) is not None]
+    scored = [(sign * (row.mean(key) or 0.0), row) for row in table.rows if len(row.values(key)) > 1]
     if not scored:
         return None
     best = max(scored, key=lambda pair: pair[0])[1]
@@ -94,12 +94,13 @@ def verdict(table: Table) -> tuple[str, str] | None:
     if best.gain is None:
         return best.label, f"{score}; it has no seed in common with the baseline ({table.baseline.label})"
     over = f"{table.metric.difference(best.gain.mean)} over the baseline ({table.baseline.label})"
+    over += f" by {best.gain.over}" if best.gain.over else ""
     said = {True: "", False: ", not told apart from it", None: ", without an interval"}[best.gain.told_apart]
     return best.label, f"{score}; {over}{said}"
 
 
 def _section(report: Report, table: Table) -> Section:
-    shown = columns(table, in_order=False)
+    shown = columns(table, with_tricks=False)
     return Section(
         table.title,
         verdict(table),
@@ -113,8 +114,10 @@ def _section(report: Report, table: Table) -> Section:
 def _row(table: Table, row: Row, shown: Sequence[Column]) -> list[Cell]:
     cells = []
     for place, column in enumerate(shown):
-        kind = "" if column.numeric else "text tricks" if place else "text"
-        cells.append(Cell(parts_of(column.cell(row)), kind, column.sort(row), () if place else table.marks(row)))
+        parts = parts_of(column.cell(row))
+        parts += [Part(", ".join(row.tricks), "soft tricks")] * (not place and not row.names_tricks)
+        kind = "" if column.numeric else "text"
+        cells.append(Cell(parts, kind, column.sort(row), () if place else table.marks(row)))
     return cells
 
 
@@ -122,12 +125,12 @@ def parts_of(text: str) -> list[Part]:
     """Set the parts of a cell's text apart: the spread, the interval, what is not told apart."""
     if text == "baseline":
         return [Part(text, "tag")]
-    interval = re.fullmatch(rf"({UNDECIDED})?({SIGN}\S+) (\[.*\])", text)
-    if interval:
-        undecided, mean, ends = interval.groups()
-        kind = "undecided" if undecided else "up" if mean.startswith("+") else "down"
-        tip = "the interval contains zero: not told apart" if undecided else ""
-        return [Part(f"{undecided or ''}{mean}", kind, tip), Part(ends, "soft ends")]
+    gain = re.fullmatch(rf"({UNDECIDED})?({SIGN}\S+)( \[.*\])?( \(.*\))?", text)
+    if gain:
+        undecided, mean, ends, over = gain.groups()
+        kind = "undecided" if undecided or not ends else "up" if mean.startswith("+") else "down"
+        tip = "not told apart: the interval contains zero" if undecided else "" if ends else "no interval"
+        return [Part(f"{undecided or ''}{mean}", kind, tip), *(Part(t[1:], "soft ends") for t in (ends, over) if t)]
     published = re.fullmatch(rf"(\S+) (\({SIGN}\S+\))", text)
     if published:
         return [Part(published[1]), Part(published[2], "soft ends")]

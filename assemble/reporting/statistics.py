@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
+DIGITS = 4 * float(np.finfo(np.float32).eps)
+"""Metrics are sums of float32: differences that are closer than this share of the numbers compared are equal."""
 RESAMPLES = 2000
 
 
@@ -46,6 +48,8 @@ class Gain:
     """Two-sided, of Student's t: below 0.05 where zero is outside of the interval."""
     holm: float | None = None
     """The same, corrected for the number of rows (`holm`)."""
+    over: str = ""
+    """``seeds 1-3``: which were compared, where one of the two rows has others too. Else nothing."""
 
     @property
     def told_apart(self) -> bool | None:
@@ -66,17 +70,46 @@ def paired(values: Mapping[Any, float], reference: Mapping[Any, float], sign: in
     Args:
         sign: -1 where less is better.
     """
-    differences = [sign * (values[seed] - reference[seed]) for seed in sorted(values.keys() & reference.keys())]
-    return gain(differences) if differences else None
+    common = sorted(values.keys() & reference.keys())
+    if not common:
+        return None
+    return gain([sign * (values[seed] - reference[seed]) for seed in common], largest([values, reference]))
 
 
-def gain(differences: Sequence[float]) -> Gain:
+def largest(every: Iterable[Mapping[Any, float]]) -> float:
+    """Return the largest size of the numbers compared."""
+    return max(abs(value) for values in every for value in values.values())
+
+
+def over(common: Sequence[tuple[int, ...]], every: Collection[tuple[int, ...]]) -> str:
+    """Name the repetitions that were compared, in order, where there are others: ``seeds 1-3, 7``.
+
+    A repetition is a tuple of the seed, and of what tells folds, which are only counted.
+    """
+    if len(common) == len(every):
+        return ""
+    if any(len(repetition) > 1 for repetition in common):
+        return f"{len(common)} of {len(every)} folds"
+    parts: list[list[int]] = []
+    for (seed,) in common:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    texts = [f"{part[0]}-{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts]
+    return f"seed{'s' * (len(common) > 1)} {', '.join(texts)}"
+
+
+def gain(differences: Sequence[float], size: float = 0.0) -> Gain:
     """Return the mean of one difference for each seed.
 
     Equal ones tell nothing of their spread, so they get no interval.
+
+    Args:
+        size: the largest of the numbers of which these are the differences.
     """
     n, mean = len(differences), float(np.mean(differences))
-    if n < 2 or np.ptp(differences) < 1e-12 * max(1.0, abs(mean)):
+    if n < 2 or np.ptp(differences) <= max(DIGITS * size, 1e-12 * max(1.0, abs(mean))):
         return Gain(n, mean)
     error = float(stats.sem(differences))
     p = float(2 * stats.t.sf(abs(mean) / error, n - 1))

@@ -14,7 +14,7 @@ from assemble.reporting.differences import changes, flat, recipe_config, short_k
 from assemble.reporting.metrics import METRICS, Metric
 from assemble.reporting.read import Repetition, Run
 from assemble.reporting.robustness import told_apart
-from assemble.reporting.statistics import Gain, Spread, holm, paired, spread
+from assemble.reporting.statistics import Gain, Spread, holm, over, paired, spread
 from assemble.runs.sweep_folder import SweepFolder
 from assemble.suggest import suggest
 
@@ -61,6 +61,11 @@ class Row:
     def n(self) -> int:
         return len(self.runs)
 
+    @property
+    def names_tricks(self) -> bool:
+        """Does the label name all tricks?"""
+        return all(trick in self.label for trick in self.tricks)
+
     def values(self, metric: str) -> dict[Repetition, float]:
         """Return the metric's values, by seed and fold, of the runs that have one."""
         found = {run.repetition: run.metric(metric) for run in self.runs}
@@ -102,10 +107,13 @@ class Table:
         """The metrics of which some row has a published number."""
         return [key for key in METRICS if any(key in row.reported for row in self.rows)]
 
-    @property
-    def names_tricks(self) -> bool:
-        """Does every label name its tricks, so that they need no column of their own?"""
-        return all(all(trick in row.label for trick in row.tricks) for row in self.rows)
+    def is_step(self, row: Row) -> bool:
+        """Does the label say by which trick the row differs from others here: ``+ sk`` from the row above, ``- sk``?"""
+        sign, _, trick = row.label.partition(",")[0].partition(" ")
+        if sign == "+":
+            place = self.rows.index(row)
+            return place > 0 and {*self.rows[place - 1].tricks, trick} == set(row.tricks)
+        return sign == "-" and any({*row.tricks, trick} == set(other.tricks) for other in self.rows)
 
     @property
     def notes(self) -> list[str]:
@@ -165,13 +173,19 @@ def compare(table: Table) -> None:
     values = [row.values(key) for row in table.rows]
     reference = table.baseline.values(key)
     for place, row in enumerate(table.rows):
-        row.gain = None if row is table.baseline else paired(values[place], reference, sign)
+        row.gain = None if row is table.baseline else _compared(values[place], reference, sign)
         above = table.rows[place - 1] if place else None
         if above and (row.recipe or set(above.tricks) < set(row.tricks)):  # else the two are no step of one way
-            row.step = paired(values[place], values[place - 1], sign)
+            row.step = _compared(values[place], values[place - 1], sign)
     gains = [(row, row.gain, row.gain.p) for row in table.rows if row.gain and row.gain.p is not None]
     for (row, gain, _), corrected in zip(gains, holm([p for *_, p in gains]), strict=True):
         row.gain = replace(gain, holm=corrected)
+
+
+def _compared(values: Mapping[Repetition, float], other: Mapping[Repetition, float], sign: int) -> Gain | None:
+    """Return the gain of one row over another, and by which seeds, where not by all."""
+    found = paired(values, other, sign)
+    return found and replace(found, over=over(sorted(values.keys() & other.keys()), values.keys() | other.keys()))
 
 
 def describe(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -47,7 +48,7 @@ def rich_table(table: Table, shown: Sequence[Column]) -> RichTable:
     for column in shown:
         rich.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=column.numeric)
     for row in table.rows:
-        first, *others = [escape(column.cell(row).replace(" [", "\n[")) for column in shown]
+        first, *others = [escape(re.sub(r" (?=\[|\(seed)", "\n", column.cell(row))) for column in shown]
         cells = [f"[dim]{cell}[/dim]" if cell.startswith(UNDECIDED) else cell for cell in others]
         rich.add_row(first + superscript(table.marks(row)), *cells)
     return rich

@@ -158,6 +158,7 @@ def _gain(name: str, gain: Gain | None) -> dict[str, Any]:
     bootstrap_low, bootstrap_high = gain.bootstrap if gain and gain.bootstrap else (None, None)
     return {
         f"{name}_n": gain.n if gain else 0,
+        f"{name}_over": gain.over if gain else "",
         name: gain.mean if gain else None,
         f"{name}_t_low": low,
         f"{name}_t_high": high,

@@ -80,6 +80,8 @@ def test_what_is_said_of_the_best_row(tmp_path: Path) -> None:
     assert said.startswith("top-1 % 56.27 ± ")
     assert said.endswith("+5.10 over the baseline (<b>&mine)")
     report = make_report([tmp_path], "loss")
+    make_run(tmp_path, ("sam",), 0, 99.0, recipe="<b>&mine")
+    assert verdict(make_report([tmp_path]).tables[0])[0] == label  # type: ignore[index] - one seed is no best
     assert verdict(report.tables[0]) == ("<b>&mine", "the baseline itself, loss 1.000 ± 0.000 (n = 3)")
 
 
@@ -138,6 +140,8 @@ def test_without_pairs_the_rows_gains_are_drawn(tmp_path: Path) -> None:
 def test_a_single_run_has_a_page(tmp_path: Path) -> None:
     make_run(tmp_path, (), 0, 50.0)
     text = page(make_report([tmp_path]))
+    assert "none is called best" in text
+    assert "Best mean" not in text
     assert check(text).seen.count("svg") == 1
 
 

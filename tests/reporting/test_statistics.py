@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from assemble.reporting.statistics import Gain, crossed, gain, holm, paired, spread
+from assemble.reporting.statistics import Gain, crossed, gain, holm, over, paired, spread
 
 # Student 1908, table on p. 20: hours of sleep gained by ten patients under either of two drugs.
 FIRST = dict(enumerate([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]))
@@ -42,6 +42,24 @@ def test_equal_differences_have_no_interval() -> None:
     """Accuracies come in steps of one image: two equal differences do not make the third certain."""
     assert gain([1 / 3, 1 / 3]).interval is None
     assert gain([0.0, 0.0, 0.0]).told_apart is None
+
+
+def test_differences_that_float32_rounds_apart_are_equal() -> None:
+    """Accuracies of 10,000 images, as torchmetrics gives them: +2.13 twice, whose difference is rounding."""
+    first, second = (np.float32([64.04, 12.10]).tolist(), np.float32([66.17, 14.23]).tolist())
+    found = paired(dict(enumerate(second)), dict(enumerate(first)))
+    assert found is not None
+    assert (round(found.mean, 4), found.interval, found.p) == (2.13, None, None)
+    assert gain([2.13, 2.13 + 4e-6]).interval is not None  # nothing is known of the size of what was compared
+
+
+def test_seeds_that_were_compared_are_named_where_there_are_others() -> None:
+    every = [(seed,) for seed in range(9)]
+    assert over(every, every) == ""
+    assert over(every[1:2], every) == "seed 1"
+    assert over(every[1:3], every) == "seeds 1, 2"
+    assert over([*every[:3], *every[5:6], *every[7:]], every) == "seeds 0-2, 5, 7, 8"
+    assert over([(0, 1, 5, 0)], [(0, 1, 5, 0), (0, 2, 5, 0)]) == "1 of 2 folds"
 
 
 def test_the_standard_deviation_is_the_samples() -> None:

@@ -56,6 +56,19 @@ def test_seeds_are_pooled_and_configurations_are_not(tmp_path: Path) -> None:
     assert longer.gain.mean == 40.0
 
 
+def test_a_gain_by_some_seeds_says_which(tmp_path: Path) -> None:
+    for seed in range(4):
+        make_run(tmp_path, (), seed, 50.0)
+    for seed in (1, 2):
+        make_run(tmp_path, ("sk",), seed, 50.0 + seed)
+        make_run(tmp_path, ("sk", "se"), seed, 53.0 + seed)
+    (table,) = made(tmp_path)
+    plain, sk, both = table.rows
+    assert [row.gain and row.gain.over for row in (plain, sk, both)] == [None, "seeds 1, 2", "seeds 1, 2"]
+    assert [row.step and row.step.over for row in (sk, both)] == ["seeds 1, 2", ""]
+    assert TOP1.gain(both.gain) == "≈ +4.50 [~1.85, +10.85] (seeds 1, 2)".replace("~", "\N{MINUS SIGN}")
+
+
 def test_folds_are_pooled_and_compared_fold_by_fold(tmp_path: Path) -> None:
     """Seed and fold pair two rows. Other folds (dealt otherwise, or more of them) have no partner."""
 
@@ -189,6 +202,18 @@ def test_the_plan_orders_and_names(tmp_path: Path) -> None:
     assert labels(tmp_path, plans=[plan]) == ["+ sk", "x", "none"]
     same = SweepFolder(tmp_path, "one_at_a_time", runs, dict.fromkeys(names, "row"))
     assert labels(tmp_path, plans=[same]) == ["no tricks", "sk", "ema"]  # a label of all tells nothing
+
+
+def test_a_label_tells_the_step_that_it_names(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, tricks) for tricks in ((), ("sk",), ("sk", "ema"), ("ema",))]
+    labels = ["base", "+ sk", "+ ema", "- sk"]
+    plan = SweepFolder(tmp_path, "cumulative", runs, dict(zip([run.name for run in runs], labels, strict=True)))
+    (table,) = made(tmp_path, plans=[plan])
+    assert [row.label for row in table.rows] == labels
+    assert [table.is_step(row) for row in table.rows] == [False, True, True, True]
+    assert [row.names_tricks for row in table.rows] == [True, True, False, False]
+    table.rows.reverse()
+    assert [table.is_step(row) for row in table.rows] == [True, False, False, False]
 
 
 def test_the_baseline(tmp_path: Path) -> None:
