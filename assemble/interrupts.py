@@ -43,6 +43,8 @@ class Interrupts:
         """When it came, by `time.monotonic`."""
         self.patient = False
         """Whether somebody looks at ``received`` soon. A second signal is not waited with."""
+        self.told = False
+        """Whether the user has been told that this ends the program."""
         self._owner = os.getpid()
 
     def listen(self) -> None:

@@ -32,7 +32,8 @@ def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Exception) as exception:
         if _began_with_an_interrupt(exception):
-            if not secondary_rank():
+            if not (secondary_rank() or INTERRUPTS.told):  # a second signal finds a program that is leaving
+                INTERRUPTS.told = INTERRUPTS.received is not None
                 print(interrupted, file=sys.stderr)
             raise SystemExit(128 + (INTERRUPTS.received or signal.SIGINT)) from None
         message = explanation(exception)

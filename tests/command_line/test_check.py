@@ -24,6 +24,7 @@ from assemble.config.register import meant, register
 from assemble.config.selection import active_tricks, check_used, selected_tricks
 from assemble.data.sources import OWN_KEYS, SOURCES
 from assemble.errors import UserError
+from assemble.interrupts import INTERRUPTS, Stopped
 from assemble.paths import ROOT
 from assemble.schema import DataConfig
 from assemble.suggest import suggest
@@ -596,6 +597,14 @@ class TestOneLineErrors:
             raise KeyboardInterrupt
         said = capsys.readouterr().err
         assert said == "interrupted\ninterrupted: the same command goes on from the last checkpoint\n"
+
+    def test_a_second_signal_is_not_told_again(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(INTERRUPTS, "received", 15)
+        monkeypatch.setattr(INTERRUPTS, "told", False)
+        assert self.leave(Stopped(15)) == self.leave(Stopped(15)) == 143
+        assert capsys.readouterr().err == "interrupted\n"
 
     def test_an_interrupt_that_another_exception_hides(self, capsys: pytest.CaptureFixture[str]) -> None:
         hiding = AttributeError("of a clean-up")
