@@ -79,6 +79,15 @@ def logged(trick: str) -> Iterator[str]:
                     yield f"[{heading}](../../{path}#{anchor(heading)}):\n\n{markdown(head, [cells])}"
 
 
+def entries(trick: str, title: str) -> Iterator[str]:
+    """Yield links to the entries of the logs whose headings name the trick, by its name or title."""
+    names = re.compile(rf"\b({re.escape(trick)}|{re.escape(title)})\b", re.IGNORECASE)
+    for file in LOGS:
+        for heading in re.findall(r"^## (.*)", file.read_text(encoding="utf-8"), re.MULTILINE):
+            if names.search(heading):
+                yield f"[{heading}](../../{file.relative_to(ROOT).as_posix()}#{anchor(heading)})"
+
+
 def anchor(heading: str) -> str:
     """Return what GitHub, and our site, call a heading in links."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

@@ -35,11 +35,11 @@ MODEL = "resnet50"
 def card(name: str) -> str:
     """Return a trick's page as Markdown."""
     (trick,) = create([name])
-    title, _, about = trick_names()[name].partition(": ")
+    about = trick_names()[name].partition(": ")[2]
     said = docstring(name)
     acts = ", ".join(word for base, word in ACTS_ON.items() if base in {cls.__name__ for cls in type(trick).__mro__})
     parts = [
-        f"# {title}",
+        f"# {_title(name)}",
         _sentence(about),
         f"`+tricks=[{name}]` · acts on: {acts} · [tricks/{name}.py](../../tricks/{name}.py)",
         *_figures(trick),
@@ -82,6 +82,10 @@ def prose(text: str) -> str:
         plain = re.sub(r"arXiv (\d{4}\.\d{4,5})", r"[arXiv \1](https://arxiv.org/abs/\1)", plain)
         code[i] = re.sub(r"(?<![\w/])(github\.com/[\w./-]*\w)", r"[\1](https://\1)", plain)
     return "".join(code)
+
+
+def _title(name: str) -> str:
+    return trick_names()[name].partition(": ")[0]
 
 
 def _sentence(text: str) -> str:
@@ -202,7 +206,9 @@ def _measured(name: str) -> str:
         )
     logged = list(card_results.logged(name))
     parts += ["In the log:", *logged] if logged else []
-    return "\n\n".join(parts) or "Nothing yet."
+    told = "\n".join(f"* {link}" for link in card_results.entries(name, _title(name)))
+    parts += [f"Entries of the log about it:\n\n{told}"] if told else []
+    return "\n\n".join(parts) or "There is no stored result with it alone, and no row of its own in the log."
 
 
 def _not_paying(name: str) -> str:
@@ -215,6 +221,8 @@ def _not_paying(name: str) -> str:
             "regularise cost it accuracy: [where](../ablations.md#where-a-network-underfits). The log's rows above are "
             "of small networks and short trainings."
         )
+    elif any(True for _ in card_results.entries(name, _title(name))):
+        lines.append("* What the log's entries above say of it.")
     try_it = (
         "Whether it pays for your network, data and length, "
         f"`python train.py -m hydra/sweeper=ablation hydra.sweeper.mode=one_at_a_time '+tricks=[{name}]' seed=0,1,2` "

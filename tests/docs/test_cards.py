@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from assemble.config.parameters import parameters
-from docs.card_results import logged, of
+from docs.card_results import entries, logged, measured
 from docs.cards import card, docstring, index, interplays, prose
+from tests.helpers.synthetic_runs import make_run
 from tricks import FOLDER, load, trick_names
 from tricks.base import ModelTrick
 
@@ -34,23 +37,34 @@ def test_each_refusal_stands_on_both_cards() -> None:
     assert "It goes with every other trick." in card("se")
 
 
-def test_gains_are_those_of_the_report() -> None:
-    """docs/cifar10.md has the table that report.py made of the same runs."""
-    (found,) = of("autoaugment")
-    assert found.pays
-    assert str(found).startswith("**+3.21** [+1.86, +4.57] points of top-1, n = 8 seeds, added to no tricks: resnet18")
-    assert "(../cifar10.md)" in str(found)
-    (unclear,) = of("label_smoothing")
-    assert not unclear.pays
-    assert "Not told apart from no trick" in card("label_smoothing")
-    assert "Not told apart" not in card("autoaugment")
+def test_gains_are_paired_by_seed_with_an_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed, top1 in enumerate([50.0, 51.5, 52.0]):
+        make_run(tmp_path / "results" / "small", (), seed, top1, model="tiny")
+        make_run(tmp_path / "results" / "small", ("resnet_d",), seed, top1 + 5 + 0.1 * seed, model="tiny")
+        make_run(tmp_path / "results" / "small", ("sk",), seed, top1 + seed - 1, model="tiny")
+    monkeypatch.setattr("docs.card_results.DOCS", tmp_path)
+    pays, unclear = measured.__wrapped__()
+    assert str(pays).startswith("**+5.10** [+4.85, +5.35] points of top-1, n = 3 seeds, added to no tricks: tiny, ")
+    assert str(pays).endswith(", small"), "there is no page of that name to link to"
+    assert (pays.pays, unclear.pays) == (True, False)
+
+
+def test_gains_stand_on_the_cards() -> None:
+    assert len(measured()) >= 5
+    for each in measured():
+        assert f"* {each}." in card(each.gain.trick)
+        assert (f"* Not told apart from no trick: {each}." in card(each.gain.trick)) != each.pays
+        assert "(../cifar10.md)" in str(each)
 
 
 def test_rows_of_the_log() -> None:
     (entry,) = (row for row in logged("autoaugment") if "| over none, paired (95 %) |" in row)
     assert "| autoaugment | 5 | 55.58 ± 0.85 | -6.90 ± 2.29 |" in entry
     assert list(logged("color_jitter")) == []
-    assert "Nothing yet." in card("color_jitter")
+    assert "no row of its own in the log" in card("color_jitter")
+    (link,) = entries("autoaugment", "AutoAugment")
+    assert link.endswith("(../../LOG.md#2026-11-25-a-policy-of-autoaugment-searched-on-emoji-9-does-not-pay)")
+    assert "about it:\n\n* [2026-11-25: compound scaling" in card("compound_scaling")
 
 
 def test_where_a_network_has_no_place_the_reason_stands() -> None:
