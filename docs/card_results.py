@@ -10,7 +10,7 @@ from functools import cache
 from assemble.reporting.gains import TrickGain
 from assemble.reporting.read import Run
 from assemble.reporting.report import make_report
-from docs.tables import DOCS, markdown
+from docs.tables import DOCS
 
 ROOT = DOCS.parent
 LOGS = (ROOT / "LOG.md", *sorted((DOCS / "log").glob("*.md"), reverse=True))
@@ -62,7 +62,7 @@ def of(trick: str) -> list[Measured]:
 
 
 def logged(trick: str) -> Iterator[str]:
-    """Yield, as Markdown, each table row of the logs that is the trick's, with its head and the entry it stands in."""
+    """Yield, as a line of Markdown, each table row of the logs that is the trick's, and the entry it stands in."""
     for file in LOGS:
         heading, head = "", list[str]()
         for line in file.read_text(encoding="utf-8").splitlines():
@@ -76,7 +76,8 @@ def logged(trick: str) -> Iterator[str]:
                     head = cells
                 elif cells[0].strip("`+ ") == trick and len(cells) == len(head):
                     path = file.relative_to(ROOT).as_posix()
-                    yield f"[{heading}](../../{path}#{anchor(heading)}):\n\n{markdown(head, [cells])}"
+                    said = "; ".join(f"{name} {cell}" for name, cell in zip(head[1:], cells[1:], strict=True) if cell)
+                    yield f"[{heading}](../../{path}#{anchor(heading)}): {said}"
 
 
 def entries(trick: str, title: str) -> Iterator[str]:

@@ -204,8 +204,8 @@ def _measured(name: str) -> str:
             "Mean of the differences paired by seed, with Student's 95 % interval, not corrected for how many tricks "
             "were tried."
         )
-    logged = list(card_results.logged(name))
-    parts += ["In the log:", *logged] if logged else []
+    logged = "\n".join(f"* {row}." for row in card_results.logged(name))
+    parts += [f"Its rows in the log:\n\n{logged}"] if logged else []
     told = "\n".join(f"* {link}" for link in card_results.entries(name, _title(name)))
     parts += [f"Entries of the log about it:\n\n{told}"] if told else []
     return "\n\n".join(parts) or "There is no stored result with it alone, and no row of its own in the log."

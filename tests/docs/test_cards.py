@@ -58,8 +58,8 @@ def test_gains_stand_on_the_cards() -> None:
 
 
 def test_rows_of_the_log() -> None:
-    (entry,) = (row for row in logged("autoaugment") if "| over none, paired (95 %) |" in row)
-    assert "| autoaugment | 5 | 55.58 ± 0.85 | -6.90 ± 2.29 |" in entry
+    (entry,) = (row for row in logged("autoaugment") if "over none, paired (95 %)" in row)
+    assert "): n 5; top-1 % 55.58 ± 0.85; over none, paired (95 %) -6.90 ± 2.29; loss 1.38 ± 0.03;" in entry
     assert list(logged("color_jitter")) == []
     assert "no row of its own in the log" in card("color_jitter")
     (link,) = entries("autoaugment", "AutoAugment")
