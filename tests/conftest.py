@@ -1,6 +1,8 @@
 """What all tests share: one thread, one store of configurations, no search through libraries for garbage, an order."""
 
 import gc
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -41,3 +43,16 @@ def _itself(self: ConfigStore, memo: Any) -> ConfigStore:
 
 
 ConfigStore.__deepcopy__ = _itself  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """Chromium, without a window; skipped where there is none."""
+    file = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    if file is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=file, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()

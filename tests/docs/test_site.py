@@ -8,6 +8,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -15,6 +16,15 @@ import pytest
 from docs.site import linked, place_of
 from docs.tables import DOCS
 from tricks import trick_names
+
+SEEN = ("index.html", "tricks.html", "recipes.html", "cards/sk.html", "cards/dropblock.html", "cards/python.html")
+WIDE = """() => [...document.querySelectorAll('article, article *')].filter(element => {
+    if (element.getBoundingClientRect().right <= innerWidth + 1) return false
+    for (let box = element; box !== document.body; box = box.parentElement)
+        if (['auto', 'scroll'].includes(getComputedStyle(box).overflowX)) return false
+    return true
+}).map(element => element.outerHTML.slice(0, 80))"""
+"""Elements that reach beyond the window and are in no box that scrolls."""
 
 
 class Page(HTMLParser):
@@ -78,6 +88,20 @@ def test_lists_are_lists(site: Path) -> None:
     for file in site.rglob("*.html"):
         for paragraph in re.findall(r"<p>(.*?)</p>", file.read_text(encoding="utf-8"), re.DOTALL):
             assert not re.search(r"^[*-] ", paragraph, re.MULTILINE), (file, paragraph)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("width", [1280, 400])
+def test_nothing_is_wider_than_the_window(site: Path, browser: Any, width: int) -> None:
+    """But for what scrolls within itself, as code and tables do."""
+    fetched, wide = list[str](), dict[str, list[str]]()
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.on("request", lambda request: fetched.append(request.url))
+    for name in SEEN:
+        page.goto((site / name).as_uri())
+        wide[name] = page.evaluate(WIDE)
+    assert wide == {name: [] for name in SEEN}
+    assert [url for url in fetched if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:

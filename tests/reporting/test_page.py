@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from assemble.reporting.svg import Scale
 from tests.helpers.synthetic_runs import make_run
 
 VOID = {"meta", "input"}
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
 
 class Checker(HTMLParser):
@@ -203,17 +201,6 @@ def test_hundreds_of_runs_are_all_there(tmp_path: Path) -> None:
     text = page(report)
     assert check(text).seen.count("tr") == 41
     assert {row.n for row in report.tables[0].rows} == {5}
-
-
-@pytest.fixture
-def browser() -> Any:
-    if BROWSER is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
 
 
 def test_in_a_browser(browser: Any, tmp_path: Path) -> None:
