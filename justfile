@@ -33,9 +33,9 @@ lint:
 tables:
     .venv/bin/python -m docs.tables
 
-# the documentation as a site, in site/ (python -m http.server -d site shows it, with its search)
+# the documentation as a site, in site/ (python -m http.server -d site shows it, with its search); --quiet would hide warnings from --strict
 docs:
-    NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
+    NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
 
 # what the framework costs: start-up, help and typos, a training step (minutes; the rest is in benchmarks/README.md)
 bench:
