@@ -65,7 +65,7 @@ def build(config: DictConfig, **trainer: Any) -> tuple[Classifier, ClassifierDat
     """See `assemble.build`."""
     with one_kind_of_error():
         _check(config)
-        from pytorch_lightning.callbacks import Checkpoint
+        from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 
         from assemble.programs.train import make_plan_of
         from assemble.runs.build import build_module, build_trainer, build_training_callbacks
@@ -77,6 +77,8 @@ def build(config: DictConfig, **trainer: Any) -> tuple[Classifier, ClassifierDat
         assert plan.data is not None
         module = build_module(plan)
         own = build_training_callbacks(plan, {**plain_config(config), "classes": plan.data.classes})
+        if not trainer.get("enable_progress_bar", True):
+            own = [callback for callback in own if not isinstance(callback, ProgressBar)]
         callbacks = [*own, *trainer.pop("callbacks", ())]
         usual = {
             "limit_train_batches": plan.micro_batches_per_epoch,

@@ -32,6 +32,12 @@ QUICK = [
 TIMES = {"train_seconds", "step_seconds", "stretches", "command"}
 
 
+def test_a_trainer_without_a_bar() -> None:
+    config = assemble.compose(["trainer=smoke", "data.image_size=16", "trainer.progress_bar=true"])
+    assert assemble.build(config)[2].progress_bar_callback is not None
+    assert assemble.build(config, enable_progress_bar=False)[2].progress_bar_callback is None
+
+
 @pytest.mark.process
 def test_the_weights_and_the_result_are_those_of_train_py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = [sys.executable, str(ROOT / "train.py"), *QUICK]
