@@ -50,12 +50,7 @@ def test_what_the_agent_passes_is_taken() -> None:
 def test_a_run_of_an_agent(tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text(yaml.safe_dump({"wandb_version": 1, **{k: {"value": v} for k, v in PROPOSED.items()}}))
-    agent = {
-        "WANDB_SWEEP_ID": "s1",
-        "WANDB_RUN_ID": "r1",
-        "WANDB_SWEEP_PARAM_PATH": str(settings),
-        "WANDB_PROJECT": "p",
-    }
+    agent = {"WANDB_SWEEP_ID": "s1", "WANDB_RUN_ID": "r1", "WANDB_SWEEP_PARAM_PATH": str(settings)}
     short = ["trainer=smoke", "data.image_size=16", "model.width=4"]
     done = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *(a for a in arguments() if not a.startswith("data")), *short],
