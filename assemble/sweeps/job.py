@@ -84,6 +84,9 @@ def run_job(cfg: DictConfig) -> float:
                 code = _run([sys.executable, *PROGRAM, *_flags(hydra), *overrides], hydra.runtime.cwd, environment)
             if code == MISTAKE and directory and trained_by(directory):
                 code = BUSY  # the other began in the meantime
+    except UserError as error:  # the sweep goes on with jobs that have a place here
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        code = MISTAKE
     finally:
         record = {
             "job": hydra.job.num,
@@ -119,11 +122,20 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def _devices(cfg: DictConfig, launcher: DictConfig) -> Iterator[dict[str, str]]:
-    """Hold the devices of a job while it runs, where its launcher lends some, and give what shows it these alone."""
+    """Hold the devices of a job while it runs, where its launcher lends some, and give what shows it these alone.
+
+    Raises:
+        UserError: it takes more than there are.
+    """
     pool, count = pooled(), cfg.trainer.devices
-    if len(pool) < count or cfg.trainer.accelerator == "cpu" or cfg.trainer.num_nodes > 1:
+    if not pool or cfg.trainer.accelerator == "cpu" or cfg.trainer.num_nodes > 1:
         yield {}
         return
+    if len(pool) < count:
+        raise UserError(
+            f"trainer.devices={count}: there {'is' if len(pool) == 1 else 'are'} {len(pool)} GPU"
+            f"{'s' * (len(pool) > 1)} for the jobs of this sweep: ask for fewer, or for trainer.accelerator=cpu"
+        )
     with leased(pool, count, launcher.get("per_device", 1)) as devices:
         yield {"CUDA_VISIBLE_DEVICES": ",".join(devices)}
 

@@ -122,3 +122,22 @@ def test_a_lease_is_over_with_its_job(tmp_path: Path) -> None:
     for _ in range(2):
         with leased(["0"], 1, folder=tmp_path) as devices:
             assert devices == ["0"]
+
+
+@pytest.mark.process
+def test_a_job_of_more_devices_than_there_are_is_one_line_and_the_others_are_run(tmp_path: Path) -> None:
+    if find_spec("hydra_plugins.hydra_joblib_launcher") is None:
+        pytest.skip("no joblib")
+    sweep = [*small_sweep(tmp_path), "hydra/launcher=joblib", "seed=1", "trainer.devices=2,1"]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "4", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(sweep, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert said[0] == (
+        "error: trainer.devices=2: there is 1 GPU for the jobs of this sweep: ask for fewer, "
+        "or for trainer.accelerator=cpu"
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+    codes = [json.loads(line)["exit_code"] for line in (tmp_path / "sweep" / "jobs.jsonl").read_text().splitlines()]
+    assert sorted(codes) == [0, 2]
+    assert json.loads((tmp_path / "seen1.json").read_text())["env"]["CUDA_VISIBLE_DEVICES"] == "4"
