@@ -1,10 +1,11 @@
 """How long the command line takes to answer, and ``python train.py`` to reach its first training step.
 
-    python benchmarks/startup.py [--rounds 7]
+    python benchmarks/startup.py [--rounds 7] [--names]
 
 Every time is that of a whole process, from its start. The yardstick is a minimal Hydra + Lightning script (below): the
 same network size, images and batch, CSVLogger, default progress bar. It takes the digits from scikit-learn, whose
-import we avoid; the case "without sklearn" is the same script on random numbers.
+import we avoid; the case "without sklearn" is the same script on random numbers. ``--names`` asks for
+``--help NAME`` of everything that can be named, once, then for the slowest ten in turns, and measures nothing else.
 """
 
 from __future__ import annotations
@@ -151,6 +152,31 @@ def answer(arguments: list[str], code: int) -> float:
     return time.time() - start
 
 
+def help_of_names(rounds: int) -> None:
+    """Print the seconds of ``--help NAME``, of all names, and of those that took longest.
+
+    One process on one core that waits for nothing: its processor time is the clock's where nobody else works.
+    """
+    from assemble.command_line.topics import topics
+    from assemble.paired import interleave, spread, verdict
+
+    clock: dict[str, list[float]] = {name: [] for name in topics()}
+
+    def used(name: str) -> float:
+        before = processor()
+        clock[name].append(answer(["--help", name], 0))
+        return processor() - before
+
+    used("data")  # files into the page cache
+    once = {name: used(name) for name in clock}
+    print(f"\nseconds to --help NAME, {len(once)} names once each: {spread(list(once.values()), 2)} of processor time")
+    print(f"  by the clock {spread([times[-1] for times in clock.values()], 2)}")
+    slowest = sorted(once, key=lambda name: once[name])[-10:]
+    for name, times in interleave({name: partial(used, name) for name in slowest}, rounds).items():
+        print(f"  {name:20} {spread(times, 2)}, by the clock {spread(clock[name][-rounds:], 2)}")
+    verdict("--help NAME, processor time of the slowest", max(once.values()), 1.0, " s")
+
+
 def fullest_recipe() -> str:
     """The recipe with the most tricks."""
     from assemble.config.groups import recipe_names
@@ -174,8 +200,14 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--names", action="store_true")
+    args = parser.parse_args()
+    rounds = args.rounds
     print(conditions())
+    if args.names:
+        help_of_names(rounds)
+        print(conditions())
+        return
     median = statistics.median
 
     with tempfile.TemporaryDirectory() as folder:
