@@ -14,7 +14,7 @@ markdown=     put the table between markers of a file, made where missing
 csv=          a file with all columns in full precision
 latex=        a file for booktabs
 html=         one page with a sortable table and plots; needs no network
-png=          a folder for the plots as images
+png=, svg=, pdf=   a folder for the plots as images of that format
 curves=       a file (.png, .svg or .pdf) of training and validation error by epoch
 wandb=true    log the table to W&B, and make the workspace that compares the runs
 
@@ -52,6 +52,8 @@ class Options:
     latex: str | None = None
     html: str | None = None
     png: str | None = None
+    svg: str | None = None
+    pdf: str | None = None
     curves: str | None = None
     wandb: bool = False
     yes: bool = False

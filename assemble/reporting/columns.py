@@ -59,7 +59,7 @@ def columns(table: Table, with_tricks: bool = True) -> list[Column]:
         _metric(chosen.key),
         _gain("gain", "over the baseline", table, lambda row: row.gain),
         Column("p", lambda row: _p(row.gain), lambda row: row.gain and row.gain.holm, help=P),
-        _gain("over row above", "over the row above", table, lambda row: row.step),
+        *([_gain("over row above", "over the row above", table, lambda row: row.step)] if table.has_steps else []),
         *(_reported(key) for key in table.reported),
         *(_metric(key) for key in others),
         _result("params", amount, "parameters"),

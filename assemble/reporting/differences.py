@@ -90,7 +90,7 @@ def changes(config: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str
     """
     found = {}
     for key, value in flat(config).items():
-        if key not in reference or key in MACHINE or _plain(reference[key]) == _plain(value):
+        if key not in reference or key in MACHINE or plain(reference[key]) == plain(value):
             continue
         named = key.startswith("tricks.") and reference[key] in (None, MISSING) and isinstance(value, str)
         if not named:
@@ -110,7 +110,7 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """Return a text that is equal where two values are: 1 and 1.0, tuples and lists."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(float(value))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from string import digits
 
 from assemble.errors import UserError
+from assemble.reporting.palette import SERIES
 from assemble.reporting.plots import Curve, seeds, spread_curve
 from assemble.reporting.table import Row, Table
 
@@ -32,7 +33,7 @@ class Panel:
 
 
 def panels(tables: Sequence[Table]) -> list[Panel]:
-    """Make the panels, in the order of the tables' rows.
+    """Make the panels, in the order of the tables' rows; a family of more rows than there are colours has several.
 
     Raises:
         UserError: no run has logged its validation accuracy.
@@ -50,7 +51,12 @@ def panels(tables: Sequence[Table]) -> list[Panel]:
                 panel.append(Errors(row.label, depth, _error(row, "train"), validation))
     if not found:
         raise UserError("--curves has nothing to draw: the metrics.csv of these runs have no val/top1")
-    return [Panel(title, errors) for title, errors in found.items()]
+    parts = [
+        (title, errors[first : first + SERIES])
+        for title, errors in found.items()
+        for first in range(0, len(errors), SERIES)
+    ]
+    return [Panel(title, errors) for title, errors in parts]
 
 
 def caption(tables: Sequence[Table]) -> str:

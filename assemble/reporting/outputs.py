@@ -26,6 +26,8 @@ class Files(Protocol):
     latex: str | None
     html: str | None
     png: str | None
+    svg: str | None
+    pdf: str | None
     curves: str | None
 
 
@@ -57,13 +59,14 @@ def write_files(report: Report, files: Files) -> Iterator[Path]:
     for path in wanted(files.html):
         write(path, page(report))
         yield path
-    for folder in wanted(files.png):
-        from assemble.reporting.png import save_plots
+    for kind, file in (("png", files.png), ("svg", files.svg), ("pdf", files.pdf)):
+        for folder in wanted(file):
+            from assemble.reporting.figure_files import save_plots
 
-        yield from save_plots(named_plots(report), folder)
+            yield from save_plots(named_plots(report), folder, kind)
     for path in wanted(files.curves):
         from assemble.reporting.error_curves import caption, panels
-        from assemble.reporting.png import save_error_curves
+        from assemble.reporting.figure_files import save_error_curves
 
         save_error_curves(panels(report.tables), caption(report.tables), path)
         yield path

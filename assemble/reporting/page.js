@@ -43,6 +43,12 @@ function show(element, x, y) {
   tip.style.top = `${y + 18 + tip.offsetHeight > innerHeight ? y - tip.offsetHeight - 10 : y + 18}px`;
 }
 
+// A row's number leads to where the row comes from.
+addEventListener("hashchange", () => {
+  const goal = document.getElementById(location.hash.slice(1));
+  if (goal?.closest("details")) { goal.closest("details").open = true; goal.focus(); }
+});
+
 for (const section of document.querySelectorAll("section")) {
   for (const header of section.querySelectorAll("th[aria-sort]")) {
     header.firstElementChild.addEventListener("click", () => sort(header));

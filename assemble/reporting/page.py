@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from assemble.reporting.columns import METHOD, Column, columns
+from assemble.reporting.figures import draw
 from assemble.reporting.metrics import UNDECIDED
+from assemble.reporting.palette import css
 from assemble.reporting.plots import Plot, plots
 from assemble.reporting.report import Report
+from assemble.reporting.sources import Source, source
 from assemble.reporting.svg import svg
 from assemble.reporting.table import Row, Table
 from assemble.reporting.text import footnotes
@@ -35,8 +38,6 @@ class Cell(NamedTuple):
     kind: str
     value: object
     """What the column is sorted by."""
-    marks: Sequence[object]
-    """Footnotes."""
 
 
 class Section(NamedTuple):
@@ -46,6 +47,8 @@ class Section(NamedTuple):
     best: tuple[str, str] | None
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
+    sources: Sequence[tuple[str, Source]]
+    """Label, and where the row comes from."""
     notes: Sequence[str]
     plots: Sequence[Plot]
 
@@ -58,11 +61,11 @@ def page(report: Report, title: str = "Ablation report") -> str:
     left_out = report.sweep.skipped if report.sweep else ()
     return environment.get_template("page.html").render(
         title=title,
-        style=(HERE / "page.css").read_text(encoding="utf-8"),
+        style=f"{css()}\n{(HERE / 'page.css').read_text(encoding='utf-8')}",
         script=(HERE / "page.js").read_text(encoding="utf-8"),
         summary=summary(report),
         sections=[_section(report, table) for table in report.tables],
-        draw=svg,
+        draw=lambda plot: svg(draw(plot)),
         footer=list(_footer(report)),
         lists=[
             ("unfinished", [path.name for path in report.found.unfinished]),
@@ -106,19 +109,22 @@ def _section(report: Report, table: Table) -> Section:
         verdict(table),
         shown,
         [_row(table, row, shown) for row in table.rows],
+        [(row.label, source(row)) for row in table.rows],
         footnotes(table),
         plots(table, report.gains.get(table.title, [])),
     )
 
 
 def _row(table: Table, row: Row, shown: Sequence[Column]) -> list[Cell]:
-    cells = []
-    for place, column in enumerate(shown):
-        parts = parts_of(column.cell(row))
-        parts += [Part(", ".join(row.tricks), "soft tricks")] * (not place and not row.names_tricks)
-        kind = "" if column.numeric else "text"
-        cells.append(Cell(parts, kind, column.sort(row), () if place else table.marks(row)))
-    return cells
+    label, *others = [
+        Cell(parts_of(column.cell(row)), "" if column.numeric else "text", column.sort(row)) for column in shown
+    ]
+    parts = [*label.parts]
+    if marks := table.marks(row):
+        parts.append(Part(", ".join(map(str, marks)), "mark", "\n".join(row.notes)))
+    if not row.names_tricks:
+        parts.append(Part(", ".join(row.tricks), "soft tricks"))
+    return [label._replace(parts=parts), *others]
 
 
 def parts_of(text: str) -> list[Part]:
@@ -135,13 +141,14 @@ def parts_of(text: str) -> list[Part]:
     if published:
         return [Part(published[1]), Part(published[2], "soft ends")]
     mean, sign, sd = text.partition(" ± ")
-    return [Part(mean), Part(f"± {sd}", "soft")] if sign else [Part(text)]
+    return [Part(mean), Part(f"± {sd}", "soft ends")] if sign else [Part(text)]
 
 
 def _footer(report: Report) -> Iterator[str]:
-    yield f"{METHOD} Grey bars and gains are not told apart from zero. Click a column to sort."
+    yield f"{METHOD} Green is better, red is worse, grey is not told apart or has no interval."
+    yield "Click a column to sort; a row's number tells where it comes from."
     if report.sweep:
-        yield f"Gains by trick are of the sweep {report.sweep.folder.name} ({report.sweep.mode})."
+        yield f"Effects of tricks are of the sweep {report.sweep.folder.name} ({report.sweep.mode})."
     commits = sorted({str(run.result.get("git_commit") or "")[:7] for run in report.runs} - {""})
     machines = sorted({_machine(run.result.get("hardware") or {}) for run in report.runs} - {""})
     made = [f"commits {', '.join(commits)}"] if commits else []

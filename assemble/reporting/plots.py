@@ -1,4 +1,4 @@
-"""What the plots show, as numbers: `assemble.reporting.svg` and `assemble.reporting.png` draw the same ones."""
+"""What the plots show, as numbers; `assemble.reporting.figures` draws them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from assemble.reporting.metrics import Metric, amount, brief, metric
 from assemble.reporting.statistics import Gain, half_interval, spread
 from assemble.reporting.table import Row, Table
 
-CURVES = 8
-"""Learning curves in one plot: more cannot be told apart by colour."""
 BARS = 40
 """Gains in one plot."""
 POINTS = 200
@@ -57,8 +55,9 @@ class Scatter:
 
 @dataclass(frozen=True)
 class Bar:
-    """One gain with its interval."""
+    """One gain with its interval. ``number`` is that of its row in the table, if it is a row's."""
 
+    number: int | None
     name: str
     gain: Gain
     text: str
@@ -69,8 +68,7 @@ class Bar:
 class Forest:
     """Gains, one below the other."""
 
-    name: ClassVar[str] = "gains"
-
+    name: str
     title: str
     caption: str
     x_label: str
@@ -90,7 +88,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Curves:
-    """Learning curves."""
+    """Learning curves, a panel each, with that of the baseline behind the others."""
 
     name: ClassVar[str] = "curves"
 
@@ -98,6 +96,7 @@ class Curves:
     caption: str
     y_label: str
     curves: Sequence[Curve]
+    baseline: Curve | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ Plot = Scatter | Lines | Forest | Curves
 
 def plots(table: Table, gains: Sequence[TrickGain]) -> list[Plot]:
     """Make the plots of a table that have something to show."""
-    drawn = (lines(table), scatter(table), forest(table, gains), curves(table))
+    drawn = (lines(table), scatter(table), forest(table), effects(table, gains), curves(table))
     return [plot for plot in drawn if plot is not None]
 
 
@@ -134,7 +133,10 @@ def scatter(table: Table) -> Scatter | None:
             points.append(Point(number, x, y.mean, y.sd, tip))
     if not points:
         return None
-    caption = f"Mean over seeds, bars: ± one standard deviation, {seeds(table.rows)}. Numbers are the table's rows."
+    caption = (
+        f"Mean over seeds, bars: ± one standard deviation, {seeds(table.rows)}. Numbers are the table's rows. "
+        "Points of like cost are moved apart."
+    )
     return Scatter(f"{score.title} over {'throughput' if fast else 'cost'}", caption, label, score.title, points)
 
 
@@ -155,45 +157,57 @@ def lines(table: Table) -> Lines | None:
     return Lines(title, caption, "multiply-adds of one image", score.title, drawn)
 
 
-def forest(table: Table, gains: Sequence[TrickGain]) -> Forest | None:
-    """Plot the gain of each trick; where no two rows differ by one trick alone, of each row over the baseline."""
+def forest(table: Table) -> Forest | None:
+    """Plot the gain of each row over the baseline: the numbers of the table's column."""
     score = table.metric
-    if gains:
-        title, about = "Gain by trick", f"Gain in {score.title} by the trick alone, all else equal"
-        bars = [_bar(found.trick, found.gain, _context(found, score), score) for found in gains]
-    else:
-        title, about = "Gain over the baseline", f"Gain in {score.title} over {table.baseline.label}"
-        bars = [_bar(row.label, row.gain, "", score) for row in table.rows if row.gain]
+    bars = [
+        _bar(number, f"{number} {row.label}", row.gain, "", score)
+        for number, row in enumerate(table.rows, 1)
+        if row.gain
+    ]
+    return _forest("gains", "Gain over the baseline", f"Gain in {score.title} over {table.baseline.label}", bars, score)
+
+
+def effects(table: Table, gains: Sequence[TrickGain]) -> Forest | None:
+    """Plot what each trick brings, all else equal; None where these are the gains over the baseline."""
+    score = table.metric
+    alone = {(*row.tricks, row.gain.mean, row.gain.n) for row in table.rows if row.gain}
+    if all((found.trick, found.gain.mean, found.gain.n) in alone for found in gains):
+        return None
+    bars = [_bar(None, found.trick, found.gain, _context(found, score), score) for found in gains]
+    about = f"What each trick brings in {score.title}, between rows that differ by it alone"
+    return _forest("effects", "Effect of each trick", about, bars, score)
+
+
+def _forest(name: str, title: str, about: str, bars: Sequence[Bar], score: Metric) -> Forest | None:
     if not bars:
         return None
     more = f" The first {BARS} of {len(bars)}." if len(bars) > BARS else ""
-    seeds = sorted({bar.gain.n for bar in bars})
     caption = (
-        f"{about}; positive is better. 95 % intervals of differences paired by seed (n = {_range(seeds)}); grey: the "
-        f"interval contains zero, not told apart; hollow: no interval.{more}"
+        f"{about}; positive is better. 95 % intervals of differences paired by seed "
+        f"(n = {_range(sorted({bar.gain.n for bar in bars}))}). Green: better, red: worse; grey: the interval contains "
+        f"zero, not told apart; hollow: no interval.{more}"
     )
-    return Forest(title, caption, f"gain in {score.title}", bars[:BARS])
+    return Forest(name, title, caption, f"difference in {score.title}", bars[:BARS])
 
 
 def curves(table: Table) -> Curves | None:
-    """Plot the validation score by epoch, of the baseline and of the best rows."""
+    """Plot the validation score by epoch, of every row."""
     score = table.metric if _has_curve(table, table.metric.key) else metric("top1")
-    ranked = [row for row in table.rows if row.mean(table.metric.key) is not None and row is not table.baseline]
-    ranked.sort(key=lambda row: -table.metric.sign * (row.mean(table.metric.key) or 0.0))
-    chosen = [table.baseline, *ranked[: CURVES - 1]]
-    drawn = [
-        curve
+    drawn = {
+        number: curve
         for number, row in enumerate(table.rows, 1)
-        if row in chosen and (curve := spread_curve(number, row, score.key)) is not None
-    ]
+        if (curve := spread_curve(number, row, score.key)) is not None
+    }
     if not drawn:
         return None
-    which = "" if len(chosen) == len(table.rows) else f" The baseline and the best of {len(table.rows)} rows."
+    baseline = drawn.get(table.rows.index(table.baseline) + 1)
+    behind = f" Grey: {baseline.number} {baseline.name}, the baseline." if baseline and len(drawn) > 1 else ""
     caption = (
         f"Validation {score.title} after each epoch: mean over seeds, band: ± one standard deviation, "
-        f"{seeds(chosen)}.{which}"
+        f"{seeds([table.rows[number - 1] for number in drawn])}.{behind}"
     )
-    return Curves("Learning curves", caption, f"validation {score.title}", drawn)
+    return Curves("Learning curves", caption, f"validation {score.title}", list(drawn.values()), baseline)
 
 
 def _has_curve(table: Table, key: str) -> bool:
@@ -216,13 +230,13 @@ def spread_curve(number: int, row: Row, key: str, split: str = "val") -> Curve |
     return Curve(number, row.label, np.array(epochs, float), np.array(means), np.array(sds))
 
 
-def _bar(name: str, gain: Gain, context: str, score: Metric) -> Bar:
+def _bar(number: int | None, name: str, gain: Gain, context: str, score: Metric) -> Bar:
     text = score.gain(gain)
     lines = [f"{name}: {text}", f"n = {gain.n} seeds", context]
     if gain.bootstrap:
         low, high = map(score.difference, gain.bootstrap)
         lines.append(f"bootstrap (BCa): [{low}, {high}]")
-    return Bar(name, gain, text, "\n".join(line for line in lines if line))
+    return Bar(number, name, gain, text, "\n".join(line for line in lines if line))
 
 
 def _context(found: TrickGain, score: Metric) -> str:

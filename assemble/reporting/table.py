@@ -107,6 +107,12 @@ class Table:
         """The metrics of which some row has a published number."""
         return [key for key in METRICS if any(key in row.reported for row in self.rows)]
 
+    @property
+    def has_steps(self) -> bool:
+        """Is some row a step from a row above it that is not the baseline, over which it has its gain already?"""
+        pairs = zip(self.rows, self.rows[1:], strict=False)
+        return any(row.step and above is not self.baseline for above, row in pairs)
+
     def is_step(self, row: Row) -> bool:
         """Does the label say by which trick the row differs from others here: ``+ sk`` from the row above, ``- sk``?"""
         sign, _, trick = row.label.partition(",")[0].partition(" ")

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from assemble.errors import UserError
+from assemble.reporting.drawing import Path as Line
 from assemble.reporting.error_curves import caption, panels
-from assemble.reporting.png import save_error_curves
+from assemble.reporting.figure_files import save_error_curves
+from assemble.reporting.figures import draw_errors
 from assemble.reporting.report import Report, make_report
 from tests.helpers.synthetic_runs import default_config, make_run
 
@@ -67,25 +69,31 @@ def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
         panels(make_report([tmp_path]).tables)
 
 
-@pytest.mark.parametrize(("kind", "begin"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+@pytest.mark.parametrize(("kind", "begin"), [("png", b"\x89PNG"), ("svg", b"<svg"), ("pdf", b"%PDF")])
 def test_the_file_is_what_its_name_says(kind: str, begin: bytes, tmp_path: Path) -> None:
     drawn = panels(study(tmp_path / "runs").tables)
     save_error_curves(drawn, "Lines.", tmp_path / f"curves.{kind}")
     assert (tmp_path / f"curves.{kind}").read_bytes().startswith(begin)
 
 
-def test_a_depth_has_one_colour_over_the_panels_and_training_is_thin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    figures = []
-    monkeypatch.setattr("assemble.reporting.png._save", lambda figure, path: figures.append(figure))
-    save_error_curves(panels(study(tmp_path).tables), "Lines.", tmp_path / "curves.png")
-    left, right = figures[0].axes
-    assert [line.get_color() for line in left.lines] == [line.get_color() for line in right.lines]
-    assert len({line.get_color() for line in left.lines}) == 2
-    training, validation = left.lines[:2]
-    assert training.get_linewidth() < validation.get_linewidth()
-    assert (training.get_ydata()[0], validation.get_ydata()[0]) == (70.0, 59.0)
+def test_a_depth_has_one_colour_over_the_panels_and_training_is_thin(tmp_path: Path) -> None:
+    groups = draw_errors(panels(study(tmp_path).tables)).groups[1:]
+    assert [group.colour for group in groups] == ["c0", "c1", "c0", "c1"]
+    lines = [shape for shape in groups[0].shapes if isinstance(shape, Line) and shape.kind in {"thin", "curve"}]
+    training, validation, _ = lines  # and the legend's
+    assert (training.kind, validation.kind) == ("thin", "curve")
+    assert training.points[0][1] < validation.points[0][1]  # 70 % is above 59 %
+
+
+def test_more_rows_than_colours_have_several_panels(tmp_path: Path) -> None:
+    for number in range(10):
+        config = network("resnet20")
+        config["optim"]["lr"] = 0.1 + number
+        make_run(tmp_path, (), 0, 50.0, config=config, curve=[40.0])
+    found = panels(make_report([tmp_path]).tables)
+    assert [len(panel.errors) for panel in found] == [8, 2]
+    colours = [group.colour for group in draw_errors(found).groups[1:]]
+    assert len(set(colours[:8])) == 8
 
 
 @pytest.mark.parametrize("name", ["curves", "curves.txt"])

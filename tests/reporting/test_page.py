@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from assemble.reporting.drawing import Dot
+from assemble.reporting.figure_files import save_plots
+from assemble.reporting.figures import RADIUS, Scale, draw
 from assemble.reporting.page import page, verdict
-from assemble.reporting.plots import curves, forest, lines, plots, scatter
-from assemble.reporting.png import save_plots
+from assemble.reporting.palette import DARK, LIGHT, STYLES, css
+from assemble.reporting.plots import Point, Scatter, curves, effects, forest, lines, plots, scatter
 from assemble.reporting.report import Report, make_report
-from assemble.reporting.svg import Scale
+from assemble.reporting.svg import svg
 from tests.helpers.synthetic_runs import make_run
 
 VOID = {"meta", "input"}
@@ -61,10 +64,10 @@ def runs(folder: Path) -> Report:
 def test_the_page_is_whole_and_alone(tmp_path: Path) -> None:
     text = page(runs(tmp_path))
     found = check(text)
-    assert found.links == []
-    assert found.seen.count("svg") == 3
+    assert found.links == [f"#1-{row}" for row in range(1, 5)]  # to where the rows come from
+    assert found.seen.count("svg") == 4
     assert "default-src 'none'" in text  # a browser would refuse to fetch anything
-    assert re.findall(r"https?://[^\"' ]+", text) == ["http://www.w3.org/2000/svg"] * 3  # names, not addresses
+    assert re.findall(r"https?://[^\"' ]+", text) == ["http://www.w3.org/2000/svg"] * 4  # names, not addresses
     assert "<b>" not in text
     assert "10 finished runs, 4 configurations · 1 run unfinished" in text
     assert "not told apart" in text
@@ -112,27 +115,92 @@ def test_curves_are_means_with_a_band(tmp_path: Path) -> None:
     assert curve.sd.tolist() == pytest.approx([50**0.5, 0.0])
 
 
-def test_many_rows_leave_the_curves_readable(tmp_path: Path) -> None:
+def test_every_row_has_its_learning_curve_over_the_baselines(tmp_path: Path) -> None:
     for number, trick in enumerate(("sk", "se", "ema", "swa", "sam", "agc", "bce", "mixup", "cutmix", "augmix")):
         make_run(tmp_path, (trick,), 0, 50.0 + number, curve=[50.0 + number] * 900)
     (table,) = make_report([tmp_path], baseline="sk").tables
     plot = curves(table)
     assert plot is not None
-    assert len(plot.curves) == 8
-    assert {"sk", "augmix"} <= {curve.name for curve in plot.curves}
-    assert "The baseline and the best of 10 rows" in plot.caption
+    assert [curve.number for curve in plot.curves] == list(range(1, 11))
+    assert plot.baseline is not None
+    assert plot.baseline.name == "sk"
+    assert f"Grey: {plot.baseline.number} sk, the baseline" in plot.caption
     assert len(plot.curves[0].x) <= 201
     assert plot.curves[0].x[-1] == 900
+    panels = draw(plot).groups[1:]
+    assert [group.row for group in panels] == list(range(1, 11))
+    behind = [sum(shape.kind == "reference" for shape in group.shapes) for group in panels]
+    assert behind == [int(number != plot.baseline.number) for number in range(1, 11)]
+    corners = {shape.points[0] for group in panels for shape in group.shapes if shape.kind == "curve"}  # type: ignore[union-attr]
+    assert len(corners) == 10
 
 
 def test_without_pairs_the_rows_gains_are_drawn(tmp_path: Path) -> None:
     make_run(tmp_path, ("sk",), 0, 50.0)
     make_run(tmp_path, ("ema",), 0, 51.0)
     (table,) = make_report([tmp_path], baseline="sk").tables
-    plot = forest(table, [])
+    plot = forest(table)
     assert plot is not None
     assert plot.title == "Gain over the baseline"
-    assert [(bar.name, bar.gain.mean) for bar in plot.bars] == [("ema", 1.0)]
+    assert [(bar.name, bar.gain.mean) for bar in plot.bars] == [("1 ema", 1.0)]
+    assert effects(table, []) is None
+
+
+def test_effects_are_drawn_where_they_are_not_the_gains(tmp_path: Path) -> None:
+    """Of one trick at a time they are; along a way each step has its own, and the table's gain is over the baseline."""
+    make_run(tmp_path, (), 0, 50.0)
+    make_run(tmp_path, ("sk",), 0, 51.0)
+    report = make_report([tmp_path])
+    (table,) = report.tables
+    assert [found.gain.mean for found in report.gains[table.title]] == [1.0]
+    assert effects(table, report.gains[table.title]) is None
+    make_run(tmp_path, ("sk", "se"), 0, 53.0)
+    report = make_report([tmp_path])
+    (table,) = report.tables
+    gains, parts = forest(table), effects(table, report.gains[table.title])
+    assert gains is not None
+    assert parts is not None
+    assert [(bar.name, bar.gain.mean) for bar in gains.bars] == [("2 sk", 1.0), ("3 sk + se", 3.0)]
+    assert [(bar.name, bar.gain.mean) for bar in parts.bars] == [("sk", 1.0), ("se", 2.0)]
+
+
+def test_one_rule_of_colours(tmp_path: Path) -> None:
+    """Better is green, worse is red; not told apart, or without an interval, is grey: in the table and the figure."""
+    for seed, top1 in enumerate([50.0, 50.5]):
+        for trick, more in (((), 0), (("sk",), 5 + 0.1 * seed), (("se",), -5 - 0.1 * seed), (("ema",), 9 * seed)):
+            make_run(tmp_path, trick, seed, top1 + more)
+    make_run(tmp_path, ("sam",), 0, 60.0)
+    report = make_report([tmp_path])
+    plot = forest(report.tables[0])
+    assert plot is not None
+    drawn = {bar.name[2:]: group.colour for bar, group in zip(plot.bars, draw(plot).groups[1:], strict=True)}
+    assert drawn == {"sk": "good", "se": "bad", "ema": "soft", "sam": "soft"}
+    lines = re.findall(r"<tr data-row.*?</tr>", page(report), re.DOTALL)[1:]
+    kinds = [re.findall(r'<span class="(up|down|undecided)"', text)[0] for text in lines]
+    assert [drawn[bar.name[2:]] for bar in plot.bars] == [
+        {"up": "good", "down": "bad", "undecided": "soft"}[kind] for kind in kinds
+    ]
+
+
+def test_points_of_like_cost_do_not_cover_each_other() -> None:
+    points = [Point(number, 1e7 + number, 60 + number / 50, 0.3, "") for number in range(1, 9)]
+    points.append(Point(9, 2e7, 61, None, ""))
+    drawn = draw(Scatter("", "", "", "", points))
+    dots = [shape for group in drawn.groups for shape in group.shapes if isinstance(shape, Dot)]
+    assert len(dots) == 9
+    for place, dot in enumerate(dots):
+        assert RADIUS <= dot.x <= drawn.width - RADIUS
+        assert all((dot.x - other.x) ** 2 + (dot.y - other.y) ** 2 >= (2 * RADIUS) ** 2 for other in dots[:place])
+    alone = draw(Scatter("", "", "", "", [points[0], points[8]]))
+    assert alone.groups[2].shapes[0].x == dots[8].x  # type: ignore[union-attr] - what is alone is not moved
+
+
+def test_the_page_and_the_files_have_one_palette() -> None:
+    assert LIGHT.keys() == DARK.keys()
+    assert all(f"--{name}: {colour};" in css() for palette in (LIGHT, DARK) for name, colour in palette.items())
+    assert all(f"svg .{kind} {{" in css() for kind in STYLES)
+    used = {colour for style in STYLES.values() for colour in (style.fill, style.stroke)}
+    assert used - {"", "own"} <= LIGHT.keys()
 
 
 def test_a_single_run_has_a_page(tmp_path: Path) -> None:
@@ -178,12 +246,24 @@ def test_ticks_are_round() -> None:
     assert Scale(1, 100, 0, 100, log=True)(10) == pytest.approx(50)
 
 
-def test_images(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "begin"), [("png", b"\x89PNG"), ("svg", b"<svg"), ("pdf", b"%PDF")])
+def test_figures_as_files(tmp_path: Path, kind: str, begin: bytes) -> None:
     report = runs(tmp_path / "runs")
     drawn = [(plot.name, plot) for plot in plots(report.tables[0], report.gains[report.tables[0].title])]
-    files = save_plots(drawn, tmp_path / "png")
-    assert [file.name for file in files] == ["score.png", "gains.png", "curves.png"]
-    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+    files = list(save_plots(drawn, tmp_path / kind, kind))
+    assert [file.name for file in files] == [f"{name}.{kind}" for name in ("score", "gains", "effects", "curves")]
+    assert all(file.read_bytes().startswith(begin) for file in files)
+
+
+def test_an_svg_alone_needs_no_style_sheet(tmp_path: Path) -> None:
+    plot = forest(runs(tmp_path).tables[0])
+    assert plot is not None
+    text = svg(draw(plot), alone=True)
+    check(text)
+    assert "var(" not in text
+    assert "class=" not in text
+    assert LIGHT["good"] in text
+    assert "var(--good)" in svg(draw(plot))
 
 
 def test_hundreds_of_runs_are_all_there(tmp_path: Path) -> None:
@@ -244,11 +324,48 @@ def test_in_a_browser(browser: Any, tmp_path: Path) -> None:
     tab.get_by_label("Filter rows").fill("EMA")
     assert len(column(1)) == 1
     tab.get_by_label("Filter rows").fill("")
-    point = tab.locator("svg g.point circle").nth(1)
+    point = tab.locator("svg[aria-label='top-1 % over cost'] circle").nth(1)
     point.hover()
     assert "ema" in tab.locator("#tip").inner_text()
     assert tab.locator("tr.lit").get_attribute("data-row") == "2"
     tab.mouse.move(0, 0)
     assert tab.locator("#tip").is_hidden()
+    tab.locator("td.place a").nth(1).click()
+    assert tab.locator("details.sources").get_attribute("open") is not None
+    assert tab.locator("[id='1-2'] h3").inner_text() == "<b>&mine + ema"
     assert complaints == []
     assert asked == [file.as_uri()]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 520, 400])
+def test_the_page_fits(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    """Nothing but the table is ever wider than its place; that is at a desk none; its header and first column stay."""
+    made = runs(tmp_path / "runs")
+    more = {"mce": 80.0, "corruption_error": 60.0, "mfr": 50.0}
+    for seed in (0, 1):
+        make_run(tmp_path / "runs", ("se", "sam"), seed, 58.0, metrics=more, curve=[50.0], throughput=1234.5)
+    for number in range(30):
+        make_run(tmp_path / "runs", ("swa",), number, 52.0, recipe="another")
+    made = make_report([tmp_path / "runs"])
+    file = tmp_path / "report.html"
+    file.write_text(page(made))
+    tab = browser.new_page(viewport={"width": width, "height": 420}, color_scheme=scheme)
+    tab.goto(file.as_uri())
+    sizes = "all => all.map(e => e.scrollWidth - e.clientWidth)"
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    assert set(tab.locator("figure, header, .head, .notes, footer").evaluate_all(sizes)) == {0}
+    cut = """all => all.filter(e => {
+        const text = e.getBoundingClientRect(), whole = e.ownerSVGElement.getBoundingClientRect();
+        return text.left < whole.left - 1 || text.right > whole.right + 1 || text.bottom > whole.bottom + 1;
+    }).map(e => e.textContent)"""
+    assert tab.locator("svg text").evaluate_all(cut) == []
+    (wider,) = tab.locator(".table").evaluate_all(sizes)
+    assert wider == 0 or width < 1280
+    before = tab.locator("thead th").nth(1).bounding_box()
+    tab.locator(".table").evaluate("e => { e.scrollLeft = 200; e.scrollTop = 60; }")
+    assert tab.locator("thead th").nth(1).bounding_box()["y"] == before["y"]
+    left = tab.locator(".table").bounding_box()["x"]
+    for cell in ("thead th:nth-child(2)", "tbody tr:nth-child(3) td:nth-child(2)"):
+        assert left <= tab.locator(cell).bounding_box()["x"] <= left + before["x"]
+    tab.close()

@@ -65,6 +65,17 @@ def test_markdown(report: Report) -> None:
     assert all(line.count("|") == lines[2].count("|") for line in lines[3:7])
 
 
+def test_no_column_says_what_another_says(tmp_path: Path) -> None:
+    """Of one trick at a time the first row is over the baseline, which is the row above it: that is its gain."""
+    for tricks in ((), ("ema",), ("sk",)):
+        make_run(tmp_path, tricks, 0, 50.0 + len(tricks))
+    (table,) = make_report([tmp_path]).tables
+    assert table.rows[1].step == table.rows[1].gain
+    titles = [column.title for column in columns(table)]
+    assert titles[:4] == ["configuration", "n", "top-1 %", "gain"]
+    assert "over row above" not in titles
+
+
 def test_between_markers(tmp_path: Path) -> None:
     file = tmp_path / "new" / "table.md"
     insert(file, "one\n")
@@ -114,7 +125,7 @@ def test_latex(report: Report, published: Report) -> None:
 
 def test_published_numbers_and_their_footnotes(published: Report) -> None:
     text = markdown(published.tables)
-    assert "| assemble\\_e00¹ | zero\\_gamma | 1 | 77.00 | baseline |  | 76.87 (+0.13) | 75.55 | 536 (+464) |" in text
+    assert "| assemble\\_e00¹ | zero\\_gamma | 1 | 77.00 | baseline | 76.87 (+0.13) | 75.55 | 536 (+464) |" in text
     assert "| assemble\\_e02² | … + resnet\\_d + label\\_smoothing | 1 | 77.00 |" in text
     assert "¹ The paper does not say whether its mCE averages 15 or 19 corruptions" in text
     assert "² Published inconsistently: Table 7 has 78.35 here" in text
