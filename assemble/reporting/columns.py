@@ -86,11 +86,15 @@ def _tricks(table: Table) -> Column:
 
 
 def _metric(key: str) -> Column:
+    """Make the column of a metric; its own n stands behind it where not all of the row's runs have it."""
     found = metric(key)
+
+    def cell(row: Row) -> str:
+        spread = row.spread(key)
+        return found.spread(spread) + (f" (n = {spread.n})" if spread and spread.n < row.n else "")
+
     better = "more" if found.more_is_better else "less"
-    return Column(
-        found.title, lambda row: found.spread(row.spread(key)), lambda row: row.mean(key), help=f"{better} is better"
-    )
+    return Column(found.title, cell, lambda row: row.mean(key), help=f"{better} is better")
 
 
 def _gain(title: str, about: str, table: Table, gain: Callable[[Row], Gain | None]) -> Column:

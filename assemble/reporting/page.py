@@ -140,8 +140,11 @@ def parts_of(text: str) -> list[Part]:
     published = re.fullmatch(rf"(\S+) (\({SIGN}\S+\))", text)
     if published:
         return [Part(published[1]), Part(published[2], "soft ends")]
-    mean, sign, sd = text.partition(" ± ")
-    return [Part(mean), Part(f"± {sd}", "soft ends")] if sign else [Part(text)]
+    spread = re.fullmatch(r"(\S+)( ± \S+)?( \(n = \d+\))?", text)
+    if spread:
+        mean, *more = spread.groups()
+        return [Part(mean), *(Part(t[1:], "soft ends") for t in more if t)]
+    return [Part(text)]
 
 
 def _footer(report: Report) -> Iterator[str]:

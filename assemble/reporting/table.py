@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assemble.errors import UserError
-from assemble.reporting.differences import changes, flat, recipe_config, short_keys, text, usual_config
+from assemble.reporting.differences import MACHINE, changes, flat, plain, recipe_config, short_keys, text, usual_config
 from assemble.reporting.metrics import METRICS, Metric
 from assemble.reporting.read import Repetition, Run
 from assemble.reporting.robustness import told_apart
@@ -333,7 +333,10 @@ def _common(changed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _take_planned_labels(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> None:
-    """Take labels from the sweep's plan where they are clear; a label that two rows would share gets its hash."""
+    """Take labels from the sweep's plan where they are clear.
+
+    A label that two rows would share says how they ran, or has its hash.
+    """
     planned = {}
     for row in rows:
         found = [
@@ -344,7 +347,19 @@ def _take_planned_labels(rows: Sequence[Row], plans: Sequence[SweepFolder]) -> N
     for row in rows:
         if counts[planned[id(row)]] == 1:
             row.label = planned[id(row)]
-    counts = Counter(row.label for row in rows)
-    for row in rows:
-        if counts[row.label] > 1:
-            row.label += f" ({row.config_hash})"
+    for told in (_machine, lambda row, twins: f" ({row.config_hash})"):
+        alike: dict[str, list[Row]] = {}
+        for row in rows:
+            alike.setdefault(row.label, []).append(row)
+        for twins in alike.values():
+            suffixes = [told(row, twins) for row in twins] if len(twins) > 1 else [""]
+            for row, suffix in zip(twins, suffixes, strict=True):
+                row.label += suffix
+
+
+def _machine(row: Row, twins: Sequence[Row]) -> str:
+    """Name what sets a row apart from others of its label where that is how it ran: ``, precision=bf16-mixed``."""
+    ran = [flat(twin.config) for twin in twins]
+    keys = [k for k in MACHINE if k != "data.root" and len({plain(values.get(k)) for values in ran}) > 1]
+    own = flat(row.config)
+    return "".join(f", {short}={text(own.get(key))}" for key, short in short_keys(keys).items())

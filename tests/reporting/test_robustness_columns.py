@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from assemble.reporting.columns import columns
 from assemble.reporting.metrics import metric
+from assemble.reporting.page import parts_of
 from assemble.reporting.read import find, read
 from assemble.reporting.table import Table, tables
 from tests.helpers.synthetic_runs import make_run
@@ -62,3 +64,32 @@ def test_one_set_needs_no_mark(tmp_path: Path) -> None:
     assert sk.gain is not None
     assert sk.gain.mean == 5.0
     assert plain.mean("corruption_error") == 30.0
+
+
+def test_corruption_errors_stand_beside_top1_with_their_n_and_interval(tmp_path: Path) -> None:
+    """In percent, less is better: what falls is a gain, paired by the seeds that were scored."""
+    for seed in (0, 1, 2):
+        scored(tmp_path, seed, 30.0 + seed)
+    for seed in (0, 1):
+        scored(tmp_path, seed, 28.0 + 1.5 * seed, "sk")
+    make_run(tmp_path, ("sk",), 2, 50.0)
+    found = table_of(tmp_path, "corruption_error")
+    shown = {column.title: [column.cell(row) for row in found.rows] for column in columns(found)}
+    assert shown["n"] == ["3", "3"]
+    assert shown["corruption error %"] == ["31.00 ± 1.00", "28.75 ± 1.06 (n = 2)"]
+    assert shown["top-1 %"] == ["50.00 ± 0.00", "50.00 ± 0.00"]
+    assert shown["gain"] == ["baseline", "≈ +1.75 [~1.43, +4.93] (seeds 0, 1)".replace("~", "\N{MINUS SIGN}")]
+    parts = parts_of(shown["corruption error %"][1])
+    assert [part.text for part in parts] == ["28.75", "± 1.06", "(n = 2)"]
+    (beside,) = [c for c in columns(table_of(tmp_path)) if c.title == "corruption error %"]
+    assert beside.help == "less is better"
+    assert [beside.cell(row) for row in found.rows] == shown["corruption error %"]
+
+
+def test_mce_stands_by_itself(tmp_path: Path) -> None:
+    """Normalised by AlexNet it is another number than the mean error, and may be above 100."""
+    asked = {"settings": ON_THE_FLY, **FOUND}
+    make_run(tmp_path, (), 0, 50.0, metrics={"mce": 104.25, "corruption_error": 80.0}, robustness=asked)
+    found = table_of(tmp_path)
+    shown = {column.title: column.cell(found.rows[0]) for column in columns(found)}
+    assert (shown["mCE %"], shown["corruption error %"]) == ("104.25", "80.00")

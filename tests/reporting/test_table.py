@@ -129,6 +129,17 @@ def test_what_no_key_tells_apart_has_its_hash(tmp_path: Path) -> None:
     assert all(label.startswith("no tricks (") for label in found)
 
 
+def test_rows_that_ran_otherwise_say_how(tmp_path: Path) -> None:
+    for precision in ("32-true", "bf16-mixed"):
+        make_run(tmp_path, ("sk",), 0, config=config(trainer__precision=precision, data__root=f"/{precision}"))
+    make_run(tmp_path, ("se",), 0, config=config(trainer__precision="bf16-mixed"))
+    found = [row.label for table in made(tmp_path) for row in table.rows]
+    assert sorted(found) == ["se", "sk", "sk"]  # of two places of the data
+    for path in tmp_path.glob("*/result.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "data_digest": "same"}))
+    assert labels(tmp_path) == ["se", "sk, precision=32-true", "sk, precision=bf16-mixed"]
+
+
 def published(**changes: Any) -> dict[str, Any]:
     whole = deepcopy(recipe_config("assemble_e02"))
     assert whole is not None
