@@ -12,6 +12,7 @@ from assemble.models.cost import Cost
 from assemble.plugins import called
 from assemble.runs.result import read_result
 from assemble.scoring.trained import Trained
+from assemble.wording import amount
 
 UNITS = {"top1": "top-1 %", "top5": "top-5 %", "ece": "ECE %", "mce": "mCE"}
 """How metrics are called where their name does not say it."""
@@ -51,7 +52,7 @@ def card(
     mean, std = ([round(float(x), 3) for x in values.flatten()] for values in (trained.mean, trained.std))
     facts = {
         "Network": f"{config['model']['name']}, {trained.classes} classes, {cost.params:,} parameters, "
-        f"{cost.macs / 1e9:.3g} G multiply-adds",
+        f"{amount(cost.macs)} multiply-adds",
         "Weights": source,
         "Recipe": own.get("recipe"),
         "Tricks": ", ".join(_trick(name, parameters) for name, parameters in sorted(config["tricks"].items()))

@@ -19,7 +19,7 @@ from assemble.planning.plan import Plan
 from assemble.plugins import called
 from assemble.processor import SLOW, emulates_bfloat16
 from assemble.schema import ModelConfig, TrainerConfig
-from assemble.wording import count
+from assemble.wording import amount, count
 from lit_modules.optim import optimizer_arguments
 from tricks.base import BatchTrick, CallbackTrick, DataTrick, LossTrick, OptimTrick, Trick
 
@@ -100,9 +100,7 @@ def explain(plan: Plan) -> Group:
     for column in ("", "parameters", "added", "multiply-adds", "added"):
         cost.add_column(column, justify="right" if column else "left")
     for name, total, added in costs(plan):
-        cost.add_row(
-            name, f"{total.params:,}", f"{added.params:+,}", f"{total.macs / 1e9:.3f} G", f"{added.macs / 1e9:+.3f} G"
-        )
+        cost.add_row(name, f"{total.params:,}", f"{added.params:+,}", amount(total.macs), amount(added.macs, more=True))
     notes = [f"{step.trick} {step.reason}." for step in plan.recipe.steps if step.reason]
     return Group(what, cost, *notes, summary(plan))
 
@@ -182,9 +180,15 @@ def beginning(cfg: ModelConfig) -> str:
     return ", ".join(parts)
 
 
-def print_explanation(plan: Plan) -> None:
-    """Print the explanation to the terminal; wide enough for a file or a pipe."""
+def print_explanation(plan: Plan, run: str) -> None:
+    """Print the explanation to the terminal; wide enough for a file or a pipe.
+
+    Args:
+        run: a line about the run that it would be.
+    """
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
     console.print(explain(plan))
+    unnamed = "" if plan.data else " (by another name once its data is found, which is part of it)"
+    console.print(f"[bold]run[/bold]            {escape(run)}{unnamed}", soft_wrap=True, highlight=False)

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 from assemble.command_line.one_line_errors import one_line_errors
 from assemble.errors import UserError, require
 from assemble.threads import wait_asleep
+from assemble.wording import amount
 
 if TYPE_CHECKING:
     import torch
@@ -292,8 +293,8 @@ def table(rows: Sequence[Measurement], options: Options) -> Table:
         "ms a batch",
         "over the first",
         "published",
-        "params M",
-        "MACs G",
+        "params",
+        "mult-adds",
         "MiB",
     ):
         table.add_column(column, justify="left" if column == "network" else "right", overflow="fold")
@@ -305,8 +306,8 @@ def table(rows: Sequence[Measurement], options: Options) -> Table:
             f"{row.latency_ms:.1f}",
             spread(row.ratios),
             _number(None if slow else row.published_ratio, 1, 3),
-            _number(row.params, 1e6, 2),
-            _number(row.macs, 1e9, 2),
+            "" if row.params is None else amount(row.params),
+            "" if row.macs is None else amount(row.macs),
             _number(row.peak_memory, 2**20, 0),
         )
     return table

@@ -37,9 +37,10 @@ def task(cfg: DictConfig) -> float | None:
         if cfg.explain:
             with _uncollected():
                 from assemble.planning.explain import print_explanation
+                from assemble.runs.directory import describe_run
 
                 plan = make_plan_of(cfg)
-            print_explanation(plan)
+            print_explanation(plan, describe_run(cfg))
             return None
         if cfg.prepare:
             with _uncollected():

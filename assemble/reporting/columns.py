@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from assemble.reporting.metrics import amount, duration, metric
+from assemble.reporting.metrics import duration, metric
 from assemble.reporting.statistics import Gain
 from assemble.reporting.table import Row, Table
+from assemble.wording import amount
 
 METHOD = (
     "Mean ± standard deviation (n - 1) over n seeds. Gain: over the baseline, positive is better; mean of the"

@@ -84,15 +84,6 @@ def metric(key: str) -> Metric:
     return replace(known, key=key, title=f"{known.title}{space}{condition}")
 
 
-def amount(value: float) -> str:
-    """Format an amount: ``44,370``, ``25.6 M``, ``4.09 G``: three digits."""
-    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
-        if value >= size:
-            digits = value / size
-            return f"{digits:.{2 if digits < 10 else 1 if digits < 100 else 0}f} {unit}"
-    return f"{value:,.0f}"
-
-
 def brief(value: float) -> str:
     """Format `amount` of a round number: ``4 G``, ``2.5 M``, ``400``."""
     for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from assemble.reporting.gains import TrickGain
-from assemble.reporting.metrics import Metric, amount, brief, metric
+from assemble.reporting.metrics import Metric, brief, metric
 from assemble.reporting.statistics import Gain, half_interval, spread
 from assemble.reporting.table import Row, Table
+from assemble.wording import amount
 
 BARS = 40
 """Gains in one plot."""

@@ -135,6 +135,18 @@ def write_result(run: Run, result: dict[str, Any]) -> Path:
     return write_json(run.directory / "result.json", result)
 
 
+def describe_run(cfg: DictConfig) -> str:
+    """Return which run a configuration would be, and how far that is. Makes nothing."""
+    directory, _ = locate(plain_config(cfg))
+    holder, result = trained_by(directory), read_result(directory)
+    if holder:
+        return f"{directory}, which process {holder} is training"
+    if result:
+        top1 = result["metrics"].get("top1")
+        return f"{directory}, finished already" + (f": top-1 {top1:.2f} %" if isinstance(top1, int | float) else "")
+    return f"{directory}, {'to go on from last.ckpt' if (directory / 'last.ckpt').is_file() else 'not begun yet'}"
+
+
 def describe_result(run: Run) -> str:
     """Return lines about a finished run."""
     result = run.result or {}

@@ -34,6 +34,7 @@ from assemble.runs.identity import RULE, command
 from assemble.runs.loggers import build_loggers, close_loggers, log_config, log_result
 from assemble.runs.nodes import agree_on_checkpoint
 from assemble.schema import DataConfig, Weights
+from assemble.wording import amount
 from lit_modules.callbacks import History, Stretches
 from lit_modules.checkpoints import LAST, read_checkpoint
 from lit_modules.classifier import Classifier
@@ -206,7 +207,7 @@ def show_result(console: Console, result: dict[str, Any], run: Run) -> None:
         "loss": f"{metrics['loss']:.4f}",
         "ECE %": f"{metrics['ece']:.2f}",
         "params": f"{result['params']:,}",
-        "MACs": f"{result['macs'] / 1e6:,.1f}M",
+        "mult-adds": amount(result["macs"]),
         "epochs": str(result["epochs"]),
         "seconds": f"{result['train_seconds']:.0f}",
     }

@@ -13,6 +13,7 @@ from assemble.planning.batch import Batch
 from assemble.planning.plan import make_plan
 from assemble.planning.resolve import resolve
 from assemble.schema import Config, ModelConfig
+from assemble.wording import amount
 from tricks import create
 
 
@@ -91,6 +92,7 @@ def test_the_printed_tables(tricks, capsys):
     text = capsys.readouterr().out
     for place in PLACES:
         assert place in text
+    assert amount(explain.costs(plan_of(tricks))[-1][1].macs) in text  # as the result and the report have it
     for trick in tricks:
         assert trick in text
     assert "64 = 1 device x 64 images" in text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -177,6 +178,7 @@ def test_explain_writes_nothing(tmp_path: Path) -> None:
     done = forked.train(tmp_path, "recipe=assemble_e06", "explain=true")
     assert done.returncode == 0, done.stderr
     assert "SelectiveKernel(reduction=2" in done.stdout
+    assert re.search(r"^run +runs/resnet50-imagenet-\S+, not begun yet \(by another name", done.stdout, re.MULTILINE)
     assert not list(tmp_path.iterdir())
 
 

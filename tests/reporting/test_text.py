@@ -11,11 +11,12 @@ from rich.console import Console
 from assemble.errors import UserError
 from assemble.reporting.columns import columns
 from assemble.reporting.differences import recipe_config
-from assemble.reporting.metrics import METRICS, amount, duration, metric
+from assemble.reporting.metrics import METRICS, duration, metric
 from assemble.reporting.report import Report, make_report
 from assemble.reporting.statistics import Gain, Spread
 from assemble.reporting.terminal import rich_table, width
 from assemble.reporting.text import BEGIN, END, csv_text, insert, latex, markdown
+from assemble.wording import amount
 from tests.helpers.synthetic_runs import make_run
 
 TOP1 = METRICS["top1"]
@@ -50,6 +51,7 @@ def test_numbers() -> None:
     assert TOP1.gain(Gain(1, 0.5)) == "+0.50"
     assert TOP1.gain(None) == ""
     assert [amount(v) for v in (44370, 25_557_032, 4.09e9, 143e9)] == ["44,370", "25.6 M", "4.09 G", "143 G"]
+    assert [amount(v, more=True) for v in (0, 1.85e9, -240e6)] == ["+0", "+1.85 G", "-240 M"]
     assert [duration(v) for v in (5.52, 200, 7500, 356400)] == ["5.5 s", "3 min 20 s", "2 h 05 min", "4 d 03 h"]
     assert metric("speed").key == "speed"
 

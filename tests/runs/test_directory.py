@@ -18,7 +18,7 @@ import tricks
 from assemble.errors import UserError
 from assemble.paths import ROOT
 from assemble.planning.settings import check_settings
-from assemble.runs.directory import describe_result, lock, open_run, trained_by, write_result
+from assemble.runs.directory import describe_result, describe_run, lock, open_run, trained_by, write_result
 from assemble.runs.identity import EXCLUDED, config_hash, first_hash, former_name, plain_config, run_id, run_name
 from assemble.schema import Config
 from tests.helpers.synthetic_runs import OF_RUN
@@ -197,6 +197,20 @@ def test_nothing_is_left_of_a_run_that_did_not_begin(tmp_path: Path) -> None:
     with pytest.raises(UserError), open_run(config(tmp_path)):
         raise UserError("in a run that had begun")
     assert (run.directory / "last.ckpt").exists()
+
+
+def test_which_run_it_would_be_is_told_without_making_one(tmp_path: Path) -> None:
+    cfg = config(tmp_path / "runs")
+    directory = tmp_path / "runs" / run_id(cfg)
+    assert describe_run(cfg) == f"{directory}, not begun yet"
+    assert not (tmp_path / "runs").exists()
+    directory.mkdir(parents=True)
+    (directory / "last.ckpt").touch()
+    assert describe_run(cfg) == f"{directory}, to go on from last.ckpt"
+    with open_run(cfg) as run:
+        write_result(run, {**OF_RUN, "metrics": {"top1": 61.257}})
+    assert describe_run(cfg) == f"{directory}, finished already: top-1 61.26 %"
+    assert describe_run(config(tmp_path / "runs", seed=1)).endswith("not begun yet")
 
 
 def test_finished(tmp_path: Path) -> None:
