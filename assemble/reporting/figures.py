@@ -120,10 +120,10 @@ def _forest(plot: Forest) -> Drawing:
     height = TOP + BAR * len(plot.bars) + BOTTOM
     ends = [0.0, *(end for bar in plot.bars for end in (*(bar.gain.interval or ()), bar.gain.mean))]
     x = scale(ends, 16, WIDTH - 16)
-    back = [*_ticks_x(x, height, plot.x_label, _plain), line("zero", x(0), TOP, x(0), height - BOTTOM)]
-    groups = [Group(back)]
-    for place, bar in enumerate(plot.bars):
-        top = TOP + BAR * place
+    tops = [TOP + BAR * place for place in range(len(plot.bars))]
+    zeros = [line("zero", x(0), top + 17, x(0), top + 35) for top in tops]  # not through the names
+    groups = [Group([*_ticks_x(x, height, plot.x_label, _plain), *zeros])]
+    for top, bar in zip(tops, plot.bars, strict=True):
         at, told = top + 26, bar.gain.told_apart
         colour = "soft" if not told else "good" if bar.gain.mean > 0 else "bad"
         room = 74 - len(bar.text)
@@ -171,7 +171,7 @@ def _curves(plot: Curves) -> Drawing:
 
 def _wrapped(curve: Curve, columns: int) -> list[str]:
     """Return a row's number and name in lines that a panel has room for, three at most."""
-    return wrap(f"{curve.number} {curve.name}", 34 if columns == 2 else 23, max_lines=3, placeholder=" …")
+    return wrap(f"{curve.number} {curve.name}", 32 if columns == 2 else 21, max_lines=3, placeholder=" …")
 
 
 def _last(curve: Curve) -> str:
