@@ -52,8 +52,9 @@ def test_one_that_is_there_is_asked_for_nothing(ray: StandIn, monkeypatch: pytes
         assert ray.given == {"address": place}
 
 
-@pytest.mark.parametrize("address", [f"127.0.0.1:{free_port()}", f"ray://127.0.0.1:{free_port()}", "auto", "bad"])
-def test_none_is_there(ray: StandIn, address: str) -> None:
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "auto", "bad"])
+def test_none_is_there(ray: StandIn, form: str) -> None:
+    address = form.format(free_port())
     with pytest.raises(UserError, match=rf"no Ray at {address} \(.*\): name the head .*address=HOST:6379") as error:
         start_ray({"address": address})
     assert "\n" not in str(error.value)
