@@ -1,4 +1,4 @@
-"""Larger learning rate for the biases of batch norms.
+"""Fast norm biases: the biases of batch norms have a larger learning rate than the other weights.
 
 Paper: Page 2018 ("How to train your ResNet", part 5); 64 times in airbench (arXiv 2404.00498, section 3.2).
 Changes: the optimizer: biases of norms get ``scale`` times the learning rate of their group. What weight decay takes of
