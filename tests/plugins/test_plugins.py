@@ -120,7 +120,8 @@ data: {batch_size: 96}
         check_arguments(["--config-dir", str(tmp_path), "--help", "mine"])
     shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert {"Mine", "tricks sk", "data.batch_size 96", "trainer.max_epochs 270", "data imagenet"} <= set(shown)
-    assert f"python train.py --config-dir={tmp_path} recipe=mine explain=true" in shown
+    example = f"python train.py --config-dir={tmp_path} recipe=mine explain=true"  # wrapped where the path is long
+    assert example.replace(" ", "") in "".join(shown).replace(" ", "").replace("\\", "")
 
 
 def test_a_data_set_brings_its_defaults(template, tmp_path):
