@@ -46,9 +46,13 @@ class Ending(Callback):
 
     With ``trainer.max_steps`` it may come in mid-epoch, with ``trainer.val_every_epochs`` in an epoch that would not be
     validated, and where a callback (early stopping) has ended it, Lightning would go on from the last checkpoint.
+
+    Args:
+        max_steps: optimizer steps of the whole training; None: its epochs are counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_steps: int | None = None) -> None:
+        self.max_steps = max_steps
         self._ended = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -58,7 +62,7 @@ class Ending(Callback):
         if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if whole and trainer.global_step + 1 == trainer.max_steps:
+        if whole and trainer.global_step + 1 == self.max_steps:
             trainer.fit_loop.epoch_loop.batch_progress.is_last_batch = True
             trainer.should_stop = True  # lets Lightning validate now
 

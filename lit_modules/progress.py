@@ -39,7 +39,8 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._began = time.monotonic()
         if self.shown and sys.stderr.isatty():
-            total, done = int(trainer.estimated_stepping_batches), trainer.global_step
+            assert isinstance(pl_module, Classifier)
+            total, done = pl_module.schedule.total_steps, trainer.global_step
             self.bar = bar(_epoch(trainer), "step", total=total, initial=done, bar_format=FORMAT, leave=False)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -63,8 +64,10 @@ class Progress(ProgressBar):
             return
         assert isinstance(pl_module, Classifier)
         parts = [(_epoch(trainer), 9), (f"lr {pl_module.last_lr:.3g}", 1), (f"train {pl_module.last_top1:.2f}", 3)]
-        if trainer.check_val_every_n_epoch and (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0:
-            top1 = float(trainer.callback_metrics["val/top1"])
+        validated = trainer.callback_metrics.get("val/top1")  # None where a run goes on right behind its validation
+        every = trainer.check_val_every_n_epoch
+        if every and (trainer.current_epoch + 1) % every == 0 and validated is not None:
+            top1 = float(validated)
             kept: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
             before = next((callback.best["top1"] for callback in kept if isinstance(callback, History)), self._best)
             self._best = top1 if math.isnan(before) else max(before, top1)

@@ -88,7 +88,7 @@ class CutMix(BatchTrick):
     kind: Kind | None = None
     """type1 or permutation (see above); None: permutation, or as mixup draws beside it."""
     share: Strength = strength(1.0, neutral=0.0, least=0, most=1)
-    """Share of the batches that it mixes; beside other batch tricks, its part of all their shares."""
+    """Share of the batches that it mixes; shares of several batch tricks are divided by their sum if that is over 1."""
 
     @property
     def images_per_target(self) -> int:

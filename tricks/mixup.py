@@ -87,7 +87,7 @@ class Mixup(BatchTrick):
     kind: Kind = Kind.type1
     """type1, type2 or permutation (see above)."""
     share: Strength = strength(1.0, neutral=0.0, least=0, most=1)
-    """Share of the batches that it mixes; beside other batch tricks, its part of all their shares."""
+    """Share of the batches that it mixes; shares of several batch tricks are divided by their sum if that is over 1."""
 
     @property
     def images_per_target(self) -> int:

@@ -44,7 +44,8 @@ def crops(cfg: DataConfig) -> tuple[RandomCrop, Crop]:
     if cfg.preprocessing is Preprocessing.small:
         usual = DataConfig()
         for key in ("crop_scale", "crop_ratio", "train_interpolation"):
-            if getattr(cfg, key) != getattr(usual, key):
+            value = getattr(cfg, key)
+            if (tuple(value) if isinstance(value, list) else value) != getattr(usual, key):  # YAML has lists
                 raise UserError(f"data.preprocessing=small pads and crops by data.crop_pad: leave data.{key} out")
         border = cfg.border or Border.zeros
         return partial(pad_and_shift, pad=cfg.crop_pad, flip=cfg.flip, border=border), eval_crop(cfg)

@@ -91,7 +91,8 @@ def build_trainer(cfg: TrainerConfig, **more: Any) -> Trainer:
     Raises:
         UserError: devices, precision or strategy that this machine has not.
     """
-    length = {"max_steps": cfg.max_steps or -1, "check_val_every_n_epoch": cfg.val_every_epochs}
+    # Not max_steps: then Lightning takes a checkpoint of an epoch's end for one within it. `Ending` counts the steps.
+    length = {"check_val_every_n_epoch": cfg.val_every_epochs}
     try:
         trainer = Trainer(
             max_epochs=cfg.max_epochs,
@@ -148,7 +149,7 @@ def build_training_callbacks(plan: Plan, config: dict[str, Any]) -> list[Callbac
         *([Progress()] if plan.cfg.trainer.progress_bar else []),
         *(callback for trick in plan.recipe.of(CallbackTrick) for callback in trick.callbacks()),
         *(make() for make in own_callbacks(plan.cfg.callbacks)),
-        Ending(),
+        Ending(plan.cfg.trainer.max_steps),
     ]
 
 

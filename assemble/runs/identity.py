@@ -182,6 +182,7 @@ ADDED = (
     "data.folds",
     "data.fold_seed",
     "data.vflip",
+    "data.border",
     "data.train_interpolation",
     "data.eval_squeeze",
     "data.exif_orientation",

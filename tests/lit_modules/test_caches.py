@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
+import assemble
 from assemble.data import pixel_cache
+from assemble.data.crops import crops
 from assemble.data.decode import ImageFile
 from assemble.data.identity import data_digest
 from assemble.data.places import File
 from assemble.errors import UserError
-from assemble.schema import Cache, DataConfig, OnBadImage, Preprocessing
+from assemble.schema import Border, Cache, DataConfig, OnBadImage, Preprocessing
 from lit_modules import datamodule, device_cache
 from lit_modules.datamodule import ClassifierData
 from tests.lit_modules.test_data import batches, digits_config, folder_config, image_folder, same, smooth_image
@@ -181,3 +184,13 @@ def test_what_the_device_cannot_do_is_refused(tmp_path, monkeypatch):
 def test_keys_of_other_crops_are_refused(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
         ClassifierData(small(tmp_path, **changes), micro_batch=4)
+
+
+def test_small_images_are_asked_for_by_one_key_of_the_command_line():
+    """Where pairs of numbers come as lists."""
+    config = OmegaConf.to_object(assemble.compose(["data=imagefolder", "data.preprocessing=small"]))
+    train_crop, _ = crops(config.data)
+    assert train_crop.keywords["border"] is Border.zeros
+    changed = OmegaConf.to_object(assemble.compose(["data=imagefolder", "data.crop_scale=[0.5,1]"])).data
+    with pytest.raises(UserError, match=r"leave data\.crop_scale out"):
+        crops(replace(changed, preprocessing=Preprocessing.small))

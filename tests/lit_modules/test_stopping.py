@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 
 from assemble.interrupts import Interrupts, Stopped
 from assemble.runs.build import build_callbacks, build_module, build_trainer
@@ -144,6 +144,35 @@ def test_max_steps_ends_as_an_epoch_does_and_goes_on_as_exactly(tmp_path: Path, 
     again = train(tmp_path / "stopped", cfg=cfg)
     assert again.global_step == 10
     assert same(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_max_steps_go_on_from_the_end_of_an_epoch(tmp_path: Path) -> None:
+    """Told of max_steps, Lightning would take the epoch that has ended for one that has not, and skip the next."""
+    cfg = config()
+    cfg.trainer.max_steps = 10
+    train(tmp_path / "whole", cfg=cfg)
+
+    class Killed(BaseException): ...
+
+    class Kill(Callback):
+        def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            if trainer.current_epoch == 1:
+                raise Killed
+
+    plan, folder = small_plan(TRICKS, cfg), tmp_path / "killed"
+    trainer = build_trainer(
+        plan.cfg.trainer,
+        limit_train_batches=plan.micro_batches_per_epoch,
+        logger=[CsvLogger(str(folder), name="", version="")],
+        callbacks=[*build_callbacks(plan, folder, {}, Code()), Kill()],
+        enable_progress_bar=False,
+        default_root_dir=folder / "lightning",
+    )
+    with pytest.raises(Killed):
+        trainer.fit(build_module(plan), datamodule=plan.data)
+    assert torch.load(folder / "last.ckpt", weights_only=True)["global_step"] == 7
+    assert train(folder, cfg=cfg).global_step == 10
+    assert same(tmp_path / "whole", folder)
 
 
 def test_the_last_epoch_is_validated_whichever_are(tmp_path: Path) -> None:
