@@ -10,13 +10,13 @@ from pathlib import Path
 
 from assemble.data.held_out import from_train, parted
 from assemble.data.image_files import ImageFiles
+from assemble.data.parts import SPLITS
 from assemble.data.scan import entries
 from assemble.data.splits import Source
 from assemble.errors import UserError
 from assemble.schema import DataConfig
 
 COLUMNS = ("path", "label")
-SPLITS = ("train", "val", "test")
 LAYOUT = "expected a CSV file with the columns path, label and perhaps split (train, val or test)"
 SHOWN = 5
 """Lines that are named in an error."""

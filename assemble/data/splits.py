@@ -18,6 +18,7 @@ import numpy as np
 
 from assemble.data.sampler import Draw, rng_of
 from assemble.errors import UserError
+from tricks.base import hooks_of
 
 if TYPE_CHECKING:
     from tricks.base import DataTrick
@@ -112,7 +113,7 @@ class TrainSet:
         self.tricks = tuple(tricks)
         self.epochs = epochs
         self.seed = seed
-        self._flipping = next((trick for trick in tricks if type(trick).mirrored is not _drawn_flips()), None)
+        self._flipping = next((trick for trick in tricks if "mirrored" in hooks_of(trick)), None)
         if self._flipping:
             with_flip(crop, 0.0)  # refuses others
 
@@ -146,12 +147,6 @@ class TrainSet:
         crop = self.crop if flip is None else with_flip(self.crop, flip)
         image = self.split.load(index, lambda whole: crop(whole, rng, size))
         return augmented(image, tricks, rng), int(self.split.labels[index]), index
-
-
-def _drawn_flips() -> Callable[..., bool]:
-    from tricks.base import DataTrick
-
-    return DataTrick.mirrored
 
 
 def with_flip(crop: RandomCrop, flip: float) -> RandomCrop:
