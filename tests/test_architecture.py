@@ -206,7 +206,7 @@ def test_a_program_is_ten_lines_and_a_body(name):
     assert len(script.splitlines()) <= 10
     assert f"from assemble.programs.{name} import main\n" in script
     file = f"assemble/programs/{name}.py"
-    late = {f"assemble.{name}" for name in ("complaints", "errors", "interrupts", "ranks", "threads")}
+    late = {f"assemble.{name}" for name in ("complaints", "errors", "interrupts", "process", "ranks")}
     late.add("assemble.command_line.one_line_errors")
     top = {
         node.module

@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any
 
 from assemble.command_line.one_line_errors import one_line_errors
 from assemble.errors import UserError, require
-from assemble.threads import wait_asleep
+from assemble.process import settle_process
 from assemble.wording import amount
 
 if TYPE_CHECKING:
@@ -338,7 +338,7 @@ def write(rows: Sequence[Measurement], path: Path) -> None:
 
 def main() -> None:
     """Run the command line."""
-    wait_asleep()
+    settle_process()
     with one_line_errors():
         from assemble.command_line.options import read_options
 

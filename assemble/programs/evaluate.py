@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 
 from assemble.command_line.one_line_errors import one_line_errors
-from assemble.threads import wait_asleep
+from assemble.process import settle_process
 
 
 def main() -> None:
     """Run the command line."""
-    wait_asleep()
+    settle_process()
     with one_line_errors("interrupted: the same command goes on after what is finished"):
         from assemble.command_line.evaluate_options import read
 

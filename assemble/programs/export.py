@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from assemble.command_line.one_line_errors import one_line_errors
 from assemble.errors import UserError, require
-from assemble.threads import wait_asleep
+from assemble.process import settle_process
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,7 +162,7 @@ def _int8(content: bytes, trained: Trained, config: dict[str, Any], options: Opt
 
 def main() -> None:
     """Run the command line."""
-    wait_asleep()
+    settle_process()
     with one_line_errors():
         from assemble.command_line.options import read_options
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from assemble.command_line.one_line_errors import one_line_errors
 from assemble.complaints import GOES_ON, raise_through_hydra
 from assemble.interrupts import INTERRUPTS, requeued
+from assemble.process import settle_process
 from assemble.ranks import end_with_the_first
-from assemble.threads import wait_asleep
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -114,7 +114,7 @@ def _uncollected() -> Iterator[None]:
 
 def main() -> None:
     """Run the command line."""
-    wait_asleep()
+    settle_process()
     INTERRUPTS.listen()
     end_with_the_first()
     try:
