@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Which tricks pay where a network overfits: an ablation on a tenth of CIFAR-10's labels (4,500 pictures).
 #
-#     bash benchmarks/cifar_ablation.sh DIR [choose|alone|cumulative|table] [OUT]
+#     bash benchmarks/cifar_ablation.sh DIR [choose|alone|cumulative|robust|table] [OUT]
 #
 # DIR is a folder of pictures (train/, val/ and test/, each with a folder for each class; 45,000 pictures in train/), or one
 # for torchvision's CIFAR-10, which has cifar-10-batches-py/. Paths begin at the root of this repository. The same
@@ -19,7 +19,7 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 source benchmarks/cifar_pictures.sh
 
 if [ -d "$dir/cifar-10-batches-py" ]; then # pad-and-crop in the place of a random resized crop
-    [ "$what" != choose ] || { echo "choose needs a folder of pictures" >&2; exit 2; }
+    [[ "$what" != choose && "$what" != robust ]] || { echo "$what needs a folder of pictures" >&2; exit 2; }
     data=(data=cifar10 "data.root=$dir")
 else
     case $what in
@@ -53,7 +53,18 @@ cumulative)
     python train.py -m "${common[@]}" "${sweep[@]}" hydra.sweeper.mode=cumulative \
         "$tricks" tricks.autoaugment.policy=cifar10
     ;;
+robust) # the corruption error of every network, on the first hundred test images of each class
+    for class in "$root"/test/*/; do
+        mkdir -p "$out/hundred/test/$(basename "$class")"
+        find "$(realpath "$class")" -type f | sort | sed -n 1,100p | xargs ln -sf -t "$out/hundred/test/$(basename "$class")"
+    done
+    for checkpoint in "$out"/*/last.ckpt; do
+        ls -d evaluations/"$(basename "$(dirname "$checkpoint")")"-last-* >/dev/null 2>&1 ||
+            python evaluate.py "checkpoint=$checkpoint" "data.root=$out/hundred" eval.corruptions=on_the_fly \
+                trainer.precision=bf16-mixed trainer.progress_bar=false
+    done
+    ;;
 table)
-    python report.py "$out" --data imagefolder --data cifar10 --html "$out/cifar10.html" --markdown "$out/cifar10.md"
+    python report.py "$out" 'data=[imagefolder,cifar10]' "html=$out/cifar10.html" "markdown=$out/cifar10.md"
     ;;
 esac

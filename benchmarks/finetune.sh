@@ -30,11 +30,11 @@ launch=(hydra/launcher=joblib "hydra.launcher.n_jobs=$jobs")
 case $what in
 choose)
     python train.py -m "${common[@]}" "${launch[@]}" "${pretrained[@]}" seed=0 optim.lr=0.0003,0.001,0.003,0.01
-    python train.py -m "${common[@]}" "${launch[@]}" seed=0 optim.lr=0.001,0.003,0.01
+    python train.py -m "${common[@]}" "${launch[@]}" seed=0 optim.lr=0.001,0.003,0.01,0.03
     ;;
 train)
     python train.py -m "${common[@]}" "${launch[@]}" "${pretrained[@]}" "seed=$seeds" optim.lr=0.003 "+tricks=$tricks"
-    python train.py -m "${common[@]}" "${launch[@]}" "seed=$seeds" optim.lr=0.003 "+tricks=$tricks"
+    python train.py -m "${common[@]}" "${launch[@]}" "seed=$seeds" optim.lr=0.01 "+tricks=$tricks"
     ;;
 table)
     python report.py "$out" data=imagefolder "html=$out/finetune.html" "markdown=$out/finetune.md"

@@ -16,4 +16,4 @@ python train.py -m "${common[@]}" model=tiny trainer.max_epochs=12 \
     '+tricks=[resnet_d,label_smoothing,mixup,sk,dropblock,distillation,big_little,anti_alias,autoaugment]' \
     tricks.dropblock.block_size=3 "tricks.distillation.cache=$out/logits" \
     "tricks.distillation.teacher=$(ls "$out"/teacher/*/last.ckpt)" seed=0,1,2 "output_dir=$out"
-python report.py "$(ls -d "$out"/sweeps/* | tail -1)" --html "$out/ablation.html"
+python report.py "$(ls -d "$out"/sweeps/* | tail -1)" "html=$out/ablation.html"
