@@ -44,10 +44,8 @@ def check_arguments(argv: Sequence[str]) -> bool:
 
         asked = [argument for argument in arguments.overrides if not argument.startswith("plugins=")]
         use_plugins(parse([argument for argument in arguments.overrides if argument not in asked]))
-        with suppress(BrokenPipeError):  # into head, or a pager that was left
-            print(help_text(asked), flush=True)
-            raise SystemExit(0)
-        os._exit(0)  # without another try to flush
+        print(help_text(asked), flush=True)
+        raise SystemExit(0)
     if arguments.hydra_help or arguments.shell_completion:
         return False
     overrides = parse(arguments.overrides)

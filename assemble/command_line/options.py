@@ -97,7 +97,7 @@ def _takes_several(kind: Any, parts: Sequence[str]) -> bool:
 def answer_help(argv: Sequence[str], usage: str) -> None:
     """Print the usage and exit where ``--help`` is among the arguments."""
     if {"-h", "--help"} & set(argv):
-        print(usage.strip())
+        print(usage.strip(), flush=True)
         raise SystemExit(0)
 
 

@@ -17,6 +17,7 @@ from assemble import complaints
 from assemble.command_line.check import check_arguments
 from assemble.command_line.help import families
 from assemble.command_line.one_line_errors import one_line_errors
+from assemble.command_line.options import answer_help
 from assemble.complaints import as_the_user_had_it, explanation, raise_through_hydra
 from assemble.config.groups import recipe_names
 from assemble.config.recipes import FlatRecipe, flatten
@@ -614,6 +615,22 @@ class TestOneLineErrors:
 
     def test_exits_pass(self) -> None:
         assert self.leave(SystemExit(7)) == 7
+
+    def test_whoever_reads_has_left(self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        """As after ``| head``: the help of every program ends without a word, and what any other prints."""
+        for main in (lambda: check_arguments(["--help"]), lambda: answer_help(["-h"], "usage"), lambda: print("table")):
+            reading, writing = os.pipe()
+            os.close(reading)
+            with os.fdopen(writing, "w") as closed:
+                monkeypatch.setattr(sys, "stdout", closed)
+                with pytest.raises(SystemExit) as caught, one_line_errors():
+                    main()
+            assert caught.value.code == 141
+        assert capfd.readouterr().err == ""
+
+    def test_another_pipe_that_breaks_is_a_fault(self, capfd: pytest.CaptureFixture[str]) -> None:
+        assert self.leave(BrokenPipeError(32, "of a socket")) == 1
+        assert "of a socket" in capfd.readouterr().err
 
     def test_traceback_on_request(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(complaints.FULL_ERROR, "1")
