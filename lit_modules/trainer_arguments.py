@@ -9,11 +9,13 @@ from typing import Any
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 
 from assemble.errors import UserError
 from assemble.plugins import imported
 from assemble.suggest import suggest
+from lit_modules.metrics import metrics
 
 OWNED = {
     **{
@@ -79,7 +81,8 @@ def own_callbacks(chosen: Mapping[str, Mapping[str, Any] | None]) -> list[Callab
     """Return what makes each callback of the group ``callbacks``.
 
     Raises:
-        UserError: one has no ``_target_``, is no callback of Lightning's, or does not take its arguments.
+        UserError: one has no ``_target_``, is no callback of Lightning's, does not take its arguments, or would end the
+            training by a score that there is not.
     """
     return [_maker(name, dict(given or {})) for name, given in chosen.items()]
 
@@ -96,6 +99,13 @@ def _maker(name: str, arguments: dict[str, Any]) -> Callable[[], Callback]:
         inspect.signature(kind).bind(**arguments)
     except TypeError as error:
         raise UserError(f"{what}: {error}") from error
+    if issubclass(kind, EarlyStopping) and "monitor" in arguments and arguments.get("strict", True):
+        scores = [f"val/{score}" for score in metrics(classes=2)]
+        if arguments["monitor"] not in scores:
+            raise UserError(
+                f"callbacks.{name}.monitor: {suggest('score', arguments['monitor'], scores)}. "
+                f"With +callbacks.{name}.strict=false also what a callback of yours logs"
+            )
 
     def make() -> Callback:
         try:

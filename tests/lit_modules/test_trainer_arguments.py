@@ -1,6 +1,7 @@
 """What goes to Lightning's Trainer as it is given, and what is refused."""
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from assemble.schema import Config
 from lit_modules.trainer_arguments import FIXED, OWNED, check_arguments, own_callbacks, with_profile
 from tests.helpers.composing import composed
 from tests.helpers.small_run import small_config
+
+EARLY = "pytorch_lightning.callbacks.EarlyStopping"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,7 @@ def test_other_keywords_reach_the_trainer(tmp_path: Path) -> None:
         ({"_target_": "pytorch_lightning.callbacks.EarlyStoping"}, "has no 'EarlyStoping'"),
         ({"_target_": "assemble.paths.title"}, "is no callback"),
         ({"_target_": "subprocess.run", "args": "ls"}, "Python's own"),
-        ({"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "val/top1", "patienc": 3}, "patienc"),
+        ({"_target_": EARLY, "monitor": "val/top1", "patienc": 3}, "patienc"),
     ],
 )
 def test_only_callbacks_are_taken(settings: dict[str, Any], message: str) -> None:
@@ -70,9 +73,17 @@ def test_only_callbacks_are_taken(settings: dict[str, Any], message: str) -> Non
 
 
 def test_what_the_class_refuses_is_told_in_one_line() -> None:
-    wrong = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "val/top1", "mode": "up"}
+    wrong = {"_target_": EARLY, "monitor": "val/top1", "mode": "up"}
     with pytest.raises(UserError, match=r"callbacks\.mine\._target_=.*mode"):
         own_callbacks({"mine": wrong})[0]()
+
+
+def test_the_score_that_ends_a_training_is_known_before_it() -> None:
+    line = "callbacks.early_stopping.monitor: unknown score 'val/top2'. Did you mean 'val/top1'? Available: val/top1, "
+    with pytest.raises(UserError, match=re.escape(line)):
+        own_callbacks(composed("callbacks=[early_stopping]", "callbacks.early_stopping.monitor=val/top2").callbacks)
+    (make,) = own_callbacks({"mine": {"_target_": EARLY, "monitor": "mine", "strict": False}})
+    assert getattr(make(), "monitor") == "mine"  # noqa: B009
 
 
 def test_early_stopping_is_chosen_by_name() -> None:
