@@ -26,7 +26,7 @@ Train an image classifier composed of training tricks.
   python train.py recipe=NAME explain=true            what would be built, without training
   python train.py recipe=NAME debug=one_batch         one step of everything: does it run through?
   python train.py recipe=NAME prepare=true            what training needs computed first, without training
-  python train.py --help NAME                         all about a trick, recipe, network, sweeper or group
+  python train.py --help NAME                         all about a trick, recipe, network, sweeper, key or group
   python train.py --cfg job [...]                     the whole configuration that would be run
 
 The same command again goes on from the last checkpoint; a finished run is not run twice.
@@ -50,11 +50,13 @@ The same command again goes on where it was stopped; what is finished is not com
 
 
 def help_text(names: list[str]) -> str:
-    """Return the help of train.py, or all about the named tricks, recipes, networks, sweepers or groups."""
+    """Return the help of train.py, or all about the named tricks, recipes, networks, sweepers, keys or groups."""
     from assemble.schema import Config
 
     if names:
         known = topics()
+        whole = {f"{group}/{name}": name for group, options in group_names().items() for name in options}
+        names = [whole.get(name, name) for name in names]
         for name in names:
             if name not in known:
                 raise UserError(suggest("name", name, known, group=""))

@@ -1,8 +1,9 @@
-"""``--help NAME``: all about one trick, recipe, network, sweeper or group of keys, without importing torch."""
+"""``--help NAME``: all about one trick, recipe, network, sweeper, key or group of keys, without importing torch."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
@@ -14,8 +15,9 @@ from assemble.config.groups import config_dir_files, group_names, recipe_file, r
 from assemble.config.parameters import Parameter, parameters
 from assemble.config.recipes import flatten
 from assemble.dotted import flat
-from assemble.paths import PACKAGE, RECIPES
+from assemble.paths import CONF, PACKAGE, RECIPES
 from assemble.schema import Config
+from assemble.yaml_files import read_yaml
 from tricks import trick_file, trick_names
 
 SCHEMA, SWEEPING = PACKAGE / "schema.py", PACKAGE / "sweeper_options.py"
@@ -25,6 +27,8 @@ KEYS = {
     if isinstance(field.type, type) and is_dataclass(field.type)
 }
 """Group of keys -> its dataclass in the schema."""
+OF_CLASSES = ("logger", "callbacks")
+"""Groups whose options are classes, each with keys of its own."""
 
 
 def topics() -> dict[str, list[Callable[[], str]]]:
@@ -48,7 +52,12 @@ def topics() -> dict[str, list[Callable[[], str]]]:
     found: dict[str, list[Callable[[], str]]] = {}
     for name, text in named:
         found.setdefault(name, []).append(text)
-    return found
+    keys: dict[str, list[Callable[[], str]]] = {}
+    for prefix, kind in {"": Config.__name__, **{f"{group}.": kind for group, kind in KEYS.items()}}.items():
+        for parameter in parameters(SCHEMA, kind):
+            for name in dict.fromkeys((prefix + parameter.name, parameter.name)):
+                keys.setdefault(name, []).append(partial(of_key, prefix, parameter))
+    return keys | found
 
 
 def section(group: str, options: Mapping[str, str], more: str = "") -> str:
@@ -63,7 +72,14 @@ def of_group(group: str) -> str:
     if group in KEYS:
         rows = [_row(f"{group}.", parameter) for parameter in parameters(SCHEMA, KEYS[group])]
         parts.append(f"{group}.KEY=VALUE\n{table(rows)}")
+    if group in OF_CLASSES:
+        parts += [keys for name in group_names()[group] if (keys := _keys(group, name))]
     return "\n\n".join(parts)
+
+
+def of_key(prefix: str, parameter: Parameter) -> str:
+    """Return the line about one key."""
+    return table([_row(prefix, parameter)])
 
 
 def of_trick(name: str) -> str:
@@ -123,8 +139,20 @@ def of_sweeper(name: str) -> str:
 def of_option(group: str, name: str, about: str) -> str:
     """Return a line about one option of a group: a network, a data set, an optimizer, a logger."""
     command = f"python train.py {f'{chr(39)}{group}=[{name}]{chr(39)}' if group == 'logger' else f'{group}={name}'}"
-    more = f"What else can be set: python train.py --help {group}" if group in KEYS else ""
+    more = f"What else can be set: python train.py --help {group}" if group in KEYS else _keys(group, name)
     return "\n\n".join(filter(None, [paragraph(f"{group}={name}: {about}"), _commands(command), more]))
+
+
+def _keys(group: str, name: str) -> str:
+    """Return the keys of a logger or a callback, each with the comment behind it; empty for other groups' options."""
+    file = CONF / group / f"{name}.yaml"
+    text = file.read_text(encoding="utf-8") if group in OF_CLASSES and file.is_file() else ""
+    found = re.findall(r"^([a-z]\w*): (.*?)(?: +# (.*))?$", text, re.MULTILINE)
+    if not found:
+        return ""
+    rows = [(f"{group}.{name}.{key}={value}", about) for key, value, about in found]
+    more = f"any other argument of {read_yaml(file)['_target_']}"
+    return table([*rows, (f"+{group}.{name}.KEY=VALUE", more)])
 
 
 def _row(prefix: str, parameter: Parameter) -> tuple[str, str]:

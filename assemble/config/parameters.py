@@ -52,7 +52,8 @@ def _number(text: str) -> float | None:
         return None
 
 
-def parameters(file: Path, of: str | None = None) -> list[Parameter]:
+@cache
+def parameters(file: Path, of: str | None = None) -> tuple[Parameter, ...]:
     """Return the parameters of the dataclass ``of`` in a file, those of its bases there first.
 
     Args:
@@ -70,7 +71,7 @@ def parameters(file: Path, of: str | None = None) -> list[Parameter]:
         if ast.unparse(base) in classes:
             found |= {parameter.name: parameter for parameter in parameters(file, ast.unparse(base))}
     found |= {parameter.name: parameter for parameter in _fields(classes[of], classes)}
-    return list(found.values())
+    return tuple(found.values())
 
 
 @cache

@@ -54,6 +54,33 @@ def test_of_a_group_the_options_and_the_keys() -> None:
             assert f"{group}.{field.name}=" in text
 
 
+def test_of_a_key_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its whole name, or by its last word, which several may have."""
+    monkeypatch.setenv("COLUMNS", "120")
+    steps = help_text(["trainer.max_steps"])
+    assert steps.startswith("  trainer.max_steps=null  Optimizer steps of the whole training")
+    assert steps == help_text(["max_steps"])
+    assert help_text(["tag"]).startswith("  tag=null  A word of yours in the run's name")
+    names = [line.partition("=")[0].strip() for line in help_text(["name"]).splitlines() if "name=" in line]
+    assert names[0] == "model.name"
+    assert {"data.name", "optim.name"} < set(names)
+    with pytest.raises(UserError, match=r"Did you mean 'optim\.lr'\?"):
+        help_text(["optim.lrr"])
+
+
+def test_of_a_callback_and_a_logger_their_own_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    for name in ("callbacks", "early_stopping", "callbacks/early_stopping"):
+        text = " ".join(help_text([name]).split())
+        assert "callbacks.early_stopping.monitor=val/top1 or val/top5, or val/loss with mode=min" in text
+        assert "callbacks.early_stopping.patience=5 validations without a better score" in text
+        assert "any other argument of pytorch_lightning.callbacks.EarlyStopping" in text
+    assert "logger.wandb.project=assemble" in help_text(["logger/wandb"])
+    assert "logger.csv." not in help_text(["logger"])  # it has none
+    with pytest.raises(UserError, match="unknown name 'callbacks/wandb'"):
+        help_text(["callbacks/wandb"])
+
+
 def test_of_a_recipe_what_it_sets_with_all_that_it_inherits() -> None:
     text = " ".join(help_text(["assemble_e06"]).split())
     assert "Lee et al. 2020 (arXiv 2001.06268), Table 7, row E6" in text
