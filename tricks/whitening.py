@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from assemble.bounds import bounded
 from assemble.errors import UserError
-from tricks.base import CallbackTrick, register
+from assemble.models.cost import on_shapes
+from tricks.base import CallbackTrick, PlannedRun, register
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -66,6 +67,9 @@ class Whitening(CallbackTrick):
     """What is added to the eigenvalues, of images of deviation 1."""
     bias_epochs: int = bounded(3, least=0)
     """Epochs in which the layer's bias is trained."""
+
+    def check_run(self, run: PlannedRun) -> None:
+        on_shapes(run.spec, None, lambda network, _: first_convolution(network))
 
     def callbacks(self) -> Sequence[Callback]:
         from lit_modules.first_layer import FixedFirstLayer

@@ -17,6 +17,7 @@ from assemble.planning.settings import check_settings
 from assemble.schema import Config, OptimConfig, TrainerConfig
 
 if TYPE_CHECKING:
+    from assemble.models.spec import Spec
     from lit_modules.datamodule import ClassifierData
     from lit_modules.schedule import Schedule
     from tricks.base import Trick
@@ -36,6 +37,11 @@ class Plan:
     data: ClassifierData | None
     """None only where nothing is trained and the images are not at hand (``explain=true``)."""
     num_classes: int
+
+    @property
+    def spec(self) -> Spec:
+        """The network with all tricks in it."""
+        return self.recipe.spec
 
     @property
     def steps_per_epoch(self) -> int | None:

@@ -181,7 +181,7 @@ def test_the_first_layer_is_filled_once_and_only_its_bias_is_trained():
 
 def test_other_networks_are_refused():
     with pytest.raises(UserError, match="has 4 outputs, not 54"):
-        train(small_plan({"whitening": {}}))
+        small_plan({"whitening": {}})
 
 
 def test_the_recipe_trains(tmp_path, monkeypatch):
