@@ -188,6 +188,8 @@ def _configuration(exception: BaseException) -> str:
     found = re.match(r"Invalid value assigned: (\w+) is not a ListConfig", message)
     if found:
         return f"{key}: not a list. Write {key}=[..], with the items between the brackets"
+    if re.match(r"field '.*' is not Optional|Incompatible value 'None'|Invalid type assigned: NoneType ", message):
+        return f"{key} cannot be null: give it a value, or leave it out"
     return f"{key}: {message}" if key else message
 
 

@@ -517,6 +517,8 @@ def test_mistakes_found_while_composing() -> None:
     assert mistake("+tricks=[sk]", "tricks.sk.reduction=abc") == "tricks.sk.reduction: 'abc' is not an integer"
     assert mistake("trainer.devices=x") == "trainer.devices: 'x' is not an integer"
     assert mistake("optim.lr=high") == "optim.lr: 'high' is not a number"
+    assert mistake("optim.lr=null") == "optim.lr cannot be null: give it a value, or leave it out"
+    assert mistake("data.mean=[1,null,2]") == "data.mean[1] cannot be null: give it a value, or leave it out"
     assert mistake("explain=maybe") == "explain: 'maybe' is not true or false"
     assert mistake("data.mean=[1,a,2]") == "data.mean[1]: 'a' is not a number"
     assert "expected one of [auto, imagenet, small]" in mistake("model.stem=big")

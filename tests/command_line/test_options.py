@@ -55,6 +55,8 @@ def test_own_options_are_typed_and_the_others_handed_on():
         (["source=a,b"], "For one value with a comma in it write 'source=\"a,b\"'"),
         (["source=a", "kinds=one,two"], "Write kinds=[..]"),
         (["source="], "source= is empty"),
+        (["source=a", "kinds=null"], "kinds cannot be null: give it a value, or leave it out"),
+        (["source=a", "deep=null"], "deep cannot be null"),
     ],
 )
 def test_mistakes(argv, message):
