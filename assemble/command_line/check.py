@@ -172,9 +172,12 @@ def _check_once(overrides: Sequence[Override]) -> None:
 
 def _check_length(overrides: Sequence[Override]) -> None:
     """Refuse two lengths of the training. One on the command line takes the place of a recipe's."""
-    keys = {override.key_or_group for override in overrides}
-    if {"trainer.max_epochs", "trainer.max_steps"} <= keys:
-        raise UserError("trainer.max_epochs and trainer.max_steps are two lengths of one training: give one of them")
+    keys = {"trainer.max_epochs", "trainer.max_steps"}
+    lengths = [str(override.input_line) for override in overrides if override.key_or_group in keys]
+    if len(lengths) > 1:
+        raise UserError(
+            f"{' and '.join(lengths)} are two lengths of one training: give one of them, and leave the other out"
+        )
 
 
 def _check_key(override: Override, options: Mapping[str, list[str]]) -> None:

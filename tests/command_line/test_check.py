@@ -142,6 +142,7 @@ def mistake(*overrides: str) -> str:
         (["hydra/sweeper=ablation", "recipe=top"], ["hydra/sweeper: for a sweep, so put -m first"]),
         (["hydra.sweeper.dry_run=true"], ["put -m first"]),
         (["trainer.max_epochs=2", "trainer.max_steps=9"], ["two lengths of one training"]),
+        (["trainer.max_epochs=null", "trainer.max_steps=9"], ["=null and", "leave the other out"]),
         (["callbacks=[early_stoping]"], ["Did you mean 'early_stopping'?"]),
         (["callbacks.mine.x=1"], ["unknown callback 'mine'. Available: early_stopping"]),
         (["+callbacks.mine=MyCallback"], ["has parameters, but is no value"]),
