@@ -49,6 +49,7 @@ def test_everything_at_once(runs: Path, tmp_path: Path, capsys: pytest.CaptureFi
         (["{}", "tricks=[sk,mixp]"], "unknown trick 'mixp'. Did you mean 'mixup'?"),
         (["{}", "--html"], "--html has no value: write html=VALUE"),
         (["{}", "--curves", "x"], "x does not say what image it is"),
+        (["{}", "png=out/a.png"], "png=out/a.png is to be a folder of plots: write png=out/a"),
         (["{}", "--csv", "/proc/none/x.csv"], "cannot write /proc/none/x.csv: "),
     ],
 )
