@@ -33,8 +33,8 @@ def check_settings(cfg: Config, *, need_weights: bool) -> None:
     require(
         (cfg.output_dir != "", "output_dir is empty: give a folder, . for this one"),
         (
-            cfg.tag is None or re.fullmatch(r"[A-Za-z0-9_.]{1,32}", cfg.tag) is not None,
-            f"tag={cfg.tag} stands in names of directories: give up to 32 letters, digits, _ and .",
+            cfg.tag is None or re.fullmatch(r"(?!\.)[A-Za-z0-9_.]{1,32}", cfg.tag) is not None,
+            f"tag={cfg.tag} stands in names of directories: give up to 32 letters, digits, _ and ., but no . first",
         ),
     )
     _check_optim(cfg.optim)

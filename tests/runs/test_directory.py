@@ -392,7 +392,7 @@ def test_a_tag_is_another_run_of_the_same_configuration(tmp_path: Path) -> None:
         assert tagged.directory != plain.directory
 
 
-@pytest.mark.parametrize("tag", ["a/b", "a b", "-", "", "a" * 33])
+@pytest.mark.parametrize("tag", ["a/b", "a b", "-", "", "a" * 33, ".", "..", ".a"])
 def test_a_tag_that_is_no_part_of_a_name(tag: str) -> None:
     with pytest.raises(UserError, match="stands in names of directories"):
         check_settings(Config(tag=tag), need_weights=True)
