@@ -150,11 +150,17 @@ def summary(plan: Plan) -> Table:
 
 
 def length(plan: Plan) -> str:
-    """Return how long the training is."""
+    """Return how long the training is, and where an epoch has fewer steps than were asked for."""
     trainer, steps = plan.cfg.trainer, plan.steps_per_epoch
+    if not steps:
+        return count(trainer.max_epochs, "epoch") if trainer.max_steps is None else count(trainer.max_steps, "step")
+    key = "limit_train_batches" if trainer.overfit_batches is None else "overfit_batches"
+    limit = getattr(trainer, key)
+    few = f" (an epoch has no more: trainer.{key}={limit})" if isinstance(limit, int) and limit > steps else ""
+    each = f"{count(steps, 'step')}{few}"
     if trainer.max_steps is not None:
-        return count(trainer.max_steps, "step") + (f", {trainer.max_steps / steps:.3g} epochs" if steps else "")
-    return count(trainer.max_epochs, "epoch") + (f" x {count(steps, 'step')}" if steps else "")
+        return f"{count(trainer.max_steps, 'step')}, {trainer.max_steps / steps:.3g} epochs of {each}"
+    return f"{count(trainer.max_epochs, 'epoch')} x {each}"
 
 
 def slow_precision(cfg: TrainerConfig) -> bool:

@@ -1,5 +1,6 @@
 """The tables of ``explain=true``: every place with its owner, every trick with its cost."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -106,6 +107,24 @@ def test_the_sizes_of_the_training_images_in_words():
     assert explain.training_sizes(plan_of()) == "32"
     assert explain.training_sizes(plan_of(["progressive"])) == "16, 21, 27, 32"
     assert explain.training_sizes(plan_of({"progressive": {"scale": {"stages": 0}}})) == "16 to 31"
+
+
+@pytest.mark.parametrize(
+    ("trainer", "line"),
+    [
+        ({}, "15 epochs x 18 steps"),
+        ({"limit_train_batches": 18}, "15 epochs x 18 steps"),
+        ({"limit_train_batches": 19}, "15 epochs x 18 steps (an epoch has no more: trainer.limit_train_batches=19)"),
+        ({"overfit_batches": 99}, "15 epochs x 18 steps (an epoch has no more: trainer.overfit_batches=99)"),
+        ({"overfit_batches": 1, "limit_train_batches": 99}, "15 epochs x 1 step"),
+        ({"max_steps": 27}, "27 steps, 1.5 epochs of 18 steps"),
+    ],
+)
+def test_the_length_in_words(trainer, line):
+    """Of 1,197 digits in batches of 64; asking for more steps than these is told of."""
+    cfg = Config()
+    cfg.trainer = replace(cfg.trainer, **trainer)
+    assert explain.length(make_plan(cfg, [])) == line
 
 
 def test_the_batch_in_words():
