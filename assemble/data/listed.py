@@ -18,6 +18,8 @@ from assemble.schema import DataConfig
 
 COLUMNS = ("path", "label")
 LAYOUT = "expected a CSV file with the columns path, label and perhaps split (train, val or test)"
+OTHERS = {";": "semicolons", "\t": "tabs"}
+"""What stands between the columns of files that are nearly such lists."""
 SHOWN = 5
 """Lines that are named in an error."""
 
@@ -77,9 +79,13 @@ def _read(cfg: DataConfig) -> tuple[Path, dict[str, Listed]]:
     seen: dict[str, int] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
+            rows = csv.DictReader(file, skipinitialspace=True)
+            rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
             for column in COLUMNS:
-                if column not in (rows.fieldnames or ()):
+                if column not in rows.fieldnames:
+                    for sign, words in OTHERS.items():
+                        if sign in "".join(rows.fieldnames):
+                            raise UserError(f"{path} has {words} between its columns: put commas there")
                     raise UserError(f"{path} has no column {column} in its first line: {LAYOUT}")
             for row in rows:
                 line = rows.line_num

@@ -98,6 +98,8 @@ def test_a_path_is_the_same_however_it_is_written(root):
     odd = [f"{root}/cat/0.png,cat", "./cat/1.png,cat", "cat/../cat/2.png,cat", "cat//3.png,cat", *lines()[4:]]
     write(root, *odd)
     assert DataIdentity.of(open_source(cfg)) == expected
+    write(root, *[f"1, {line.replace(',', ', ')}" for line in lines()], header="number, path , label")
+    assert DataIdentity.of(open_source(cfg)) == expected
     write(root, *odd, "cat/0.png,cat")
     with pytest.raises(UserError, match=r"line 12: cat/0\.png stands in line 2 already"):
         open_source(cfg)
@@ -127,6 +129,8 @@ VAL = ["cat/0.png,cat,val"]
         ("path,label,split", VAL, "has images of val alone"),
         ("path,label,split", [*VAL, "dog/0.png,dog,test"], "has no image of the split train"),
         ("path,class", lines(), "has no column label in its first line: expected a CSV file with the columns path"),
+        ("path;label", lines(), "has semicolons between its columns: put commas there"),
+        ("path\tlabel", lines(), "has tabs between its columns"),
         ("path,label", [], "has no lines below the first"),
         ("path,label", ["cat/0.png,"], "line 2: its label is empty"),
         ("path,label", ["cat/0.png"], "line 2: its label is empty"),
