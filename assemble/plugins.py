@@ -286,7 +286,10 @@ def imported(target: str, asked: str) -> Any:
     """
     package = target.partition(".")[0]
     if package in sys.stdlib_module_names:  # whoever writes a recipe may not run anything: subprocess.run, for one
-        raise UserError(f"{asked}: {package} is Python's own, and holds no networks, data sets or tricks")
+        raise UserError(
+            f"{asked}: {package} is Python's own, and holds nothing for a training: name a class or function of a "
+            "package of yours or an installed one, as my_package.nets.Net"
+        )
     _look_here(package)
     module, attributes = target, list[str]()
     while True:

@@ -100,7 +100,10 @@ def _build(name: str, given: dict[str, Any], run: Run, tags: Sequence[str], grou
     try:
         made = getattr(import_module(module), kind)
         if not (isinstance(made, type) and issubclass(made, Logger)):  # whoever writes a recipe may not run anything
-            raise UserError(f"logger {name}: {target} is no logger of Lightning's")
+            raise UserError(
+                f"logger {name}: {target} is no logger of Lightning's: name a subclass of "
+                "pytorch_lightning.loggers.Logger"
+            )
         return made(**arguments)
     except ModuleNotFoundError as error:
         package = f"-e '.[{name}]'" if name in EXTRAS else name

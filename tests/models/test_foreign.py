@@ -147,7 +147,7 @@ def test_a_run_of_it_is_named_by_it_and_can_be_rebuilt():
             r"model\._target_=nosuch\.Net: .* cannot be imported \(ModuleNotFoundError: No module named 'nosuch'",
         ),
         ("mine.broken.Net", "cannot be imported .*nosuch_package"),
-        ("subprocess.run", "subprocess is Python's own, and holds no networks"),
+        ("subprocess.run", "subprocess is Python's own, .*: name a class or function of a package"),
         ("mine.nets.nothing", r"nothing makes a NoneType, and no torch\.nn\.Module"),
         ("mine.nets.broken", "broken cannot be built with .*KeyError: 'inner'"),
         ("mine.nets.Silent", "Silent cannot be called with num_classes .*it must take num_classes"),

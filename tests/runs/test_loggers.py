@@ -198,6 +198,6 @@ def test_mlflow_keeps_its_runs_beside_ours(run: Run, monkeypatch: pytest.MonkeyP
 def test_only_loggers_are_made(tmp_path: Path) -> None:
     """A recipe of somebody else's must not run what it likes."""
     config = {"logger": {"x": {"_target_": "os.mkdir", "path": str(tmp_path / "made")}}}
-    with pytest.raises(UserError, match=r"logger x: os\.mkdir is no logger of Lightning's"):
+    with pytest.raises(UserError, match=r"logger x: os\.mkdir is no logger of Lightning's: name a subclass"):
         build_loggers(config["logger"], Run(tmp_path, "a", "b"), [], None)
     assert not (tmp_path / "made").exists()
