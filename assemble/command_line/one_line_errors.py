@@ -74,7 +74,7 @@ def _reader_left() -> bool:
         stdout = select.poll()
         stdout.register(sys.stdout, 0)  # errors are told of unasked
         left = bool(stdout.poll(0))
-    except (OSError, ValueError):  # of a notebook, no file
+    except (OSError, ValueError, AttributeError):  # of a notebook, no file; Windows polls none
         return False
     if left:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
