@@ -7,6 +7,8 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from assemble.errors import UserError
+
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent
 """The checkout; where the package is installed, the folder that it is installed into."""
@@ -59,3 +61,9 @@ def title(file: Path) -> str:
     lines = file.read_text("utf-8", "replace").splitlines()
     comments = (line for line in lines if line.startswith("#") and "@package" not in line)
     return next(comments, "").lstrip("# ").strip()
+
+
+def check_folder_of_plots(key: str, folder: str | None) -> None:
+    """Refuse the name of an image where a folder of several is meant."""
+    if folder and Path(folder).suffix.lower() in {".png", ".svg", ".pdf"}:
+        raise UserError(f"{key}={folder} is to be a folder of plots: write {key}={Path(folder).with_suffix('')}")

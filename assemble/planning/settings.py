@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from assemble.bounds import check_bounds
 from assemble.errors import require
+from assemble.paths import check_folder_of_plots
 from assemble.planning.network import initial_weights
 from assemble.robustness.choice import check_robustness
 from assemble.schema import Config, ModelConfig, OptimConfig, TrainerConfig
@@ -37,6 +38,7 @@ def check_settings(cfg: Config, *, need_weights: bool) -> None:
             f"tag={cfg.tag} stands in names of directories: give up to 32 letters, digits, _ and ., but no . first",
         ),
     )
+    check_folder_of_plots("plot", cfg.plot)
     _check_optim(cfg.optim)
     check_optimizer(cfg.optim)
     _check_trainer(cfg.trainer)

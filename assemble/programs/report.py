@@ -70,16 +70,6 @@ def check_tricks(names: Sequence[str]) -> None:
             raise UserError(suggest("trick", name, trick_names()))
 
 
-def check_folders(options: Options) -> None:
-    """Refuse the name of an image where a folder is meant."""
-    from assemble.errors import UserError
-
-    for kind in ("png", "svg", "pdf"):
-        folder = Path(getattr(options, kind) or "")
-        if folder.suffix.lower() in {".png", ".svg", ".pdf"}:
-            raise UserError(f"{kind}={folder} is to be a folder of plots: write {kind}={folder.with_suffix('')}")
-
-
 TAKEN = {"list": ("recipe", "data", "tag", "tricks"), "diff": (), "remove": ("yes",)}
 """Options of what is done with the runs themselves."""
 COMMANDS = tuple(TAKEN)
@@ -114,11 +104,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
     with one_line_errors():
         from assemble.command_line.options import read_options
+        from assemble.paths import check_folder_of_plots
 
         given = sys.argv[1:] if argv is None else argv
         options, folders = read_options(Options, given, __doc__ or "", names=True, flags=True)
         check_tricks(options.tricks)
-        check_folders(options)
+        for kind in ("png", "svg", "pdf"):
+            check_folder_of_plots(kind, getattr(options, kind))
         if len(folders) > 1 and folders[1] in COMMANDS:
             check_taken(options, folders[1])
             print(*manage(folders[1], Path(folders[0]), folders[2:], options), sep="\n")

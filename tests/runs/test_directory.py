@@ -398,6 +398,12 @@ def test_a_tag_that_is_no_part_of_a_name(tag: str) -> None:
         check_settings(Config(tag=tag), need_weights=True)
 
 
+def test_a_folder_of_plots_is_not_named_like_one(tmp_path):
+    with pytest.raises(UserError, match=r"plot=out/a\.png is to be a folder of plots: write plot=out/a$"):
+        check_settings(Config(plot="out/a.png"), need_weights=True)
+    check_settings(Config(plot="out/a"), need_weights=True)
+
+
 def test_a_run_whose_name_has_not_the_datas_is_found(tmp_path: Path) -> None:
     plain = plain_config(config(tmp_path))
     old = tmp_path / f"tiny-plain-s0-{config_hash(plain)}"
