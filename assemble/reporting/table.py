@@ -181,11 +181,20 @@ def compare(table: Table) -> None:
     for place, row in enumerate(table.rows):
         row.gain = None if row is table.baseline else _compared(values[place], reference, sign)
         above = table.rows[place - 1] if place else None
-        if above and (row.recipe or set(above.tricks) < set(row.tricks)):  # else the two are no step of one way
+        if above and (row.recipe or _goes_on(above, row)):
             row.step = _compared(values[place], values[place - 1], sign)
     gains = [(row, row.gain, row.gain.p) for row in table.rows if row.gain and row.gain.p is not None]
     for (row, gain, _), corrected in zip(gains, holm([p for *_, p in gains]), strict=True):
         row.gain = replace(gain, holm=corrected)
+
+
+def _goes_on(above: Row, row: Row) -> bool:
+    """Return True where a row has more tricks than that above it, and differs by them alone."""
+    added = set(row.tricks) - set(above.tricks)
+    rest = {
+        key: value for key, value in row.changed.items() if key.split(".")[:2] not in [["tricks", t] for t in added]
+    }
+    return set(above.tricks) < set(row.tricks) and rest == above.changed
 
 
 def _compared(values: Mapping[Repetition, float], other: Mapping[Repetition, float], sign: int) -> Gain | None:
@@ -270,12 +279,13 @@ def _titles(by_task: Mapping[tuple[str, str], Sequence[Run]]) -> dict[tuple[str,
 
 
 def _order(row: Row, plans: Sequence[SweepFolder]) -> tuple[Any, ...]:
-    """Return the key to sort a row by: the first sweep that has it; else the recipe and the number of tricks."""
+    """Return the key to sort a row by: the first sweep that has it; else recipe, settings, and the number of tricks."""
     for number, plan in enumerate(plans):
         places = [place for run in row.runs if (place := plan.position(run.directory.name)) is not None]
         if places:
             return (number, min(places))
-    return (len(plans), row.recipe or "", len(row.tricks), row.label)
+    settings = sorted(f"{key}={text(value)}" for key, value in row.changed.items() if not key.startswith("tricks."))
+    return (len(plans), row.recipe or "", len(settings), settings, len(row.tricks), row.label)
 
 
 def _trick_changes(row: Row, published: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:

@@ -42,8 +42,8 @@ def test_seeds_are_pooled_and_configurations_are_not(tmp_path: Path) -> None:
         make_run(tmp_path, ("sk",), seed, top1 + 1 + 0.5 * (seed - 1))
     make_run(tmp_path, (), 0, 90.0, config=config(trainer__max_epochs=300))
     (table,) = made(tmp_path)
-    assert [(row.label, row.n) for row in table.rows] == [("no tricks", 3), ("no tricks, max_epochs=300", 1), ("sk", 3)]
-    plain, longer, sk = table.rows
+    assert [(row.label, row.n) for row in table.rows] == [("no tricks", 3), ("sk", 3), ("no tricks, max_epochs=300", 1)]
+    plain, sk, longer = table.rows
     assert plain.spread("top1") is not None
     assert (plain.spread("top1").mean, plain.spread("top1").sd) == (52.0, 2.0)  # type: ignore[union-attr]
     assert plain.gain is None
@@ -51,9 +51,21 @@ def test_seeds_are_pooled_and_configurations_are_not(tmp_path: Path) -> None:
     assert sk.gain is not None
     assert (sk.gain.n, sk.gain.mean) == (3, 1.0)
     assert sk.step is not None
-    assert (sk.step.n, sk.step.interval) == (1, None)  # over the longer one, of which there is one seed
+    assert (sk.step.n, sk.step.mean) == (3, 1.0)
     assert longer.gain is not None
     assert longer.gain.mean == 40.0
+
+
+def test_a_step_is_by_tricks_alone(tmp_path: Path) -> None:
+    """Not by another setting as well; a parameter of the trick that is added belongs to it."""
+    fast = config(optim__lr=0.5)
+    for seed in (0, 1):
+        make_run(tmp_path, (), seed, 50.0 + seed, config=config())
+        make_run(tmp_path, ("sk",), seed, 53.0 + 2 * seed, config=config(tricks={"sk": {"reduction": 4}}))
+        make_run(tmp_path, ("sk", "ema"), seed, 60.0 + seed, config=fast)
+    (table,) = made(tmp_path)
+    assert [row.tricks for row in table.rows] == [[], ["sk"], ["sk", "ema"]]
+    assert [row.step and row.step.mean for row in table.rows] == [None, 3.5, None]
 
 
 def test_a_gain_by_some_seeds_says_which(tmp_path: Path) -> None:
@@ -113,7 +125,7 @@ def test_labels_name_what_differs(tmp_path: Path) -> None:
     make_run(tmp_path, ("sk",), 0, config=wider)
     make_run(tmp_path, ("sk",), 0, config={**deepcopy(narrower), "optim": {**narrower["optim"], "lr": 0.5}})
     make_run(tmp_path, ("sk",), 0, config={**deepcopy(narrower), "model": {**narrower["model"], "name": "resnet20"}})
-    assert labels(tmp_path) == ["sk", "sk, lr=0.5", "sk, model=resnet20", "sk, reduction=4", "sk + ema"]
+    assert labels(tmp_path) == ["sk", "sk, reduction=4", "sk + ema", "sk, model=resnet20", "sk, lr=0.5"]
 
 
 def test_what_no_key_tells_apart_has_its_hash(tmp_path: Path) -> None:
@@ -172,8 +184,8 @@ def test_published_numbers_stand_beside_the_recipe_unchanged(tmp_path: Path) -> 
     assert list(rows) == [
         f"assemble_e02 - {of_recipe[-1]}",
         "assemble_e02",
-        "assemble_e02, max_epochs=10",
         "assemble_e02 + sk",
+        "assemble_e02, max_epochs=10",
     ]
     assert rows["assemble_e02"].reported == {"top1": 78.35, "mce": 74.27, "throughput": 493}
     assert "Table 4" in rows["assemble_e02"].notes[0]
