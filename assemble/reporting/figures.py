@@ -126,7 +126,7 @@ def _forest(plot: Forest) -> Drawing:
     for top, bar in zip(tops, plot.bars, strict=True):
         at, told = top + 26, bar.gain.told_apart
         colour = "soft" if not told else "good" if bar.gain.mean > 0 else "bad"
-        room = 74 - len(bar.text)
+        room = 67 - len(bar.text)  # letters, of wide ones too
         name = bar.name if len(bar.name) <= room else f"{bar.name[: room - 1]}…"
         shapes: list[Shape] = [Text("name", 8, top + 13, name), Text("value", WIDTH - 8, top + 13, bar.text)]
         if bar.gain.interval:

@@ -193,12 +193,12 @@ def _forest(name: str, title: str, about: str, bars: Sequence[Bar], score: Metri
 
 
 def curves(table: Table) -> Curves | None:
-    """Plot the validation score by epoch, of every row."""
+    """Plot the validation score by epoch, of every row that was validated more than once."""
     score = table.metric if _has_curve(table, table.metric.key) else metric("top1")
     drawn = {
         number: curve
         for number, row in enumerate(table.rows, 1)
-        if (curve := spread_curve(number, row, score.key)) is not None
+        if (curve := spread_curve(number, row, score.key)) is not None and len(curve.x) > 1
     }
     if not drawn:
         return None

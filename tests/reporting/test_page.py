@@ -115,6 +115,12 @@ def test_curves_are_means_with_a_band(tmp_path: Path) -> None:
     assert curve.sd.tolist() == pytest.approx([50**0.5, 0.0])
 
 
+def test_one_validation_is_no_curve(tmp_path: Path) -> None:
+    make_run(tmp_path, (), 0, 50.0, curve=[50.0])
+    (table,) = make_report([tmp_path]).tables
+    assert curves(table) is None
+
+
 def test_every_row_has_its_learning_curve_over_the_baselines(tmp_path: Path) -> None:
     for number, trick in enumerate(("sk", "se", "ema", "swa", "sam", "agc", "bce", "mixup", "cutmix", "augmix")):
         make_run(tmp_path, (trick,), 0, 50.0 + number, curve=[50.0 + number] * 900)
