@@ -59,12 +59,13 @@ robust) # the corruption error of every network, on the first hundred test image
         find "$(realpath "$class")" -type f | sort | sed -n 1,100p | xargs ln -sf -t "$out/hundred/test/$(basename "$class")"
     done
     for checkpoint in "$out"/*/last.ckpt; do
-        ls -d evaluations/"$(basename "$(dirname "$checkpoint")")"-last-* >/dev/null 2>&1 ||
+        ls "$out-corruptions/$(basename "$(dirname "$checkpoint")")"-last-*/evaluation.json >/dev/null 2>&1 ||
             python evaluate.py "checkpoint=$checkpoint" "data.root=$out/hundred" eval.corruptions=on_the_fly \
-                trainer.precision=bf16-mixed trainer.progress_bar=false
+                trainer.precision=bf16-mixed trainer.progress_bar=false "output_dir=$out-corruptions"
     done
     ;;
 table)
-    python report.py "$out" 'data=[imagefolder,cifar10]' "html=$out/cifar10.html" "markdown=$out/cifar10.md"
+    python report.py "$out" 'data=[imagefolder,cifar10]' $([ ! -d "$out-corruptions" ] || echo "evaluations=$out-corruptions") \
+        "html=$out/cifar10.html" "markdown=$out/cifar10.md"
     ;;
 esac

@@ -10,6 +10,7 @@ recipe=       only runs of these recipes; patterns: 'recipe=[assemble_e0*,bag_*]
 data=         only runs on these data sets; patterns
 tag=          only runs with these tags; patterns
 tricks=       only runs with all of these: tricks=[a,b]
+evaluations=  a folder of evaluate.py's: the robustness in it, as columns
 markdown=     put the table between markers of a file, made where missing
 csv=          a file with all columns in full precision
 latex=        a file for booktabs
@@ -47,6 +48,7 @@ class Options:
     data: list[str] = field(default_factory=list)
     tag: list[str] = field(default_factory=list)
     tricks: list[str] = field(default_factory=list)
+    evaluations: str | None = None
     markdown: str | None = None
     csv: str | None = None
     latex: str | None = None
@@ -119,7 +121,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         from assemble.reporting.report import filters, make_report
 
         keep = filters(options.recipe, options.tricks, options.data, options.tag)
-        report = make_report([Path(folder) for folder in folders or ["runs"]], options.metric, options.baseline, keep)
+        evaluations = Path(options.evaluations) if options.evaluations else None
+        places = [Path(folder) for folder in folders or ["runs"]]
+        report = make_report(places, options.metric, options.baseline, keep, evaluations)
         from assemble.reporting.outputs import tell, write_files
 
         tell(report)

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from assemble.errors import UserError
+from assemble.reporting.evaluations import with_robustness
 from assemble.reporting.gains import TrickGain, trick_gains
 from assemble.reporting.metrics import Metric, metric
 from assemble.reporting.read import Found, Run, find, read, run_in
@@ -38,8 +39,9 @@ def make_report(
     metric_name: str = "top1",
     baseline: str | None = None,
     keep: Callable[[Run], bool] = lambda run: True,
+    evaluations: Path | None = None,
 ) -> Report:
-    """Read folders of runs, or of sweeps.
+    """Read folders of runs, or of sweeps, and the robustness that a folder of evaluations has of them.
 
     Raises:
         UserError: there is no finished run; no such folder, metric or baseline.
@@ -60,6 +62,8 @@ def make_report(
             problems += damaged
     found = read(directories)
     found.problems += problems
+    if evaluations:
+        found.runs = with_robustness(found.runs, evaluations)
     return of_runs(found, plans, metric_name, baseline, keep, ", ".join(map(str, folders)))
 
 

@@ -306,6 +306,9 @@ def _run_notes(row: Row) -> list[str]:
         diffs = sorted({diff for _, diff in codes if diff})
         kept = f": {', '.join(diffs)} beside the run" if diffs else ""
         notes.append(f"trained by code that is in no commit{kept}")
+    blocks = [run.result.get("robustness") or {} for run in row.runs]
+    evaluated = sorted({int(block["evaluated"]) for block in blocks if "evaluated" in block})
+    notes += [f"robustness by evaluate.py, on {count:,} images" for count in evaluated]
     if not row.config:
         notes.append("config.yaml is missing or damaged: only result.json is known")
     if len({run.fold for run in row.runs}) > 1:
