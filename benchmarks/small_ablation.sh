@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The ablation of Assemble-ResNet in small: its tricks in the order of the paper's table (SE and the longer schedules
-# left out), on a ResNet-14 of 8 channels and a folder of small colour images. Half an hour on two busy cores.
+# left out), on a ResNet-14 of 8 channels and a folder of small colour images. Ten minutes on two cores.
 #
 #     bash benchmarks/small_ablation.sh DIR [OUT]
 #
