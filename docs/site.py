@@ -59,7 +59,8 @@ def pages() -> Pages:
 
 def _hidden(path: str) -> bool:
     """Is it beside the pages in docs/ and, like all outside of docs/, seen only where a page links to it?"""
-    return not path.startswith("docs/") or path.startswith(("docs/results/", "docs/evaluations/", "docs/plugin_template/"))
+    beside = ("docs/results/", "docs/evaluations/", "docs/plugin_template/")
+    return not path.startswith("docs/") or path.startswith(beside)
 
 
 def _is_made(path: str) -> bool:
