@@ -11,9 +11,8 @@ from assemble.errors import UserError
 from assemble.json_files import is_mapping
 from assemble.reporting.metrics import METRICS
 from assemble.reporting.read import Run
-from assemble.runs.result import EVALUATION, check_result
+from assemble.runs.result import EVALUATION, EVALUATION_FILE, check_result
 
-NAME = "evaluation.json"
 SOURCE = {**EVALUATION, "evaluated": lambda value: is_mapping(value) and isinstance(value.get("source"), str)}
 
 
@@ -27,7 +26,7 @@ def with_robustness(runs: Sequence[Run], folder: Path) -> list[Run]:
         UserError: there is no evaluation of one of these runs; one run has two, or has scored its robustness itself.
     """
     found: dict[str, tuple[Path, dict[str, Any]]] = {}
-    for path in sorted(folder.rglob(NAME)):
+    for path in sorted(folder.rglob(EVALUATION_FILE)):
         try:
             result = check_result(path, SOURCE)
         except (OSError, ValueError) as error:
@@ -38,7 +37,9 @@ def with_robustness(runs: Sequence[Run], folder: Path) -> list[Run]:
                 raise UserError(f"{path} and {found[run][0]} are both of {run}: keep one of them in {folder}")
             found[run] = path, result
     if not any(run.run_id in found for run in runs):
-        raise UserError(f"no {NAME} in {folder} has a robustness of these runs: python evaluate.py --help makes one")
+        raise UserError(
+            f"no {EVALUATION_FILE} in {folder} has a robustness of these runs: python evaluate.py --help makes one"
+        )
     own = next((run.run_id for run in runs if run.result.get("robustness")), None)
     if own:
         raise UserError(f"{own} has scored its robustness itself, which would be compared: leave evaluations= out")

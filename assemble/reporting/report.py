@@ -62,9 +62,7 @@ def make_report(
             problems += damaged
     found = read(directories)
     found.problems += problems
-    if evaluations:
-        found.runs = with_robustness(found.runs, evaluations)
-    return of_runs(found, plans, metric_name, baseline, keep, ", ".join(map(str, folders)))
+    return of_runs(found, plans, metric_name, baseline, keep, ", ".join(map(str, folders)), evaluations)
 
 
 def of_runs(
@@ -74,6 +72,7 @@ def of_runs(
     baseline: str | None = None,
     keep: Callable[[Run], bool] = lambda run: True,
     place: str = "",
+    evaluations: Path | None = None,
 ) -> Report:
     """Make the report of runs that have been read."""
     runs = [run for run in found.runs if keep(run)]
@@ -87,6 +86,8 @@ def of_runs(
             raise UserError(f"the filters keep no finished run of the {len(found.runs)} in {where}. Found {there}")
         much = f" ({len(found.unfinished)} unfinished)" if found.unfinished else ""
         raise UserError(f"no finished run in {where}{much}: python train.py makes one")
+    if evaluations:
+        runs = with_robustness(runs, evaluations)
     chosen = metric(metric_name)
     made = tables(runs, plans, chosen, baseline)
     planned = next((plan for plan in plans if plan.mode), None)

@@ -35,6 +35,7 @@ RUN: Mapping[str, Kind] = {
     "metrics": _scores,
 }
 """What every result.json has."""
+EVALUATION_FILE = "evaluation.json"
 EVALUATION: Mapping[str, Kind] = {"metrics": _all_scores, "count": is_whole}
 """What every evaluation.json has."""
 OPTIONAL: Mapping[str, Kind] = {

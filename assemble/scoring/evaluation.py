@@ -32,7 +32,7 @@ from assemble.robustness.choice import check_robustness
 from assemble.runs.directory import lock
 from assemble.runs.environment import describe_environment
 from assemble.runs.identity import hex_digits
-from assemble.runs.result import EVALUATION, asked_robustness, read_result, write_json
+from assemble.runs.result import EVALUATION, EVALUATION_FILE, asked_robustness, read_result, write_json
 from assemble.schema import EvaluateConfig, OnBadImage
 from assemble.scoring import confusion
 from assemble.scoring.accuracy import score
@@ -42,7 +42,6 @@ from assemble.scoring.predict import image_files, in_file_name, most_probable
 from assemble.scoring.predictor import Loading, Predictor
 from assemble.scoring.trained import Trained, open_trained
 
-RESULT = "evaluation.json"
 BATCH = 256
 """Images of a batch, at most, where nobody said how many."""
 UNSEEN = {"num_workers", "batch_size", "download", "cache_dir", "cache_limit", "verify", "on_bad_image"}
@@ -169,7 +168,7 @@ def _score(cfg: EvaluateConfig, plain: dict[str, Any], predict: Predictor, loadi
     }
     folder = _folder(cfg, f"{_label(source)}-{called(vars(cfg.data))}-{_digest(about)}")
     with lock(folder):
-        result = read_result(folder, RESULT, EVALUATION)
+        result = read_result(folder, EVALUATION_FILE, EVALUATION)
         if result is None:
             result = _clean_scores(about, scored, predict, loading, folder, cfg)
         if images and settings and (result.get("robustness") or {}).get("settings") != settings:
@@ -186,7 +185,7 @@ def _score(cfg: EvaluateConfig, plain: dict[str, Any], predict: Predictor, loadi
                 shown=cfg.trainer.progress_bar,
             )
             result = with_robustness(result, block)
-            write_json(folder / RESULT, result)
+            write_json(folder / EVALUATION_FILE, result)
     _print(_console(), result, folder)
 
 
@@ -233,7 +232,7 @@ def _clean_scores(
         "params": sum(p.numel() for p in predict.trained.network.parameters()),
         **describe_environment(),
     }
-    write_json(folder / RESULT, result)
+    write_json(folder / EVALUATION_FILE, result)
     return result
 
 
@@ -297,7 +296,7 @@ def _print(console: Console, result: Mapping[str, Any], folder: Path) -> None:
         from assemble.scoring.robustness import table as robustness_table
 
         console.print(robustness_table(result["robustness"]))
-    console.print(f"{folder / RESULT}", markup=False, soft_wrap=True)
+    console.print(f"{folder / EVALUATION_FILE}", markup=False, soft_wrap=True)
 
 
 def _weakest(folder: Path) -> Table:

@@ -78,3 +78,4 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match=rf"{itself.name} has scored its robustness itself"):
         report(tmp_path)
+    assert [row.tricks for row in report(tmp_path, keep=lambda run: not run.result["tricks"]).tables[0].rows] == [[]]
